@@ -6,6 +6,7 @@ their ``kind`` to its own.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 ErrorKind = Literal["invalid_request", "unauthorized", "rate_limited", "overloaded", "internal", "upstream"]
@@ -80,6 +81,10 @@ class Untranslatable(ClientFault):
     def within(self, outer: str) -> Untranslatable:
         """The same error, seen from the member ``outer``."""
         return Untranslatable(f"{outer}.{self._path}", self._reason, code=self.code)
+
+    def renamed(self, names: Mapping[str, str]) -> Untranslatable:
+        """The same error, where ``names`` has other paths for some."""
+        return Untranslatable(names.get(self._path, self._path), self._reason, code=self.code)
 
 
 class WrongMember(ClientFault):

@@ -116,3 +116,10 @@ def test_an_error_of_an_inner_member_keeps_its_code() -> None:
     fault = Untranslatable("id", "It is elsewhere.", code="unsupported_state").within("input[1]")
     assert (fault.status, fault.code, fault.param) == (400, "unsupported_state", "input[1].id")
     assert Untranslatable("id", "No.").within("input[1]").code == "untranslatable"
+
+
+def test_an_error_may_name_a_member_as_the_client_does() -> None:
+    fault = Untranslatable("tool_choice", "No.", code="x").renamed({"tool_choice": "toolConfig"})
+    assert (fault.param, fault.code) == ("toolConfig", "x")
+    assert "'toolConfig'" in fault.message
+    assert Untranslatable("n", "No.").renamed({}).param == "n"

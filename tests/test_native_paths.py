@@ -151,7 +151,7 @@ async def test_the_clients_key_in_the_query_stays_here(up: Upstream) -> None:
 
 
 async def test_auto_and_lists_are_names_of_models_in_the_path(up: Upstream) -> None:
-    async with Gateway(config(up)) as gw:
+    async with Gateway(config(up, translate={"enabled": False})) as gw:
         found = await ask(gw, "POST", "/v1beta/models/auto:generateContent", CONTENTS)
         assert found.header("x-router-model") == "flash"
 
@@ -165,11 +165,11 @@ async def test_each_client_gets_the_list_of_its_api(up: Upstream) -> None:
         assert [model["id"] for model in found.json["data"]] == ["sonnet"]
         assert found.json["has_more"] is True
         found = await ask(gw, "GET", "/v1beta/models")
-        assert [model["name"] for model in found.json["models"]] == ["models/flash"]
+        assert "models/flash" in [model["name"] for model in found.json["models"]]
         found = await ask(gw, "GET", "/v1beta/models/flash")
         assert found.json["name"] == "models/flash"
         found = await ask(gw, "GET", "/v1/models", headers=[("x-goog-api-key", "any")])
-        assert [model["name"] for model in found.json["models"]] == ["models/flash"]
+        assert "models/flash" in [model["name"] for model in found.json["models"]]
         found = await ask(gw, "GET", "/v1/models/flash", headers=[("x-goog-api-key", "any")])
         assert found.json["name"] == "models/flash"
         found = await ask(gw, "GET", "/v1/models/missing", headers=[("x-goog-api-key", "any")])

@@ -156,12 +156,13 @@ class Writer(ABC):
 
     ``terminal`` is the event that ends a stream, ``b""`` where the last event of the content does. It is added to a
     complete stream that broke before it; with ``ends_always`` also to one that ended without it. ``ping`` is sent while
-    the client waits: a comment, or an event.
+    the client waits: a comment, or an event. ``takes_comments``: whether clients can read a provider's comments.
     """
 
     terminal: ClassVar[bytes] = b""
     ends_always: ClassVar[bool] = False
     ping: ClassVar[bytes] = b": ping\n\n"
+    takes_comments: ClassVar[bool] = True
     id_header: ClassVar[bytes] = b""  # where clients look for the id of a request, if not in x-request-id
     model_places: ClassVar[tuple[tuple[str, ...], ...]] = (("model",),)  # where answers and events name the model
 

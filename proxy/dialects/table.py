@@ -16,8 +16,12 @@ from proxy.dialects.anthropic.request_encoder import MessagesRequestEncoder
 from proxy.dialects.anthropic.stream_encoder import MessagesStreamEncoder
 from proxy.dialects.anthropic.writer import AnthropicWriter
 from proxy.dialects.base import Reader, RequestReader, Writer
+from proxy.dialects.gemini.answer_encoder import encode_generation
 from proxy.dialects.gemini.call import GEMINI_OTHER_REQUESTS, GEMINI_REQUESTS
+from proxy.dialects.gemini.member_names import GEMINI_NAMES
 from proxy.dialects.gemini.reader import GeminiReader
+from proxy.dialects.gemini.request_decoder import GeminiRequestDecoder
+from proxy.dialects.gemini.stream_encoder import GeminiStreamEncoder
 from proxy.dialects.gemini.writer import GeminiWriter
 from proxy.dialects.openai.call import REQUESTS
 from proxy.dialects.openai.chat.answer_decoder import ChatAnswerDecoder
@@ -95,7 +99,14 @@ MESSAGES: Final = Dialect(
     provider=ProviderSide(MessagesRequestEncoder(), MessagesAnswerDecoder, name_limit=128, header_lines=_VERSION),
 )
 COUNT_TOKENS: Final = Dialect("anthropic.other", MessagesReader, _ANTHROPIC, COUNTS)
-GEMINI: Final = Dialect("gemini.generate", GeminiReader, _GEMINI, GEMINI_REQUESTS, generates=True)
+GEMINI: Final = Dialect(
+    "gemini.generate",
+    GeminiReader,
+    _GEMINI,
+    GEMINI_REQUESTS,
+    generates=True,
+    client=ClientSide(GeminiRequestDecoder(), GeminiStreamEncoder, encode_generation, names=GEMINI_NAMES),
+)
 GEMINI_OTHER: Final = Dialect("gemini.other", GeminiReader, _GEMINI, GEMINI_OTHER_REQUESTS)
 OPAQUE: Final = Dialect("opaque", OtherReader, _OPENAI, REQUESTS)  # relayed without being read
 

@@ -19,7 +19,7 @@ from proxy.dialects.translation.parts import AnswerPart, Dropped
 from proxy.dialects.translation.repairs import repair
 from proxy.dialects.translation.stream import StreamTranslation
 from proxy.dialects.translation.tool_names import ToolNames
-from proxy.errors import BrokenAnswer
+from proxy.errors import BrokenAnswer, Untranslatable
 from proxy.wire import document
 
 if TYPE_CHECKING:
@@ -91,14 +91,18 @@ def translate(run: AttemptRun) -> TranslatedCall:
     assert client is not None
     assert provider is not None
     conversation = _conversation(run, call, client)
-    losses = Losses(exchange.catalog.config.translate.on_loss == "refuse")
-    losses.drop(*conversation.dropped)
-    losses.tell(*conversation.repaired)
+    strict = exchange.catalog.config.translate.on_loss == "refuse"
+    known, losses = Losses(strict), Losses(strict, client.names)
+    known.drop(*conversation.dropped)
+    known.tell(*conversation.repaired)
     names = ToolNames(provider.name_limit)
     model = deployment.upstream_model or exchange.model
     issuer = deployment.issuer(endpoint.path)
     target = EncodingTarget(model, deployment.facts(endpoint.path), issuer)
-    members = provider.encode_request.encode(conversation, target, losses, names)
+    try:
+        members = provider.encode_request.encode(conversation, target, losses, names)
+    except Untranslatable as fault:
+        raise fault.renamed(client.names) from None
     if conversation.stream and endpoint.dialect.usage_option:
         if deployment.provider.learnt.asks_usage:
             run.attempt.asks_usage = True
@@ -111,7 +115,7 @@ def translate(run: AttemptRun) -> TranslatedCall:
         provider,
         _context(run, call, conversation, issuer),
         names,
-        losses.names[:MOST_DROPPED],
+        tuple(dict.fromkeys((*known.names, *losses.names)))[:MOST_DROPPED],
     )
 
 

@@ -187,7 +187,7 @@ class EventFilter:
         kind = self.reader.read(block, first=self._first)
         self._first = False
         if kind is EventKind.COMMENT:
-            return self._keep_comment(block)
+            return self._keep_comment(block) if self._exchange.endpoint.dialect.writer.takes_comments else b""
         if kind in _LEFT_OUT:
             return self._leave_out(kind)
         failed = self.reader.error is not None

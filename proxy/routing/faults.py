@@ -10,12 +10,14 @@ from proxy.errors import ClientFault, GatewayError
 from proxy.routing.deployment import Deployment
 from proxy.routing.endpoints import PATHS
 
-COUNT: Final = "messages/count_tokens"
+# Endpoints that count tokens, and the endpoint beside each that answers what they count.
+COUNTED: Final = {"messages/count_tokens": "messages", "countTokens": "generateContent"}
 
 
 def not_served(name: str, deployments: Sequence[Deployment], endpoint: str) -> ClientFault:
     """The 400 for a named model that does not serve the endpoint, or whose provider does not speak its dialect."""
-    if endpoint == COUNT and any(deployment.serves("messages") for deployment in deployments):
+    counted = COUNTED.get(endpoint)
+    if counted is not None and any(deployment.serves(counted) for deployment in deployments):
         return _cannot_count(name)
     served = [path for path in PATHS if any(deployment.serves(path) for deployment in deployments)]
     which = f"{', '.join(served[:-1])} and {served[-1]}" if len(served) > 1 else "".join(served) or "no endpoint"

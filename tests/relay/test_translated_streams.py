@@ -133,3 +133,10 @@ def test_arguments_that_cannot_be_kept_back_break_the_answer() -> None:
     result = pump().feed(ROLE, call(0, name="f", arguments=""), call(1, name="g", arguments=big))
     with pytest.raises(BrokenAnswer):
         result.relay.feed(call(1, name="", arguments=big))
+
+
+def test_clients_that_cannot_read_comments_get_none() -> None:
+    noisy = [each for event in EVENTS for each in (b": keep-alive\n\n", event)]
+    body = Pump("openai.chat", client="gemini.generate").feed(*noisy).end().relayed.body
+    assert body == Pump("openai.chat", client="gemini.generate").feed(*EVENTS).end().relayed.body
+    assert all(line.startswith(b"data: {") for line in body.splitlines() if line)

@@ -163,8 +163,16 @@ def test_every_endpoint_name_of_the_configuration_is_in_the_table() -> None:
     [
         ("vector", "chat/completions", "embeddings"),
         ("deepseek/vector", "responses", "embeddings"),
-        ("talk", "embeddings", "chat/completions, completions, responses and messages"),
-        ("both", "completions", "chat/completions, responses, embeddings and messages"),
+        (
+            "talk",
+            "embeddings",
+            "chat/completions, completions, responses, messages, generateContent and streamGenerateContent",
+        ),
+        (
+            "both",
+            "completions",
+            "chat/completions, responses, embeddings, messages, generateContent and streamGenerateContent",
+        ),
         ("hear", "audio/speech", "audio/transcriptions"),
     ],
 )

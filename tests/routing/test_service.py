@@ -52,6 +52,14 @@ def test_the_dialect_of_the_provider_s_own_kind_is_preferred() -> None:
     assert pairs(found)["responses"] == "messages"
 
 
+@pytest.mark.parametrize(("kind", "path"), [("openai", "chat/completions"), ("anthropic", "messages")])
+def test_googles_methods_are_served_by_translation(kind: str, path: str) -> None:
+    found = service(kind=kind, dialects={"responses": {"enabled": False}} if kind == "openai" else {})
+    translated = {name for name, target in pairs(found).items() if target == path}
+    assert {"generateContent", "streamGenerateContent"} <= translated
+    assert {"countTokens", "embedContent", "batchEmbedContents"}.isdisjoint(pairs(found))
+
+
 def test_an_endpoint_that_the_model_does_not_serve_is_translated_to_one_that_it_does() -> None:
     found = service(frozenset({"chat/completions"}), dialects={"messages": {}})
     assert pairs(found)["messages"] == "chat/completions"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -74,11 +75,26 @@ def data_of(stream: bytes) -> list[Any]:
     return [json.loads(line[6:]) for line in stream.splitlines() if line.startswith(b"data: ")]
 
 
+class Reader:
+    """The SDK, to which every request is answered with ``answer``. Making one takes 50 ms, so one does for all."""
+
+    def __init__(self) -> None:
+        self.answer = httpx2.Response(200)
+        transport = httpx2.MockTransport(lambda request: self.answer)
+        options: Any = {"base_url": "http://gateway.test", "httpx_client": httpx2.Client(transport=transport)}
+        self.sdk = genai.Client(api_key="k", http_options=options)
+
+
+@cache
+def _reader() -> Reader:
+    return Reader()
+
+
 def client(answer: httpx2.Response) -> genai.Client:
-    """The SDK, to which every request is answered so."""
-    transport = httpx2.MockTransport(lambda request: answer)
-    options: Any = {"base_url": "http://gateway.test", "httpx_client": httpx2.Client(transport=transport)}
-    return genai.Client(api_key="k", http_options=options)
+    """The SDK, to which every request is answered so, until the next call."""
+    reader = _reader()
+    reader.answer = answer
+    return reader.sdk
 
 
 @asynccontextmanager
@@ -96,14 +112,13 @@ async def connected(url: str) -> AsyncIterator[AsyncClient]:
 def stream_of(pieces: Iterable[bytes]) -> Iterator[GenerateContentResponse]:
     """What the SDK reads of a stream that arrives in these pieces."""
     answer = httpx2.Response(200, headers={"Content-Type": "text/event-stream"}, content=iter(pieces))
-    with client(answer) as sdk:
-        yield from sdk.models.generate_content_stream(model=MODEL, contents="Hi")
+    yield from client(answer).models.generate_content_stream(model=MODEL, contents="Hi")
 
 
 def answer_of(body: bytes) -> GenerateContentResponse:
     """What the SDK reads of a whole answer."""
-    with client(httpx2.Response(200, headers={"Content-Type": "application/json"}, content=body)) as sdk:
-        return sdk.models.generate_content(model=MODEL, contents="Hi")
+    answer = httpx2.Response(200, headers={"Content-Type": "application/json"}, content=body)
+    return client(answer).models.generate_content(model=MODEL, contents="Hi")
 
 
 def calls_of(parts: Iterable[Part]) -> list[tuple[str, str, Any]]:

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from proxy.dialects.anthropic import answer_blocks, stop, usage
-from proxy.dialects.anthropic.call_input import object_of
 from proxy.dialects.anthropic.citation import location_of, markdown_of
 from proxy.dialects.translation import blobs
 from proxy.dialects.translation.base import AnswerContext
+from proxy.dialects.translation.call_arguments import object_of
 from proxy.dialects.translation.gathered import CallBlock, GatheredAnswer, ReasoningBlock, TextBlock, gather
 from proxy.dialects.translation.parts import AnswerPart
 from proxy.wire import document

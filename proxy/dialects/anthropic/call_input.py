@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
-
+from proxy.dialects.translation.call_arguments import NULL, WRAPPED, object_of
 from proxy.dialects.translation.calls import CUSTOM_INPUT
 from proxy.dialects.translation.conversation import ToolKind
 from proxy.wire import document
-
-WRAPPED: Final = "arguments"  # holds arguments that are no object
-_NONE: Final = "null"  # some models send it for no arguments
 
 
 class CallInput:
@@ -41,7 +37,7 @@ class CallInput:
             self.plain = True
             return text
         self._beginning = text.rstrip()
-        if _NONE.startswith(self._beginning):
+        if NULL.startswith(self._beginning):
             return ""
         self._wraps = True
         return f'{{"{WRAPPED}":"{_escaped(text)}'
@@ -53,20 +49,6 @@ class CallInput:
         if self._wraps:
             return '"}'
         return document.encode(object_of(self._beginning, "custom" if self._is_custom else "function")).decode()
-
-
-def object_of(arguments: str, kind: ToolKind = "function") -> dict[str, Any]:
-    """The whole arguments of a call."""
-    if kind == "custom":
-        return {CUSTOM_INPUT: arguments}
-    text = arguments.lstrip()
-    if text.rstrip() in ("", _NONE):
-        return {}
-    try:
-        found = document.decode(text.encode("utf-8", "surrogatepass"))
-    except ValueError:
-        found = None
-    return found if isinstance(found, dict) else {WRAPPED: text}
 
 
 def _escaped(text: str) -> str:

@@ -5,12 +5,13 @@ Source: https://docs.claude.com/en/api/messages, and the parameter types of the 
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from proxy.dialects.translation import members
 from proxy.dialects.translation.conversation import JsonFormat, SamplingSettings, ThinkingSettings
 from proxy.dialects.translation.loss import Losses
 from proxy.dialects.translation.members import JsonObject, Within
+from proxy.dialects.translation.strict_schemas import is_strict
 from proxy.errors import Untranslatable
 
 _THINKING: Final = frozenset(("type", "budget_tokens", "display"))
@@ -27,14 +28,6 @@ _SHOWN: Final[dict[str, Literal["omitted", "summary"]]] = {"omitted": "omitted",
 
 # ``standard_only``: without the capacity that is paid in advance.
 _TIERS: Final = {"standard_only": "default"}
-
-# Keywords that OpenAI's strict schemas lack: https://developers.openai.com/api/docs/guides/structured-outputs
-_LAX: Final = frozenset(
-    {
-        *("allOf", "oneOf", "not", "if", "then", "else"),
-        *("dependentRequired", "dependentSchemas", "patternProperties", "unevaluatedProperties"),
-    }
-)
 
 
 def sampling(body: JsonObject) -> SamplingSettings:
@@ -95,24 +88,4 @@ def _format(holder: JsonObject, name: str, losses: Losses, path: str = "") -> Js
         raise Untranslatable(f"{name}.type", "Only 'json_schema' is known.")
     with Within(name):
         schema = members.mapping(settings, "schema")
-    return JsonFormat(schema, strict=_is_strict(schema) or None)
-
-
-def _is_strict(schema: Any) -> bool:
-    """Whether OpenAI takes a schema as strict: all its objects need all of their members, and no others.
-
-    Claude keeps to every schema, so a strict one is the better translation where it is possible.
-    """
-    if isinstance(schema, list):
-        return all(map(_is_strict, schema))
-    if not isinstance(schema, dict):
-        return True
-    if not _LAX.isdisjoint(schema):
-        return False
-    if schema.get("type") == "object" or "properties" in schema:
-        properties, required = schema.get("properties"), schema.get("required")
-        if schema.get("additionalProperties") is not False or not isinstance(properties, dict):
-            return False
-        if not isinstance(required, list) or not all(name in required for name in properties):
-            return False
-    return all(map(_is_strict, schema.values()))
+    return JsonFormat(schema, strict=is_strict(schema) or None)

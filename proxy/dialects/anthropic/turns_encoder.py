@@ -17,8 +17,8 @@ from proxy.dialects.anthropic import cache_marks
 from proxy.dialects.anthropic.block_encoder import BlockEncoder, compact
 from proxy.dialects.anthropic.cache_marks import Block
 from proxy.dialects.anthropic.call_ids import CallIds
-from proxy.dialects.anthropic.call_input import WRAPPED, object_of
 from proxy.dialects.translation.base import EncodingTarget
+from proxy.dialects.translation.call_arguments import WRAPPED, object_of
 from proxy.dialects.translation.client_names import MemberNames
 from proxy.dialects.translation.conversation import (
     CacheMark,

@@ -101,3 +101,26 @@ def _split(total: int | None, part: int | None) -> tuple[int | None, int | None]
     if total is None or part is None or not 0 <= part <= total:
         return total, None
     return total - part, part
+
+
+def usage_metadata(usage: Usage) -> dict[str, Any]:
+    """``usageMetadata`` with the counts that are known. What was written to a cache belongs to the prompt."""
+    summed = usage.summed()
+    prompt, output, thoughts = usage.total_input, summed.output, usage.reasoning
+    counts = {
+        "promptTokenCount": prompt,
+        "cachedContentTokenCount": usage.cache_read or None,
+        "candidatesTokenCount": output,
+        "thoughtsTokenCount": thoughts or None,
+        "totalTokenCount": (prompt or 0) + (output or 0) + (thoughts or 0),
+    }
+    details = usage.details or UsageDetails()
+    found: dict[str, Any] = {name: count for name, count in counts.items() if count is not None}
+    for name, total, audio, image in (
+        ("promptTokensDetails", prompt, details.audio_input, details.image_input),
+        ("candidatesTokensDetails", output, details.audio_output, details.image_output),
+    ):
+        if total is not None and (audio or image):
+            modalities = {"TEXT": total - (audio or 0) - (image or 0), "AUDIO": audio, "IMAGE": image}
+            found[name] = [{"modality": each, "tokenCount": count} for each, count in modalities.items() if count]
+    return found

@@ -31,6 +31,7 @@ class GeminiWriter(Writer):
     """``{"error": {"code", "message", "status", "details"}}``; ``code`` is the HTTP status."""
 
     ping = b"\n"  # a blank line: the only thing that clients ignore
+    takes_comments = False
     model_places = (("modelVersion",),)
 
     def error_body(self, fault: GatewayError) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from msgspec import Struct
@@ -124,13 +124,15 @@ EncodeAnswer = Callable[[AnswerContext, Iterable[AnswerPart]], bytes]
 class ClientSide(Struct, frozen=True):
     """A dialect as that of a client whose calls are translated.
 
-    ``starts_with_usage``: streams begin with the usage of the input, so it must be estimated.
+    ``starts_with_usage``: streams begin with the usage of the input, so it must be estimated. ``names``: what clients
+    call members that encoders name as chat does, such as ``top_k``.
     """
 
     decode_request: RequestDecoder
     encode_stream: type[StreamEncoder]
     encode_answer: EncodeAnswer
     starts_with_usage: bool = False
+    names: Mapping[str, str] = {}
 
 
 class ProviderSide(Struct, frozen=True):

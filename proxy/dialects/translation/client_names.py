@@ -111,6 +111,21 @@ def _in_responses(path: str) -> ContentNames:
     )
 
 
+def _in_gemini(path: str) -> ContentNames:
+    return ContentNames(
+        audio=path,
+        cache=path,
+        citations=path,
+        cited=path,
+        detail=path,
+        document=path,
+        document_file=f"{path}.fileData.fileUri",
+        image=path,
+        image_file=f"{path}.fileData.fileUri",
+        place=path,
+    )
+
+
 _IN_CHAT: Final = _in_chat("messages[].content[]")
 _CHAT: Final = MemberNames(_IN_CHAT, _IN_CHAT, _IN_CHAT)
 _MESSAGES: Final = MemberNames(
@@ -171,7 +186,40 @@ _RESPONSES: Final = MemberNames(
     thinking="reasoning.effort",
     verbosity="text.verbosity",
 )
-_BY_SOURCE: Final = {"anthropic.messages": _MESSAGES, "openai.responses": _RESPONSES}
+_GEMINI: Final = MemberNames(
+    content=_in_gemini("contents[].parts[]"),
+    result=_in_gemini("contents[].parts[].functionResponse.parts[]"),
+    system=_in_gemini("systemInstruction.parts[]"),
+    arguments="contents[].parts[].functionCall.args",
+    blob="contents[].parts[].thoughtSignature",
+    budget="generationConfig.thinkingConfig.thinkingBudget",
+    cache_call="contents[]",
+    cache_end="contents",
+    cache_result="contents[]",
+    cache_tool="tools[]",
+    call_signature="contents[].parts[].thoughtSignature",
+    effort="generationConfig.thinkingConfig.thinkingLevel",
+    grammar="tools[]",
+    limit="generationConfig.maxOutputTokens",
+    logprobs="generationConfig.responseLogprobs",
+    message_content="contents[].parts",
+    messages="contents",
+    name="contents[]",
+    output_format="generationConfig.responseMimeType",
+    output_schema="generationConfig.responseSchema",
+    parameters="tools[].functionDeclarations[].parameters",
+    phase="contents[]",
+    reasoning="contents[].parts[].thought",
+    redacted="contents[].parts[].thoughtSignature",
+    role="contents[].role",
+    shown="generationConfig.thinkingConfig.includeThoughts",
+    stop="generationConfig.stopSequences",
+    strict="toolConfig.functionCallingConfig.mode",
+    thinking="generationConfig.thinkingConfig",
+    tier_fast="serviceTier",
+    user="labels",
+)
+_BY_SOURCE: Final = {"anthropic.messages": _MESSAGES, "openai.responses": _RESPONSES, "gemini.generate": _GEMINI}
 
 
 def member_names(source: str) -> MemberNames:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxy.dialects.anthropic.call_input import CallInput, object_of
+from proxy.dialects.anthropic.call_input import CallInput
+from proxy.dialects.translation.call_arguments import object_of
 from proxy.dialects.translation.conversation import ToolKind
 
 

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
-from proxy.dialects.gemini.usage import find
+from proxy.dialects.gemini.usage import find, usage_metadata
 from proxy.dialects.usage import Usage, UsageDetails
 
 
@@ -87,3 +88,35 @@ def test_the_classes_add_up_to_googles_total(parts: tuple[int, ...], cached: int
     )
     assert found is not None
     assert (found.total_input, found.total_output) == (prompt + tools, output + thoughts)
+
+
+@given(
+    st.builds(
+        Usage,
+        st.integers(0, 99),
+        st.none() | st.integers(1, 99),
+        st.integers(0, 99),
+        st.none() | st.integers(1, 99),
+        st.just(UNSET)
+        | st.builds(UsageDetails, audio_input=st.integers(1, 9), image_output=st.none() | st.integers(1, 9)),
+    )
+)
+def test_usage_that_is_written_reads_as_it_was(own: Usage) -> None:
+    found = find({"usageMetadata": usage_metadata(own)})
+    assert found is not None
+    assert found.summed() == own.summed()
+    assert (found.details or UsageDetails()) == (own.details or UsageDetails())
+
+
+def test_tokens_written_to_a_cache_belong_to_the_prompt() -> None:
+    found = usage_metadata(Usage(10, 5, 2, None, UsageDetails(cache_write=3, cache_write_1h=4)))
+    assert found == {
+        "promptTokenCount": 22,
+        "cachedContentTokenCount": 5,
+        "candidatesTokenCount": 2,
+        "totalTokenCount": 24,
+    }
+
+
+def test_unknown_counts_are_left_out() -> None:
+    assert usage_metadata(Usage(output=2)) == {"candidatesTokenCount": 2, "totalTokenCount": 2}

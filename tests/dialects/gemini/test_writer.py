@@ -52,7 +52,8 @@ def test_googles_sdk_raises_the_right_exception_for_a_status(
     fault: GatewayError, raised: type[APIError], http: int, word: str
 ) -> None:
     answer = httpx2.Response(http, json=json.loads(WRITER.error_body(fault)))
-    with client(answer) as sdk, pytest.raises(raised) as caught:
+    sdk = client(answer)
+    with pytest.raises(raised) as caught:
         sdk.models.generate_content(model=MODEL, contents="Hi")
     assert (caught.value.code, caught.value.status, caught.value.message) == (http, word, fault.message)
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pytest
 from anthropic import APIError as AnthropicError
+from google.genai.errors import APIError as GoogleError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai import APIError as OpenAIError
@@ -57,6 +58,8 @@ UNREADABLE: Final[dict[str, tuple[str, list[Any]]]] = {
 
 # Blocks of Anthropic's answers that have a counterpart elsewhere.
 TRANSLATED_BLOCKS: Final = {"text", "thinking", "redacted_thinking", "tool_use"}
+
+SDK_ERRORS: Final = (OpenAIError, AnthropicError, GoogleError)
 
 STATE: Final = 30_000  # bytes, of one stream
 
@@ -128,14 +131,14 @@ def test_a_stream_reads_as_the_original_does(answer: RecordedAnswer, client: Cli
         check(READERS[client.name](translated.body, streamed=True), answer)
     else:  # the recording was cut
         assert READERS[answer.dialect](answer.body, answer.streamed).finish is None
-        with pytest.raises((OpenAIError, AnthropicError)):
+        with pytest.raises(SDK_ERRORS):
             READERS[client.name](translated.body, streamed=True)
 
 
 @pytest.mark.parametrize(("answer", "client"), pairs(streamed=True, broken=True))
 def test_a_stream_with_an_error_raises_in_the_clients_sdk(answer: RecordedAnswer, client: Client) -> None:
     assert streamed_to(answer, client).fault is not None
-    with pytest.raises((OpenAIError, AnthropicError)):
+    with pytest.raises(SDK_ERRORS):
         READERS[client.name](streamed_to(answer, client).body, streamed=True)
 
 
@@ -201,7 +204,7 @@ def test_a_damaged_stream_is_a_well_formed_one_for_the_client(
     translated = translate_stream(PROVIDERS[dialect], client, blocks)
     try:
         READERS[client.name](translated.body, streamed=True)
-    except (OpenAIError, AnthropicError):
+    except SDK_ERRORS:
         assert translated.fault is not None
     except ValueError as error:
         if "Unable to parse tool parameter JSON" not in str(error):  # the arguments of a call lost a piece

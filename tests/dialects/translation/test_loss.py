@@ -22,3 +22,12 @@ def test_where_nothing_may_be_lost_the_request_is_refused() -> None:
     assert (caught.value.status, caught.value.param) == (400, "top_k")
     assert "translate.onLoss" in caught.value.message
     assert losses.names == ()
+
+
+def test_what_encoders_name_as_chat_does_has_the_clients_name() -> None:
+    names = {"top_k": "generationConfig.topK"}
+    losses = Losses(client_names=names)
+    losses.drop("top_k", "seed")
+    assert losses.names == ("generationConfig.topK", "seed")
+    with pytest.raises(Untranslatable, match=r"generationConfig\.topK"):
+        Losses(strict=True, client_names=names).drop("top_k")

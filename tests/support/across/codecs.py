@@ -46,6 +46,11 @@ def _clients() -> list[Client]:
             _found("openai.responses.stream_encoder", "ResponsesStreamEncoder"),
             _found("openai.responses.answer_encoder", "encode_response"),
         ),
+        Client(
+            "gemini",
+            _found("gemini.stream_encoder", "GeminiStreamEncoder"),
+            _found("gemini.answer_encoder", "encode_generation"),
+        ),
     ]
     return [each for each in found if each.encoder]
 

@@ -9,7 +9,7 @@ from typing import Final
 from proxy.dialects.base import EventKind, Reader
 from proxy.dialects.translation.base import AnswerContext, AnswerDecoder, EncodeAnswer, StreamEncoder
 from proxy.dialects.translation.calls import CallParts
-from proxy.dialects.translation.conversation import Conversation
+from proxy.dialects.translation.conversation import Conversation, ThinkingSettings
 from proxy.dialects.translation.gathered import GatheredAnswer, Gathering
 from proxy.dialects.translation.parts import AnswerPart, Dropped
 from proxy.dialects.translation.stream import StreamTranslation
@@ -19,7 +19,14 @@ from proxy.wire.sse import Framer
 
 PREFIX: Final = "call_"
 
-_SOURCES: Final = {"messages": "anthropic.messages", "chat": "openai.chat", "responses": "openai.responses"}
+_SOURCES: Final = {
+    "messages": "anthropic.messages",
+    "chat": "openai.chat",
+    "responses": "openai.responses",
+    "gemini": "gemini.generate",
+}
+# Gemini's clients have to ask for thoughts.
+_SHOWN: Final = ThinkingSettings(shown="summary")
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,8 @@ class Client:
 
     @property
     def context(self) -> AnswerContext:
-        request = Conversation(_SOURCES[self.name], [], wants_usage=True)
+        thinking = _SHOWN if self.name == "gemini" else ThinkingSettings()
+        request = Conversation(_SOURCES[self.name], [], wants_usage=True, thinking=thinking)
         return AnswerContext(request, "answer1", 1_700_000_000, input_tokens=7)
 
 

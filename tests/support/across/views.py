@@ -166,12 +166,14 @@ def read_gemini(body: bytes, streamed: bool) -> AnswerView:
     candidates = [chunk.candidates[0] for chunk in chunks if chunk.candidates]
     parts = [part for each in candidates if each.content for part in each.content.parts or ()]
     calls = tuple(
-        Call(given or f"{PREFIX}{at}", name, arguments)
+        Call(given or f"{PREFIX}{at}", name, _unwrapped(arguments))
         for at, (name, given, arguments) in enumerate(gemini.calls_of(parts))
     )
     reasons = [each.finish_reason.value for each in candidates if each.finish_reason]
-    counts = [each.usage_metadata for each in chunks if each.usage_metadata and each.usage_metadata.total_token_count]
-    usage = counts[-1] if counts else None
+    reported = [each.usage_metadata for each in chunks if each.usage_metadata]
+    counts = [each for each in reported if each.total_token_count]  # Vertex leaves them out until the end
+    usage = (counts or [each for each in reported if each.prompt_token_count is not None] or [None])[-1]
+    written = [usage.candidates_token_count, usage.thoughts_token_count] if usage else []
     return AnswerView(
         "".join(part.text or "" for part in parts if not part.thought),
         "".join(part.text or "" for part in parts if part.thought),
@@ -179,7 +181,7 @@ def read_gemini(body: bytes, streamed: bool) -> AnswerView:
         _FINISH[reasons[-1]] if reasons else None,
         (usage.prompt_token_count or 0) + (usage.tool_use_prompt_token_count or 0) if usage else None,
         usage.cached_content_token_count if usage else None,
-        (usage.candidates_token_count or 0) + (usage.thoughts_token_count or 0) or None if usage else None,
+        None if written.count(None) == len(written) else sum(each or 0 for each in written),
     )
 
 
@@ -219,6 +221,11 @@ def _arguments(text: str) -> Any:
         return json.loads(text or "{}")
     except ValueError:
         return text
+
+
+def _unwrapped(arguments: Any) -> Any:
+    """Arguments that were no object became one."""
+    return arguments["arguments"] if isinstance(arguments, dict) and arguments.keys() == {"arguments"} else arguments
 
 
 def read_gathered(answer: GatheredAnswer) -> AnswerView:
