@@ -1,4 +1,4 @@
-"""Claude Code and Codex over providers that speak only the Chat Completions API."""
+"""Claude Code and Codex over providers of chat, and Codex over one of Anthropic's API."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ import pytest
 from proxy.demo.server import Demo
 from tests.clients.chat_api import ChatApi
 from tests.clients.headless import ASSISTANTS, Desk, Run, claude, codex, codex_calls
-from tests.clients.native import Provider
+from tests.clients.messages_api import MessagesApi
+from tests.clients.native import SIGNATURE, Provider
 from tests.support import Upstream, error_json, json_answer, until
 from tests.support.gateway import GatewayProcess
 from tests.support.steps import Script
 from tests.support.upstream import Request
+from tests.translation import messages_rules
 from tests.translation.chat_rules import KEY, of_body, of_head
 
 MODEL = "glm-5.3"  # of the provider
@@ -37,6 +39,17 @@ class StrictChat(Provider):
         if reasons:
             self.refused += reasons
             return json_answer(error_json(reasons[0], kind="invalid_request_error"), 400)
+        return super().__call__(request)
+
+
+class StrictMessages(Provider):
+    """Refuses what Claude does."""
+
+    def __call__(self, request: Request) -> Script:
+        reasons = [*messages_rules.of_head(request), *messages_rules.of_body(request.json, {SIGNATURE})]
+        if reasons:
+            self.refused += reasons
+            return json_answer(self.apis["/messages"].error(400, reasons[0]), 400)
         return super().__call__(request)
 
 
@@ -76,6 +89,12 @@ async def exchanges(gateway: GatewayProcess, count: int) -> list[dict[str, Any]]
     return found()
 
 
+def tools_of(client: str, desk: Desk) -> dict[str, dict[str, Any]]:
+    """What the provider calls to read the note, by the names that it gets. Those of namespaces are flattened."""
+    calls = ASSISTANTS[client].calls(desk.note)
+    return calls | {f"functions__{name}": arguments for name, arguments in calls.items()}
+
+
 async def run(client: str, desk: Desk, model: str, **options: Any) -> Run:
     found: Run = await ASSISTANTS[client].run(desk, model, **options)
     return found
@@ -85,7 +104,7 @@ async def run(client: str, desk: Desk, model: str, **options: Any) -> Run:
 async def test_an_assistant_reads_a_file(client: str, model: str, outside: Upstream, tmp_path: Path) -> None:
     async with Upstream() as up, GatewayProcess(config(up.url, model=MODEL)) as gateway:
         desk, secret = desk_of(gateway, outside, tmp_path)
-        up.on(provider := StrictChat(KEY, {"/chat/completions": ChatApi()}, ASSISTANTS[client].calls(desk.note)))
+        up.on(provider := StrictChat(KEY, {"/chat/completions": ChatApi()}, tools_of(client, desk)))
         ran = await run(client, desk, model)
         assert provider.refused == []
         assert (ran.status, f"It says {secret} in there." in ran.out) == (0, True), ran
@@ -127,15 +146,47 @@ async def test_an_assistant_reads_a_file_for_the_demo(
         await demo.stop()
 
 
-@EACH_RUN
-async def test_an_assistant_does_not_take_a_cut_answer_for_a_whole_one(
-    client: str, model: str, outside: Upstream, tmp_path: Path
-) -> None:
+async def test_claude_does_not_take_a_cut_answer_for_a_whole_one(outside: Upstream, tmp_path: Path) -> None:
+    """It repeats the request without streaming."""
     async with Upstream() as up, GatewayProcess(config(up.url, model=MODEL)) as gateway:
         desk, secret = desk_of(gateway, outside, tmp_path)
-        tools = ASSISTANTS[client].calls(desk.note)
+        tools = tools_of("claude", desk)
         up.on(provider := StrictChat(KEY, {"/chat/completions": ChatApi()}, tools, cuts=1))
-        ran = await run(client, desk, model)
+        ran = await run("claude", desk, "claude-mine")
         assert (ran.status, provider.refused) == (0, []), ran
         assert f"It says {secret} in there." in ran.out
         assert [line["outcome"] for line in await exchanges(gateway, 3)] == ["ok", "broken", "ok"]
+
+
+@pytest.mark.parametrize("model", CODEX)
+async def test_codex_shows_why_an_answer_was_cut_and_does_not_pay_for_it_again(
+    model: str, outside: Upstream, tmp_path: Path
+) -> None:
+    async with Upstream() as up, GatewayProcess(config(up.url, model=MODEL)) as gateway:
+        desk, _ = desk_of(gateway, outside, tmp_path)
+        tools = tools_of("codex", desk)
+        up.on(provider := StrictChat(KEY, {"/chat/completions": ChatApi()}, tools, cuts=1))
+        ran = await run("codex", desk, model)
+        assert (ran.status, provider.refused) == (1, []), ran
+        assert "The provider closed the connection early." in ran.err
+        assert [line["outcome"] for line in await exchanges(gateway, 2)] == ["ok", "broken"]
+
+
+@pytest.mark.parametrize("model", CODEX)
+async def test_codex_reads_a_file_with_claude(model: str, outside: Upstream, tmp_path: Path) -> None:
+    """Its signed reasoning comes back unchanged, or the provider refuses the tool's result."""
+    async with Upstream() as up:
+        provider = {"baseUrl": up.url, "apiKey": messages_rules.KEY, "kind": "anthropic"}
+        names = [{"name": model, "provider": "claude", "model": "claude-opus-4-8"}]
+        async with GatewayProcess({"providers": {"claude": provider}, "models": names}) as gateway:
+            desk, secret = desk_of(gateway, outside, tmp_path)
+            up.on(
+                claude_api := StrictMessages(messages_rules.KEY, {"/messages": MessagesApi()}, tools_of("codex", desk))
+            )
+            ran = await run("codex", desk, model)
+            assert claude_api.refused == []
+            assert (ran.status, f"It says {secret} in there." in ran.out) == (0, True), ran
+            assert [secret in asked.results for asked in claude_api.asked] == [False, True]
+            assert (claude_api.asked[1].reasons, claude_api.asked[1].signed) == (True, True)
+            for line in await exchanges(gateway, 2):
+                assert (line["outcome"], line["tokens"]) == ("ok", MessagesApi.usage)
