@@ -19,7 +19,7 @@ from proxy.dialects.translation.parts import AnswerPart, Dropped
 from proxy.dialects.translation.repairs import repair
 from proxy.dialects.translation.stream import StreamTranslation
 from proxy.dialects.translation.tool_names import ToolNames
-from proxy.errors import BrokenAnswer, Untranslatable
+from proxy.errors import BrokenAnswer, ClientFault, Untranslatable
 from proxy.wire import document
 
 if TYPE_CHECKING:
@@ -83,6 +83,13 @@ class TranslatedCall(Struct, eq=False):
 
 def translate(run: AttemptRun) -> TranslatedCall:
     """Translate the call of an attempt. Raises ClientFault for what is wrong in it, or cannot be translated."""
+    try:
+        return _translate(run)
+    except RecursionError:  # it was decoded, but from fewer frames
+        raise ClientFault("The request body is nested too deeply to be translated.") from None
+
+
+def _translate(run: AttemptRun) -> TranslatedCall:
     responder, deployment = run.responder, run.attempt.deployment
     call, exchange = responder.call, responder.exchange
     assert call is not None

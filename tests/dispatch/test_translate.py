@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -79,6 +80,29 @@ async def test_an_outage_counts_more_than_a_candidate_that_cannot_take_the_reque
         gpt.queue(*[json_answer(error_json("broken"), 500)] * 3)
         answer = await post(gw, "/v1/chat/completions", ask(AUDIO))
         assert answer.status == 502
+
+
+async def test_a_call_nested_as_deeply_as_can_be_is_translated_or_refused() -> None:
+    async with gateway("openai") as (gw, (gpt,)):
+        gpt.on(lambda request: json_answer(completion()))
+        client = await gw.client()
+        before, after = json.dumps(
+            {
+                "model": "m",
+                "max_tokens": 9,
+                "messages": [
+                    {"role": "assistant", "content": [{"type": "tool_use", "id": "a", "name": "f", "input": "HERE"}]},
+                    {"role": "user", "content": "go on"},
+                ],
+            }
+        ).split('"HERE"')
+        statuses = []
+        for depth in range(900, 1001):
+            body = before + '{"a":' * depth + "1" + "}" * depth + after
+            answer = await client.fetch("POST", "/v1/messages", body=body.encode())
+            statuses.append(answer.status)
+        assert statuses == sorted(statuses)
+        assert set(statuses) == {200, 400}
 
 
 async def test_a_provider_s_error_has_the_client_s_form() -> None:

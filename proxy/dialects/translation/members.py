@@ -6,14 +6,16 @@ where that is, with ``Within``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from proxy.errors import Untranslatable, WrongMember
 
 JsonObject: TypeAlias = dict[str, Any]
 _T = TypeVar("_T")
+_INFINITE: Final = (math.inf, -math.inf)  # 1e999, which would be sent on as null
 
 
 class Within:
@@ -71,7 +73,7 @@ def integer(holder: JsonObject, name: str) -> int | None:
 
 def number(holder: JsonObject, name: str) -> float | None:
     value = holder.get(name)
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value in _INFINITE):
         raise WrongMember(name, "a number")
     return value
 

@@ -14,7 +14,7 @@ READERS: dict[Callable[[dict[str, Any], str], Any], tuple[Any, list[Any]]] = {
     members.text: ("", [1, [], {}, True]),
     members.flag: (None, [0, "true", []]),
     members.integer: (None, [True, 1.5, "1"]),
-    members.number: (None, [True, "1", []]),
+    members.number: (None, [True, "1", [], float("inf"), float("-inf")]),
     members.mapping: (None, [[], "x", 1]),
     members.texts: ([], ["x", [1], {}]),
     members.objects: ([], ["x", {}, [1]]),
