@@ -16,7 +16,9 @@ from proxy.errors import ClientFault, WrongMember
 from tests.support.schemas.variants import ABSENT, Variant, marked
 
 # Values that say what a request without the member says.
-DEFAULTS: Final = ("auto", "default", "standard", "text", "none", "never", "disabled", "5m", "30m", "explicit")
+DEFAULTS: Final = frozenset(
+    ("auto", "default", "standard", "text", "none", "never", "disabled", "direct", "client", "completed")
+) | {"5m", "30m", "explicit"}
 
 # ``refused``: the error names the member, or what contains it, or is the same without the member. ``obscured``: the
 # error names another member. ``misread``: the error calls a value wrong that the schema allows.
@@ -27,6 +29,7 @@ Run: TypeAlias = Callable[[Any], "Outcome"]
 # body, and content within content as that of a message.
 _tools: Final = re.compile(r"^.*\.(tool\.definition|tools\[\])").sub
 _legacy_choice: Final = re.compile("^function_call").sub
+_update: Final = re.compile(r"^input\[\]\.(?=text\.|reasoning\.)").sub  # an item may change settings
 _content: Final = re.compile(
     r"^(system\[\]|messages\[\]\.content\[\]|input\[\]\.(content|output)\[\])((\.source)?\.content\[\])*"
 ).sub
@@ -139,4 +142,4 @@ def _holds(outer: str, path: str) -> bool:
 
 
 def _anywhere(path: str) -> str:
-    return _content("content[]", _tools("tools[]", _legacy_choice("tool_choice", path)))
+    return _update("", _content("content[]", _tools("tools[]", _legacy_choice("tool_choice", path))))

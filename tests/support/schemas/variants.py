@@ -43,7 +43,11 @@ NUMBERS: Final = {
     "logprobs": (2, 3),
 }
 # Objects that say what their absence says.
-_MEANINGLESS: Final = ({}, *({"type": kind} for kind in ("adaptive", "auto", "direct", "object", "text")))
+_MEANINGLESS: Final = (
+    {},
+    *({"type": kind} for kind in ("adaptive", "auto", "direct", "local", "object", "text")),
+    {"format": {"type": "text"}},
+)
 _SCHEMAS: Final = frozenset(("parameters", "input_schema", "schema", "output_schema"))
 
 

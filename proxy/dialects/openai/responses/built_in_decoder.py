@@ -10,7 +10,7 @@ from typing import Final
 
 from proxy.dialects.openai.responses.built_in_tools import BY_CALL
 from proxy.dialects.openai.responses.tools_decoder import ResponsesToolsDecoder
-from proxy.dialects.openai.responses.turns import Turns, call_id, note_caller
+from proxy.dialects.openai.responses.turns import Turns, call_id, note_caller, note_status
 from proxy.dialects.translation import members
 from proxy.dialects.translation.conversation import Text, ToolResult
 from proxy.dialects.translation.loss import Losses
@@ -95,6 +95,7 @@ class BuiltInDecoder:
     def _note(self, item: JsonObject, known: frozenset[str]) -> None:
         """Note the members that are lost."""
         self._losses.drop(*members.unknown(item, known, "input[]."))
+        note_status(item, self._losses)
         note_caller(item, self._losses)
 
 

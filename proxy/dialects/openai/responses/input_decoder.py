@@ -13,7 +13,7 @@ from typing import Final
 from proxy.dialects.openai.responses.built_in_decoder import BuiltInDecoder
 from proxy.dialects.openai.responses.content_decoder import ResponsesContentDecoder
 from proxy.dialects.openai.responses.tools_decoder import ResponsesToolsDecoder
-from proxy.dialects.openai.responses.turns import Turns, call_id, note_caller
+from proxy.dialects.openai.responses.turns import Turns, call_id, note_caller, note_status
 from proxy.dialects.translation import blobs, members
 from proxy.dialects.translation.conversation import ConversationMessage, Role, Text, ToolKind, ToolResult
 from proxy.dialects.translation.loss import Losses
@@ -102,6 +102,7 @@ class ResponsesInputDecoder:
     def _note(self, item: JsonObject, known: frozenset[str]) -> None:
         """Note the members that are lost."""
         self._losses.drop(*members.unknown(item, known, "input[]."))
+        note_status(item, self._losses)
 
     def _message(self, item: JsonObject) -> None:
         self._note(item, _MESSAGE)

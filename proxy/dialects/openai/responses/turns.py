@@ -35,6 +35,12 @@ def call_id(item: JsonObject) -> str:
     return found
 
 
+def note_status(item: JsonObject, losses: Losses) -> None:
+    """Note a status that is lost: that an item was cut, or is not complete yet. ``failed`` is that of a result."""
+    if item.get("status") not in (None, "completed", "failed"):
+        losses.drop("input[].status")
+
+
 def note_caller(item: JsonObject, losses: Losses) -> None:
     """Note the caller of a call if it is lost: a program that OpenAI ran, not the model itself."""
     caller = members.mapping(item, "caller") or {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.dialects.openai.responses.turns import Turns, call_id, note_caller
+from proxy.dialects.openai.responses.turns import Turns, call_id, note_caller, note_status
 from proxy.dialects.translation.conversation import Blob, Reasoning, Text, ToolCall, ToolResult
 from proxy.dialects.translation.loss import Losses
 from proxy.errors import Untranslatable
@@ -67,4 +67,14 @@ def test_a_call_needs_its_id() -> None:
 def test_a_caller_is_lost_unless_it_is_the_model(caller: object, dropped: tuple[str, ...]) -> None:
     losses = Losses()
     note_caller({"caller": caller}, losses)
+    assert losses.names == dropped
+
+
+@pytest.mark.parametrize(
+    ("status", "dropped"),
+    [(None, ()), ("completed", ()), ("failed", ()), ("incomplete", ("input[].status",)), (7, ("input[].status",))],
+)
+def test_a_status_is_lost_unless_the_item_is_complete(status: object, dropped: tuple[str, ...]) -> None:
+    losses = Losses()
+    note_status({"status": status}, losses)
     assert losses.names == dropped
