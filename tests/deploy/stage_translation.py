@@ -1,4 +1,4 @@
-"""Claude Code and Codex over providers of chat, and Codex over one of Anthropic's API."""
+"""Claude Code, Codex and Gemini CLI over providers of chat, and the last two over one of Anthropic's API."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from proxy.demo.server import Demo
 from tests.clients.chat_api import ChatApi
-from tests.clients.headless import ASSISTANTS, Desk, Run, claude, codex, codex_calls
+from tests.clients.headless import ASSISTANTS, Desk, Run, claude, codex, codex_calls, gemini
 from tests.clients.messages_api import MessagesApi
 from tests.clients.native import SIGNATURE, Provider
 from tests.support import Upstream, error_json, json_answer, until
@@ -26,7 +26,7 @@ MODEL = "glm-5.3"  # of the provider
 # Codex has three shapes of requests: functions and a namespace; also a custom tool; and all tools within the input.
 CODEX = ("mine", "gpt-5.5", "gpt-6.1-sol")
 # Client and the name of the model that it is told.
-RUNS = [("claude", "claude-mine"), *(("codex", name) for name in CODEX)]
+RUNS = [("claude", "claude-mine"), *(("codex", name) for name in CODEX), ("gemini", "gemini-mine")]
 EACH_RUN = pytest.mark.parametrize(("client", "model"), RUNS)
 NAMES = sorted({model for _, model in RUNS})
 
@@ -133,6 +133,8 @@ async def test_an_assistant_reads_a_file_for_the_demo(
             desk, secret = desk_of(gateway, outside, tmp_path)
             if client == "claude":
                 ran = await claude(desk, model, prompt=f"Use Read on `{desk.note}`.")
+            elif client == "gemini":
+                ran = await gemini(desk, model, prompt=f"Use read_file on `{desk.note}`.")
             elif model == "gpt-6.1-sol":
                 program = codex_calls(desk.note)["exec"]["input"]
                 ran = await codex(desk, model, prompt=f"Use exec on `{program}`.")
@@ -146,13 +148,16 @@ async def test_an_assistant_reads_a_file_for_the_demo(
         await demo.stop()
 
 
-async def test_claude_does_not_take_a_cut_answer_for_a_whole_one(outside: Upstream, tmp_path: Path) -> None:
-    """It repeats the request without streaming."""
+@pytest.mark.parametrize(("client", "model"), [RUNS[0], RUNS[-1]])
+async def test_a_cut_answer_is_not_taken_for_a_whole_one(
+    client: str, model: str, outside: Upstream, tmp_path: Path
+) -> None:
+    """Claude Code repeats the request without streaming, Gemini CLI as it was."""
     async with Upstream() as up, GatewayProcess(config(up.url, model=MODEL)) as gateway:
         desk, secret = desk_of(gateway, outside, tmp_path)
-        tools = tools_of("claude", desk)
+        tools = tools_of(client, desk)
         up.on(provider := StrictChat(KEY, {"/chat/completions": ChatApi()}, tools, cuts=1))
-        ran = await run("claude", desk, "claude-mine")
+        ran = await run(client, desk, model)
         assert (ran.status, provider.refused) == (0, []), ran
         assert f"It says {secret} in there." in ran.out
         assert [line["outcome"] for line in await exchanges(gateway, 3)] == ["ok", "broken", "ok"]
@@ -172,18 +177,23 @@ async def test_codex_shows_why_an_answer_was_cut_and_does_not_pay_for_it_again(
         assert [line["outcome"] for line in await exchanges(gateway, 2)] == ["ok", "broken"]
 
 
-@pytest.mark.parametrize("model", CODEX)
-async def test_codex_reads_a_file_with_claude(model: str, outside: Upstream, tmp_path: Path) -> None:
-    """Its signed reasoning comes back unchanged, or the provider refuses the tool's result."""
+@pytest.mark.parametrize(("client", "model"), RUNS[1:])
+async def test_an_assistant_reads_a_file_with_claude(
+    client: str, model: str, outside: Upstream, tmp_path: Path
+) -> None:
+    """Its signed reasoning comes back unchanged, or the provider refuses the tool's result.
+
+    Gemini CLI forgets the thoughts, so they are in the signature of the call.
+    """
     async with Upstream() as up:
         provider = {"baseUrl": up.url, "apiKey": messages_rules.KEY, "kind": "anthropic"}
         names = [{"name": model, "provider": "claude", "model": "claude-opus-4-8"}]
         async with GatewayProcess({"providers": {"claude": provider}, "models": names}) as gateway:
             desk, secret = desk_of(gateway, outside, tmp_path)
             up.on(
-                claude_api := StrictMessages(messages_rules.KEY, {"/messages": MessagesApi()}, tools_of("codex", desk))
+                claude_api := StrictMessages(messages_rules.KEY, {"/messages": MessagesApi()}, tools_of(client, desk))
             )
-            ran = await run("codex", desk, model)
+            ran = await run(client, desk, model)
             assert claude_api.refused == []
             assert (ran.status, f"It says {secret} in there." in ran.out) == (0, True), ran
             assert [secret in asked.results for asked in claude_api.asked] == [False, True]

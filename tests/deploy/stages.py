@@ -51,6 +51,6 @@ STAGES: Final = (
     Stage("systemd", ("systemd", "logrotate", "util-linux")),
     # Claude Code, Codex and Gemini CLI, 1 GB of npm packages (tests/clients)
     Stage("clients", workers=2, opt_in="SLUICE_CLI_TESTS"),
-    # the first two over providers of other APIs
+    # the same over providers of other APIs
     Stage("translation", workers=2, opt_in="SLUICE_CLI_TESTS"),
 )
