@@ -51,7 +51,8 @@ def test_a_catalog_knows_all_patches_that_a_body_may_need() -> None:
         {"p": {"baseUrl": HOST}, "q": {"baseUrl": HOST, "dialects": {"chat": {"patches": ["max-tokens"]}}}},
     )
     names = {path: [patch.name for patch in patches] for path, patches in catalog.patches.items()}
-    always = {path: ["own-reasoning"] for path in ("messages", "messages/count_tokens", "responses")}
+    paths = ("messages", "messages/count_tokens", "responses", "generateContent", "streamGenerateContent")
+    always = {path: ["own-reasoning"] for path in paths}
     assert names == {"chat/completions": ["random-seed", "max-tokens"], "completions": ["random-seed"]} | always
 
 

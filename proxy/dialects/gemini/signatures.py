@@ -14,8 +14,9 @@ from typing import Final
 from proxy.dialects.translation import blobs
 from proxy.dialects.translation.conversation import Blob
 
-# What clients send in place of the signature of a call that Gemini did not make.
-_PLACEHOLDERS: Final = frozenset(("skip_thought_signature_validator", "context_engineering_is_the_way_to_go"))
+# What Google takes, and clients send, in place of the signature of a call that Gemini did not make.
+PLACEHOLDER: Final = "skip_thought_signature_validator"
+_PLACEHOLDERS: Final = frozenset((PLACEHOLDER, "context_engineering_is_the_way_to_go"))
 
 _to_standard: Final = str.maketrans("-_", "+/")
 

@@ -15,7 +15,7 @@ from proxy.wire.patch import Edit, Members
 if TYPE_CHECKING:
     from proxy.dialects.call import Call
 
-EDITED: Final = frozenset({"messages", "input", "system", "tools"})  # members within whose values patches edit
+EDITED: Final = frozenset({"messages", "input", "contents", "system", "tools"})  # members that patches edit within
 BEGINNING: Final = 128  # bytes of a value in which a mark is searched
 _beginning: Final = struct.Struct(f"{BEGINNING}s").unpack_from  # a memoryview would cost twice as much
 _PIECE: Final = 1024 * 1024  # bytes that are searched in one step

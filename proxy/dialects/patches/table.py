@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from proxy.dialects.patches.base import Patch
 from proxy.dialects.patches.blocks import BILLING, functions_only, no_billing_header
 from proxy.dialects.patches.own_reasoning import MARK, own_blocks, own_items
+from proxy.dialects.patches.own_signatures import SIGNED, own_parts
 from proxy.dialects.patches.reasoning import with_reasoning
 from proxy.dialects.patches.renames import left_out, renamed
 from proxy.dialects.patches.roles import system_messages
@@ -20,6 +21,7 @@ _STREAM_OPTIONS: Final = Patch("no-stream-options", "stream_options", left_out("
 _SEED: Final = Patch("random-seed", "seed", renamed("seed", "random_seed"))
 _BILLING: Final = Patch("no-billing-header", "system", no_billing_header, mark=BILLING)
 _OWN_BLOCKS: Final = Patch("own-reasoning", "messages", own_blocks)
+_OWN_PARTS: Final = Patch("own-reasoning", "contents", own_parts)
 
 PATCHES: Final[Mapping[str, tuple[Patch, ...]]] = {
     "chat/completions": (
@@ -45,6 +47,8 @@ ALWAYS: Final[Mapping[str, Patch]] = {
     "messages": _OWN_BLOCKS,
     "messages/count_tokens": _OWN_BLOCKS,
     "responses": Patch("own-reasoning", "input", own_items),
+    "generateContent": _OWN_PARTS,
+    "streamGenerateContent": _OWN_PARTS,
 }
 
 
@@ -52,5 +56,5 @@ def always(call: Call, path: str) -> tuple[Patch, ...]:
     """The patch that is not configured, if this body may need it. Few do, so this is one search in the usual case."""
     patch, known = ALWAYS[path], call.changes
     if known is None or patch not in known:
-        return (patch,) if call.body.find(MARK) >= 0 else ()
+        return (patch,) if call.body.find(SIGNED if patch is _OWN_PARTS else MARK) >= 0 else ()
     return (patch,) if known[patch] is not None else ()
