@@ -102,13 +102,15 @@ class GeminiContentsDecoder:
 
     def _user(self, part: JsonObject) -> list[Part]:
         part = self._read(part, _PATH)
-        self._losses.drop(*(f"{_PATH}.{name}" for name in _OF_MODEL if part.get(name)))
         text, found = members.text(part, "text"), list[Part]()
         if text:
             found.append(Text(text))
+        if len(part) == 1 and "text" in part:  # the usual case
+            return found
         found += self._media(part)
         if part.get("functionResponse") is not None:
             found.append(self._calls.result(part))
+        self._losses.drop(*(f"{_PATH}.{name}" for name in _OF_MODEL if part.get(name)))
         for kind in ("functionCall", *_HOSTED):
             if part.get(kind) is not None:
                 raise Untranslatable(kind, "Only contents of the role 'model' can have it.")
@@ -124,9 +126,11 @@ class GeminiContentsDecoder:
             answer.add_thought(text, signature)
             return
         has_call = part.get("functionCall") is not None
-        blob = answer.add_signature(signature, of_call=has_call)
+        blob = answer.add_signature(signature, of_call=has_call) if signature else None
         if text:
             answer.add_text(text)
+        if len(part) == 1 and "text" in part:  # the usual case
+            return
         for medium in self._media(part):
             answer.add(medium)
         if has_call:
@@ -143,6 +147,8 @@ class GeminiContentsDecoder:
 
     def _read(self, part: JsonObject, path: str) -> JsonObject:
         """The known members of a part. Raises Untranslatable for a part that is of another kind."""
+        if _PART.issuperset(part):
+            return part
         found = spelled(part, _PART)
         unknown = members.unknown(found, _PART)
         if unknown and all(found.get(kind) is None for kind in _KINDS):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import enum
 import json
 import typing
@@ -14,9 +15,15 @@ import pydantic
 import pytest
 from google.genai import types
 
+from proxy.dialects.gemini.member_names import GEMINI_NAMES
 from proxy.dialects.gemini.request_decoder import GeminiRequestDecoder
-from proxy.errors import ClientFault
+from proxy.dialects.translation.base import EncodingTarget
+from proxy.dialects.translation.loss import Losses
+from proxy.dialects.translation.repairs import repair
+from proxy.dialects.translation.tool_names import ToolNames
+from proxy.errors import ClientFault, Untranslatable
 from tests.support.gemini_requests import user
+from tests.support.schemas.translators import SERVERS, Server
 
 Json = dict[str, Any]
 
@@ -126,3 +133,59 @@ def test_a_member_is_carried_told_or_refused(make: Callable[[Json], Json], name:
     without, _ = outcome(make({}))
     found, told = outcome(make({name: value}))
     assert found != without or any(name in each for each in told)
+
+
+EVERYTHING: Json = {
+    "systemInstruction": {"parts": [{"text": "Be brief."}]},
+    "contents": [
+        user("Hi", {"inlineData": {"mimeType": "image/png", "data": "AAAA"}}),
+        {
+            "role": "model",
+            "parts": [
+                {"text": "Hm.", "thought": True, "thoughtSignature": "AAAA"},
+                CALL | {"thoughtSignature": "AAAA"},
+                CALL,
+            ],
+        },
+        user({"functionResponse": {"name": "f", "response": {"error": "x"}}}),
+    ],
+    "tools": [{"functionDeclarations": [{"name": "f", "parametersJsonSchema": {"anyOf": [{"type": "object"}]}}]}],
+    "toolConfig": {"functionCallingConfig": {"mode": "VALIDATED"}},
+    "generationConfig": {
+        "temperature": 1.5,
+        "topP": 0.5,
+        "topK": 3,
+        "seed": 1,
+        "presencePenalty": 1,
+        "frequencyPenalty": 1,
+        "responseLogprobs": True,
+        "logprobs": 2,
+        "maxOutputTokens": 999_999,
+        "stopSequences": [" ", *"abcdef"],
+        "responseMimeType": "application/json",
+        "responseJsonSchema": {"patternProperties": {}},
+        "thinkingConfig": {"thinkingLevel": "XHIGH", "thinkingBudget": 5, "includeThoughts": True},
+    },
+    "labels": {"a": "b"},
+    "serviceTier": "flex",
+    "store": True,
+}
+
+
+@pytest.mark.parametrize("server", SERVERS, ids=str)
+@pytest.mark.parametrize("left_out", [None, "thinkingConfig", "responseJsonSchema", "topP"])
+def test_what_a_provider_lacks_has_the_clients_name(server: Server, left_out: str | None) -> None:
+    body = copy.deepcopy(EVERYTHING)
+    body["generationConfig"].pop(left_out, None)
+    losses = Losses(client_names=GEMINI_NAMES)
+    target = EncodingTarget("m", server.facts, "issuer")
+    conversation = repair(GeminiRequestDecoder().decode(json.dumps(body).encode()))
+    try:
+        server.encoder.encode(conversation, target, losses, ToolNames())
+    except Untranslatable as fault:
+        losses.tell(fault.renamed(GEMINI_NAMES).param or "")
+    told = [*conversation.dropped, *losses.names]
+    assert all(each.partition(".")[0].partition("[")[0] in body for each in told)
+    settings = [each.split(".")[1] for each in told if each.startswith("generationConfig.")]
+    assert set(settings) <= body["generationConfig"].keys() | {"responseSchema"}
+    assert told or server.dialect == ""
