@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from proxy import router_metadata
 from proxy.dispatch import outcome, verdict
 from proxy.dispatch.cloud import run_in_cloud
 from proxy.dispatch.failure import AttemptFailure
@@ -142,6 +143,7 @@ async def run_attempt(run: AttemptRun) -> AttemptFailure | None:
         if run.translated is not None:
             answer.body = run.translated.answer(answer.body)
             run.note_dropped()
+            responder.attempt_lines = router_metadata.attempt_lines(attempt)
         attempt.ended = now = dispatcher.now()
         verdict.succeed(attempt, exchange.endpoint.path, now, collected=True)
         responder.send_answer(answer, info)

@@ -19,10 +19,18 @@ USAGE = {
 }
 
 
-def answer(finish: str = "stop", logprobs: list[Json] | None = None, usage: Json = USAGE, **message: Any) -> Json:
-    """A whole answer. ``message`` are the members of its message."""
+def answer(
+    finish: str = "stop",
+    logprobs: list[Json] | None = None,
+    usage: Json = USAGE,
+    stop_reason: str | None = None,
+    **message: Any,
+) -> Json:
+    """A whole answer. ``message`` are the members of its message. ``stop_reason``: the stop sequence, as vLLM tells."""
     said = {"role": "assistant", "content": None, "refusal": None} | message
     choice = {"index": 0, "message": said, "finish_reason": finish}
+    if stop_reason is not None:
+        choice["stop_reason"] = stop_reason
     choice["logprobs"] = None if logprobs is None else {"content": logprobs, "refusal": None}
     head = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1_790_000_000, "model": "up-model"}
     return head | {"choices": [choice], "usage": usage}
@@ -40,7 +48,8 @@ def chunks(whole: Json, *, interleaved: bool = False) -> list[bytes]:
         {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": None}
         for delta, logprobs in _deltas(choice, interleaved=interleaved)
     ]
-    parts.append({"index": 0, "delta": {}, "logprobs": None, "finish_reason": choice["finish_reason"]})
+    end = {name: choice[name] for name in ("finish_reason", "stop_reason") if name in choice}
+    parts.append({"index": 0, "delta": {}, "logprobs": None, **end})
     usage = head | {"choices": [], "usage": whole["usage"]}
     return [*(sse(head | {"choices": [part]}) for part in parts), sse(usage), DONE]
 
@@ -53,8 +62,7 @@ def _deltas(choice: Json, *, interleaved: bool) -> Iterator[tuple[Json, Json | N
         yield {"reasoning_details": [{"index": index} | detail]}, None
     yield from _text(message["content"] or "", choice["logprobs"])
     yield from (({"refusal": piece}, None) for piece in pieces(message["refusal"] or ""))
-    if "annotations" in message:
-        yield {"annotations": message["annotations"]}, None
+    yield from (({name: message[name]}, None) for name in ("annotations", "images") if name in message)
     calls = [list(_call(index, each)) for index, each in enumerate(message.get("tool_calls", ()))]
     if interleaved:
         longest = max(map(len, calls), default=0)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tests.translation import test_failures, test_losses, test_reasoning
+from tests.translation import test_answer_losses, test_failures, test_losses, test_reasoning
 from tests.translation.cases import CASES
 from tests.translation.cells import PAIRS
 from tests.translation.readme import table
 
-FLOWS = (test_failures.PROVEN, test_losses.PROVEN, test_reasoning.PROVEN)
+FLOWS = (test_answer_losses.PROVEN, test_failures.PROVEN, test_losses.PROVEN, test_reasoning.PROVEN)
 
 
 def proven() -> dict[str, dict[str, set[str]]]:

@@ -267,6 +267,8 @@ class MessagesAnswerDecoder(AnswerDecoder):
         reason = _REASONS.get(word, "stop")
         if reason == "stop" and self._calls:  # the client must run them, whatever the server says
             reason = "tool_calls"
+        if reason == "pause":
+            yield _dropped(word)  # no other API can say that the turn is not at its end
         details = _object(holder, "stop_details")
         detail = _text(details, "explanation") or _text(details, "category")
         yield Finish(reason, _text(holder, "stop_sequence"), detail)

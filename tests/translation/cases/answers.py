@@ -101,6 +101,42 @@ REFUSALS = [
     Case("Refusal", R_M, answer=M_REFUSES, gets={"output": [{"content": [{"type": "output_text", "text": "I will not."}, {"type": "refusal"}]}]}),
 ]  # fmt: skip
 
+LENGTH = chat_provider.answer("length", content=ANSWER)
+FILTERED = chat_provider.answer("content_filter", content=ANSWER)
+R_CUT: Json = {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
+R_FILTERED: Json = {"status": "incomplete", "incomplete_details": {"reason": "content_filter"}}
+STOPPED: Json = messages_provider.answer(messages_provider.text(ANSWER), finish="stop_sequence") | {
+    "stop_sequence": "END"
+}
+
+
+def m_cut(finish: str) -> Json:
+    return messages_provider.answer(messages_provider.text(ANSWER), finish=finish)
+
+
+def c_ended(finish: str) -> Json:
+    return {"choices": [{"finish_reason": finish, "message": {"content": ANSWER}}]}
+
+
+ENDS = [
+    Case("Answer cut by its limit", M_C, answer=LENGTH, gets={"stop_reason": "max_tokens"}),
+    Case("Answer cut by its limit", R_C, answer=LENGTH, gets=R_CUT),
+    Case("Answer cut by its limit", C_M, answer=m_cut("max_tokens"), gets=c_ended("length")),
+    Case("Answer cut by its limit", C_M, "context", answer=m_cut("model_context_window_exceeded"), gets=c_ended("length")),
+    Case("Answer cut by its limit", R_M, answer=m_cut("max_tokens"), gets=R_CUT),
+    Case("Answer cut by a content filter", M_C, answer=FILTERED, gets={"stop_reason": "refusal"}),
+    Case("Answer cut by a content filter", R_C, answer=FILTERED, gets=R_FILTERED),
+    Case(
+        "Answer ended by a stop sequence", M_C, call={"stop_sequences": ["END"]}, sent={"stop": ["END"]},
+        answer=chat_provider.answer(content=ANSWER, stop_reason="END"),
+        gets={"stop_reason": "stop_sequence", "stop_sequence": "END"},
+    ),
+    Case(
+        "Answer ended by a stop sequence", C_M, call={"stop": "END"}, sent={"stop_sequences": ["END"]},
+        answer=STOPPED, gets=c_ended("stop"),
+    ),
+]  # fmt: skip
+
 TOKENS = [
     {"token": token, "logprob": -0.5, "bytes": list(token.encode()), "top_logprobs": []} for token in ("Fine", ", thanks.")
 ]  # fmt: skip
@@ -155,4 +191,4 @@ USAGE = [
     for pair, usage in ((M_C, M_USAGE), (R_C, R_USAGE), (C_M, C_USAGE), (R_M, R_USAGE))
 ]
 
-CASES = [*REASONING, *EFFORT, *EFFORTS_OF_OTHERS, *SENT_BACK, *REFUSALS, *LOGPROBS, *CITATIONS, *USAGE]
+CASES = [*REASONING, *EFFORT, *EFFORTS_OF_OTHERS, *SENT_BACK, *REFUSALS, *ENDS, *LOGPROBS, *CITATIONS, *USAGE]
