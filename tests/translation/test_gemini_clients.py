@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Callable
@@ -13,7 +14,7 @@ from google.genai import types
 from google.genai.client import AsyncClient
 from google.genai.errors import ClientError, ServerError
 
-from tests.support import Chunk, Close, Headers, RawClient, json_answer
+from tests.support import Chunk, Close, Headers, RawClient, Wait, json_answer
 from tests.support.answers import SSE_HEADERS
 from tests.support.gateway import Gateway
 from tests.support.gemini import connected
@@ -339,6 +340,26 @@ async def test_a_stream_has_only_lines_that_googles_sdks_read(api: str) -> None:
         body = await client.read_body()
     assert all(line.startswith(b"data: {") for line in body.splitlines() if line)
     assert b"[DONE]" not in body
+
+
+@both
+@pytest.mark.parametrize("place", ["before", "within"])
+async def test_silence_is_filled_with_blank_lines(api: str, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.app.PING_EVERY", 0.1)
+    go = asyncio.Event()
+    provider = StrictProvider(api)
+    events = text_events(api)
+    steps = [Wait(go), SSE, *map(Chunk, events)] if place == "before" else [SSE, *map(Chunk, events), Wait(go)]
+    provider.scripts.append([*steps, Close()])
+    async with served(provider, server={"pingAfter": 0.1}) as gw:
+        client = await gw.client()
+        await client.request("POST", f"{STREAM}?alt=sse", json=CALL)
+        await client.read_head()
+        if place == "within":
+            assert (await client.read_chunk()).startswith(b"data: {")
+        assert [await client.read_chunk() for _ in range(3)] == [b"\n"] * 3
+        go.set()
+        assert b'{"error":' in await client.read_body()
 
 
 @both
