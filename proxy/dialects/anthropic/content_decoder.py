@@ -94,7 +94,7 @@ class ContentDecoder:
 
     def cache_mark(self, holder: JsonObject) -> CacheMark | None:
         """The member ``cache_control``."""
-        mark = members.mapping(holder, "cache_control")
+        mark = members.mapping(holder, "cache_control") if "cache_control" in holder else None
         if mark is None:
             return None
         self.note_unknown(mark, _MARK, "cache_control.")
@@ -103,7 +103,7 @@ class ContentDecoder:
 
     def note_unknown(self, holder: JsonObject, known: frozenset[str], path: str = "") -> None:
         """Tell the members that are not known. ``path`` is that of ``holder`` within the block."""
-        if not holder.keys() <= known:  # the usual case is worth a comparison, as this runs for every block
+        if not known.issuperset(holder):  # the usual case is worth a comparison, as this runs for every block
             self._losses.drop(*members.unknown(holder, known, self._path + path))
 
     def _known(self, block: JsonObject) -> list[Content]:
@@ -138,7 +138,7 @@ class ContentDecoder:
         self.note_unknown(block, _SEARCH_RESULT)
         within = ContentDecoder(self._losses, self._path + "content[]")
         return Document(
-            self._joined(list(members.each(block, "content", within.text)), "content[]."),
+            self._joined(members.each(block, "content", within.text), "content[]."),
             members.text(block, "title"),
             members.text(block, "source"),
             self._is_cited(block),

@@ -5,7 +5,7 @@ Source: https://docs.claude.com/en/api/messages, and the parameter types of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from proxy.dialects.anthropic.content_decoder import ContentDecoder, unknown_block
@@ -50,146 +50,159 @@ class TurnsDecoder:
     ``effort``: what a system message says for the next turn; ``""``: nothing. Changes of tools are left to ``tools``.
     """
 
-    __slots__ = ("_blocks", "_call_blob", "_losses", "_parts", "_results", "_tools", "effort", "messages")
+    __slots__ = (
+        *("_answers", "_blocks", "_call_blob", "_losses", "_parts", "_results", "_tools", "_turns", "effort"),
+        "messages",
+    )
 
     def __init__(self, losses: Losses, tools: ToolsDecoder) -> None:
         self._losses = losses
         self._tools = tools
         self._blocks = ContentDecoder(losses, PATH)
         self._results = ContentDecoder(losses, PATH + ".content[]")
+        self._turns: list[JsonObject] = []
         self._parts: list[Part] = []  # of the message that is being decoded
+        self._answers: list[Part] = []  # the tools' results in it
         self._call_blob: Blob | None = None  # of the call that comes next
         self.messages: list[ConversationMessage] = []
         self.effort = ""
 
     def add_all(self, body: JsonObject) -> None:
         """The member ``messages``."""
-        turns = members.objects(body, "messages")
-        last = max((number for number, turn in enumerate(turns) if turn.get("role") == "user"), default=-1)
-        for number, turn in enumerate(turns):
-            is_past = number < last and turn.get("clear_at") == _CLEARED
+        self._turns = members.objects(body, "messages")
+        for number, turn in enumerate(self._turns):
             try:
-                self._add(turn, is_past=is_past)
+                self._add(turn, number)
             except (WrongMember, Untranslatable) as fault:  # costs nothing without an error
                 raise fault.within(f"messages[{number}]") from None
 
-    def _add(self, turn: JsonObject, *, is_past: bool) -> None:
+    def _add(self, turn: JsonObject, number: int) -> None:
         match turn.get("role"):
             case "user":
-                self._note_unknown(turn, _MESSAGE)
-                self._decode(turn, self._user)
+                self._decode(turn, _MESSAGE, self._user)
                 self._append_user()
             case "assistant":
-                self._note_unknown(turn, _MESSAGE)
                 self._call_blob = None
-                self._decode(turn, self._assistant)
+                self._decode(turn, _MESSAGE, self._assistant)
                 self._append("assistant", self._parts)
             case "system":
-                self._note_unknown(turn, _SYSTEM)
-                self._decode(turn, self._system)
-                if not is_past:
+                self._decode(turn, _SYSTEM, self._system)
+                if turn.get("clear_at") != _CLEARED or not self._has_user_after(number):
                     self._append("system", self._parts)
                 self._note_settings(turn)
             case _:
                 raise WrongMember("role", "'user', 'assistant' or 'system'")
 
-    def _decode(self, turn: JsonObject, decode: Callable[[JsonObject], Sequence[Part]]) -> None:
+    def _decode(self, turn: JsonObject, known: frozenset[str], decode: Callable[[JsonObject], None]) -> None:
+        """``decode`` adds what a block holds to ``_parts``."""
+        if not known.issuperset(turn):
+            self._losses.drop(*members.unknown(turn, known, "messages[]."))
+        self._parts = []
         content = turn.get("content")
-        self._parts = [Text(content)] if isinstance(content, str) and content else []
         if not isinstance(content, str):
-            for found in members.each(turn, "content", decode):
-                self._parts += found
+            members.each(turn, "content", decode)
+        elif content:
+            self._parts.append(Text(content))
 
     def _append_user(self) -> None:
         """Results of tools become a message of their own, which comes first, as it follows their calls."""
-        others: list[Part] = [part for part in self._parts if not isinstance(part, ToolResult)]
-        self._append("tool", [part for part in self._parts if isinstance(part, ToolResult)])
-        self._append("user", others)
-        if others:
+        results, self._answers = self._answers, []
+        self._append("tool", results)
+        if self._parts:
+            self._append("user", self._parts)
             self.effort = ""  # that of an earlier turn
 
     def _append(self, role: Role, parts: list[Part]) -> None:
         if parts:
             self.messages.append(ConversationMessage(role, parts))
 
-    def _user(self, block: JsonObject) -> Sequence[Part]:
-        if block.get("type") == "tool_result":
-            return (self._result(block),)
-        return self._common(block)
+    def _has_user_after(self, number: int) -> bool:
+        return any(turn.get("role") == "user" for turn in self._turns[number + 1 :])
 
-    def _assistant(self, block: JsonObject) -> Sequence[Part]:
+    def _user(self, block: JsonObject) -> None:
+        if block.get("type") == "tool_result":
+            self._answers.append(self._result(block))
+        else:
+            self._common(block)
+
+    def _assistant(self, block: JsonObject) -> None:
         match block.get("type"):
             case "tool_use":
-                return (self._call(block),)
+                self._parts.append(self._call(block))
             case "thinking":
-                return self._thinking(block)
+                self._thinking(block)
             case "redacted_thinking":
-                return self._redacted(block)
+                self._redacted(block)
             case "container_upload":  # a file that the model made
                 self._losses.drop("messages[].content[container_upload]")
-                return ()
-        return self._common(block)
+            case _:
+                self._common(block)
 
-    def _common(self, block: JsonObject) -> Sequence[Part]:
+    def _common(self, block: JsonObject) -> None:
         found = self._blocks.content(block)
         if found is not None:
-            return found
+            self._parts += found
+            return
         kind = members.required_text(block, "type")
         if kind == "compaction":
             self._compact(block)
-            return ()
-        if kind in _HOSTED or kind.endswith("_tool_result"):
+        elif kind in _HOSTED or kind.endswith("_tool_result"):
             self._losses.drop(f"messages[].content[{kind}]")
-            return ()
-        raise unknown_block(block)
+        else:
+            raise unknown_block(block)
 
-    def _system(self, block: JsonObject) -> Sequence[Part]:
+    def _system(self, block: JsonObject) -> None:
         kind = members.required_text(block, "type")
         if kind in CHANGES:
             self._tools.change(block, "messages[].content")
-            return ()
-        if kind != "text":
+        elif kind != "text":
             raise unknown_block(block)
-        return self._blocks.content(block) or ()
+        else:
+            self._parts += self._blocks.content(block) or ()
 
     def _call(self, block: JsonObject) -> ToolCall:
         self._blocks.note_unknown(block, _CALL)
-        caller = members.mapping(block, "caller")
-        if caller is not None:
-            self._blocks.note_unknown(caller, _TYPE, "caller.")
-            if caller.get("type") != "direct":
-                self._losses.drop(PATH + ".caller")
-        arguments = document.encode(members.mapping(block, "input") or {}).decode()
+        if "caller" in block:
+            self._note_caller(members.mapping(block, "caller"))
         blob, self._call_blob = self._call_blob, None
         return ToolCall(
             members.required_text(block, "id"),
             members.required_text(block, "name"),
-            arguments,
+            document.encode(members.mapping(block, "input") or {}).decode(),
             blob=blob,
             cache=self._blocks.cache_mark(block),
         )
 
-    def _thinking(self, block: JsonObject) -> Sequence[Part]:
+    def _note_caller(self, caller: JsonObject | None) -> None:
+        if caller is not None:
+            self._blocks.note_unknown(caller, _TYPE, "caller.")
+            if caller.get("type") != "direct":
+                self._losses.drop(PATH + ".caller")
+
+    def _thinking(self, block: JsonObject) -> None:
         self._blocks.note_unknown(block, _THINKING)
         signature = members.text(block, "signature")
         of_call = blobs.unpack_call(signature)
         if of_call is not None:
             self._call_blob = of_call
-            return ()
+            return
         found = blobs.unpack(signature)
         found.text = members.text(block, "thinking") or found.text
-        return (found,) if found != Reasoning() else ()
+        self._append_reasoning(found)
 
-    def _redacted(self, block: JsonObject) -> Sequence[Part]:
+    def _redacted(self, block: JsonObject) -> None:
         self._blocks.note_unknown(block, _REDACTED)
-        found = blobs.unpack(members.text(block, "data"), "redacted")
-        return (found,) if found != Reasoning() else ()
+        self._append_reasoning(blobs.unpack(members.text(block, "data"), "redacted"))
+
+    def _append_reasoning(self, found: Reasoning) -> None:
+        if found != Reasoning():
+            self._parts.append(found)
 
     def _result(self, block: JsonObject) -> ToolResult:
         self._blocks.note_unknown(block, _RESULT)
         return ToolResult(
             members.required_text(block, "tool_use_id"),
-            [*self._results.contents(block)],
+            self._results.contents(block),
             members.flag(block, "is_error") is True,
             cache=self._blocks.cache_mark(block),
         )
@@ -201,9 +214,9 @@ class TurnsDecoder:
             self._losses.drop("messages[].content[compaction]")
             return
         self._blocks.note_unknown(block, _COMPACTION)
-        for _ in members.each(block, "tool_changes", self._change_in_summary):
-            pass
+        members.each(block, "tool_changes", self._change_in_summary)
         self._parts.clear()
+        self._answers.clear()
         self.messages = [ConversationMessage("user", [Text(summary, self._blocks.cache_mark(block))])]
 
     def _change_in_summary(self, block: JsonObject) -> None:
@@ -217,7 +230,3 @@ class TurnsDecoder:
         self._losses.drop(*members.unknown(settings, frozenset(("effort",)), "messages[].output_config."))
         with Within("output_config"):
             self.effort = members.text(settings, "effort") or self.effort
-
-    def _note_unknown(self, turn: JsonObject, known: frozenset[str]) -> None:
-        if not turn.keys() <= known:
-            self._losses.drop(*members.unknown(turn, known, "messages[]."))

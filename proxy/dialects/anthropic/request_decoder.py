@@ -93,7 +93,7 @@ def _system(body: JsonObject, losses: Losses) -> list[ConversationMessage]:
     system = body.get("system")
     if isinstance(system, str):
         return [ConversationMessage("system", [Text(system)])] if system else []
-    texts = list(members.each(body, "system", ContentDecoder(losses, "system[]").text))
+    texts = members.each(body, "system", ContentDecoder(losses, "system[]").text)
     if texts and texts[0].text.startswith(BILLING_HEADER):
         del texts[0]
     parts: list[Part] = [text for text in texts if text.text]
@@ -110,7 +110,9 @@ def _output_tokens(body: JsonObject) -> int | None:
 
 
 def _end_user(body: JsonObject, losses: Losses) -> str:
-    metadata = members.mapping(body, "metadata") or {}
+    metadata = members.mapping(body, "metadata")
+    if metadata is None:
+        return ""
     losses.drop(*members.unknown(metadata, frozenset(("user_id",)), "metadata."))
     with Within("metadata"):
         return members.text(metadata, "user_id")

@@ -38,7 +38,9 @@ def sampling(body: JsonObject) -> SamplingSettings:
 
 def thinking(body: JsonObject, losses: Losses) -> ThinkingSettings:
     """``thinking``, and the effort of ``output_config``."""
-    settings = members.mapping(body, "thinking") or {}
+    settings = members.mapping(body, "thinking")
+    if settings is None:
+        return ThinkingSettings(effort=_effort(body))
     losses.drop(*members.unknown(settings, _THINKING, "thinking."))
     with Within("thinking"):
         kind, display = members.text(settings, "type"), members.text(settings, "display")
@@ -53,7 +55,9 @@ def thinking(body: JsonObject, losses: Losses) -> ThinkingSettings:
 
 def output_format(body: JsonObject, losses: Losses) -> JsonFormat | None:
     """``output_config.format``, which once was ``output_format``."""
-    output = members.mapping(body, "output_config") or {}
+    output = members.mapping(body, "output_config")
+    if output is None:
+        return _format(body, "output_format", losses)
     losses.drop(*members.unknown(output, _OUTPUT, "output_config."))
     if output.get("format") is None:
         return _format(body, "output_format", losses)
@@ -74,7 +78,9 @@ def service_tier(body: JsonObject, losses: Losses) -> str:
 
 
 def _effort(body: JsonObject) -> str:
-    output = members.mapping(body, "output_config") or {}
+    output = members.mapping(body, "output_config")
+    if output is None:
+        return ""
     with Within("output_config"):
         return members.text(output, "effort")
 

@@ -48,8 +48,7 @@ class ToolsDecoder:
 
     def add_all(self, body: JsonObject) -> None:
         """The member ``tools``."""
-        for _ in members.each(body, "tools", self._add_first):
-            pass
+        members.each(body, "tools", self._add_first)
 
     def change(self, block: JsonObject, holder: str) -> None:
         """A block of the member ``holder`` that adds or removes a tool within the conversation.

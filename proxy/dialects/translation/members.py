@@ -7,7 +7,7 @@ where that is, with ``Within``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -16,6 +16,7 @@ from proxy.errors import Untranslatable, WrongMember
 JsonObject: TypeAlias = dict[str, Any]
 _T = TypeVar("_T")
 _INFINITE: Final = (math.inf, -math.inf)  # 1e999, which would be sent on as null
+_are_objects: Final = frozenset((dict,)).issuperset  # of the types of decoded values
 
 
 class Within:
@@ -109,19 +110,21 @@ def objects(holder: JsonObject, name: str) -> list[JsonObject]:
         return []
     if not isinstance(value, list):
         raise WrongMember(name, "an array")
-    for index, each in enumerate(value):
-        if not isinstance(each, dict):
-            raise WrongMember(f"{name}[{index}]", "an object")
+    if not _are_objects(map(type, value)):
+        wrong = next(index for index, each in enumerate(value) if not isinstance(each, dict))
+        raise WrongMember(f"{name}[{wrong}]", "an object")
     return value
 
 
-def each(holder: JsonObject, name: str, read: Callable[[JsonObject], _T]) -> Iterator[_T]:
+def each(holder: JsonObject, name: str, read: Callable[[JsonObject], _T]) -> list[_T]:
     """What ``read`` makes of each object of a list. Its errors get the path of the object."""
-    for index, item in enumerate(objects(holder, name)):
-        try:
-            yield read(item)
-        except (WrongMember, Untranslatable) as fault:
-            raise fault.within(f"{name}[{index}]") from None
+    items, found = objects(holder, name), list[_T]()
+    try:
+        for item in items:
+            found.append(read(item))  # one by one: their number is the index of an error
+    except (WrongMember, Untranslatable) as fault:
+        raise fault.within(f"{name}[{len(found)}]") from None
+    return found
 
 
 def unknown(holder: JsonObject, known: frozenset[str], path: str = "") -> Sequence[str]:

@@ -36,7 +36,7 @@ class ChatCallsDecoder:
 
     def of_message(self, message: JsonObject) -> list[ToolCall]:
         """``tool_calls``, and the old ``function_call``."""
-        found = list(members.each(message, "tool_calls", self._call))
+        found = members.each(message, "tool_calls", self._call)
         function = members.mapping(message, "function_call")
         if function is not None:
             found.append(self._function_call(function))

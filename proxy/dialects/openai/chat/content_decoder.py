@@ -65,14 +65,14 @@ class ChatContentDecoder:
         content = message.get("content")
         if isinstance(content, str):
             return [Text(content)] if content else []
-        return list(members.each(message, "content", self._input))
+        return members.each(message, "content", self._input)
 
     def answer(self, message: JsonObject) -> list[Part]:
         """The ``content`` of an assistant message."""
         content = message.get("content")
         if isinstance(content, str):
             return [Text(content)] if content else []
-        return list(members.each(message, "content", self._answer))
+        return members.each(message, "content", self._answer)
 
     def mark(self, holder: JsonObject, path: str) -> CacheMark | None:
         """The cache mark of a part, a message or a tool that stands at ``path``."""

@@ -51,7 +51,7 @@ class ChatMessageDecoder:
         """Raises WrongMember and Untranslatable with the whole path of the member."""
         if request.get("messages") is None:
             raise WrongMember("messages", "an array")
-        return list(members.each(request, "messages", self._message))
+        return members.each(request, "messages", self._message)
 
     def _message(self, message: JsonObject) -> ConversationMessage:
         decode = _ROLES.get(members.text(message, "role"))

@@ -34,8 +34,7 @@ class ReasoningOfMessage:
         self._calls = calls
         self._dropped = dropped
         self._index: Any = None  # of the last detail
-        for _ in members.each(message, "reasoning_details", self._add):
-            pass
+        members.each(message, "reasoning_details", self._add)
         text = members.text(message, "reasoning_content") or members.text(message, "reasoning")
         if text and not any(each.text for each in self.found):
             self._add_text(text)
