@@ -202,7 +202,7 @@ class TurnsDecoder:
         self._blocks.note_unknown(block, _RESULT)
         return ToolResult(
             members.required_text(block, "tool_use_id"),
-            self._results.contents(block),
+            [*self._results.contents(block)],
             members.flag(block, "is_error") is True,
             cache=self._blocks.cache_mark(block),
         )

@@ -6,13 +6,13 @@ https://platform.openai.com/docs/api-reference/chat/create
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
-from proxy.dialects.openai.chat.content_encoder import ChatContentEncoder, compact
+from proxy.dialects.openai.chat.content_encoder import ChatContentEncoder, compact, only_text
 from proxy.dialects.openai.chat.encoding import ChatEncoding
 from proxy.dialects.openai.chat.returned_reasoning import ReturnedReasoning
-from proxy.dialects.translation.conversation import Part, Reasoning, Refused, Text, ToolCall
+from proxy.dialects.translation.conversation import Blob, Part, Reasoning, Refused, Text, ToolCall
 from proxy.dialects.translation.custom_tools import as_arguments
 from proxy.dialects.translation.members import JsonObject
 from proxy.dialects.translation.tool_ids import safe_id
@@ -43,18 +43,22 @@ class AssistantEncoder:
 
     def message(self, parts: list[Part], name: str = "") -> JsonObject | None:
         """The message; ``None``: it would be empty. Raises Untranslatable."""
-        reasoning = ReturnedReasoning(self._encoding, (part for part in parts if isinstance(part, Reasoning)))
-        content = self._texts(parts)
-        calls = self._calls(part for part in parts if isinstance(part, ToolCall))
-        if not content and not calls:
-            reasoning.drop()
-            return None
+        calls = [part for part in parts if isinstance(part, ToolCall)]
+        others = [part for part in parts if not isinstance(part, ToolCall)]
+        reasoning = ReturnedReasoning(self._encoding, others)
+        content: str | list[JsonObject] = only_text(others)  # the usual case
+        if not content:
+            texts = self._texts(parts)
+            if not texts and not calls:
+                reasoning.drop()
+                return None
+            content = [*reasoning.chunks, *texts] if reasoning.chunks else compact(texts)
         message: JsonObject = {"role": "assistant"}
         if name:
             message["name"] = name
-        message["content"] = [*reasoning.chunks, *content] if reasoning.chunks else compact(content) or None
+        message["content"] = content or None
         if calls:
-            message["tool_calls"] = calls
+            message["tool_calls"] = self._calls(calls)
         reasoning.add_to(message)
         return message
 
@@ -65,8 +69,8 @@ class AssistantEncoder:
         for part in parts:
             match part:
                 case Text():
-                    pieces = list(self._content.text(part))
-                    if pieces and found and isinstance(before, Text) and found[-1].keys() == {"type", "text"}:
+                    pieces = self._content.text(part)
+                    if isinstance(before, Text) and pieces and found and found[-1].keys() == {"type", "text"}:
                         pieces[0]["text"] = found.pop()["text"] + pieces[0]["text"]
                     found += pieces
                 case Refused(text) if text:
@@ -84,7 +88,7 @@ class AssistantEncoder:
         """OpenAI alone tells a refusal from a text."""
         return {"type": "refusal", "refusal": text} if self._encoding.facts.openai else {"type": "text", "text": text}
 
-    def _calls(self, calls: Iterable[ToolCall]) -> list[JsonObject]:
+    def _calls(self, calls: Sequence[ToolCall]) -> list[JsonObject]:
         found = []
         for call in calls:
             if call.cache is not None:
@@ -92,19 +96,15 @@ class AssistantEncoder:
             arguments = as_arguments(call.arguments) if call.kind == "custom" else call.arguments or "{}"
             function = {"name": self._encoding.names.name(call.name, call.namespace), "arguments": arguments}
             encoded: JsonObject = {"id": call_id(call.id), "type": "function", "function": function}
-            signature = self._signature(call)
-            if signature:
+            if call.blob is not None and (signature := self._signature(call.blob)):
                 encoded["extra_content"] = {"google": {"thought_signature": signature}}
             found.append(encoded)
         if found and self._encoding.facts.thought_signatures and not any("extra_content" in each for each in found):
             found[0]["extra_content"] = {"google": {"thought_signature": _NO_SIGNATURE}}
         return found
 
-    def _signature(self, call: ToolCall) -> str:
-        """The signature of a call that the provider made; ``""``: there is none."""
-        blob = call.blob
-        if blob is None:
-            return ""
+    def _signature(self, blob: Blob) -> str:
+        """The signature of a call that the provider made; ``""``: another one made it."""
         if blob.issuer == self._encoding.issuer != "":
             return blob.data
         self._encoding.losses.drop(self._encoding.client.call_signature)

@@ -5,7 +5,7 @@ https://platform.openai.com/docs/api-reference/chat/create, and the types of the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from proxy.dialects.openai.chat import cache_breakpoints
@@ -47,14 +47,16 @@ class ChatContentEncoder:
                         self._encoding.client.message_content, "A user's message has what only others can have."
                     )
 
-    def text(self, part: Text) -> Iterator[JsonObject]:
+    def text(self, part: Text) -> list[JsonObject]:
         """The part for a text; none if it is empty, which providers refuse."""
         if part.citations:
             self._encoding.losses.drop(self._names.citations)
-        if part.text:
-            found: JsonObject = {"type": "text", "text": part.text}
+        if not part.text:
+            return []
+        found: JsonObject = {"type": "text", "text": part.text}
+        if part.cache is not None:
             cache_breakpoints.mark(found, part.cache, self._encoding, self._names.cache)
-            yield found
+        return [found]
 
     def _image(self, part: Image) -> JsonObject:
         source = part.source
@@ -98,6 +100,12 @@ class ChatContentEncoder:
     def _marked(self, found: JsonObject, part: Image | Document) -> JsonObject:
         cache_breakpoints.mark(found, part.cache, self._encoding, self._names.cache)
         return found
+
+
+def only_text(content: Sequence[Part]) -> str:
+    """The text of content that is one text, without a mark or sources; ``""`` for any other."""
+    part = content[0] if len(content) == 1 else None
+    return part.text if isinstance(part, Text) and part.cache is None and not part.citations else ""
 
 
 def compact(parts: list[JsonObject]) -> str | list[JsonObject]:

@@ -38,17 +38,18 @@ def in_order(messages: Sequence[ConversationMessage]) -> list[ConversationMessag
 
 
 def _is_in_order(messages: Sequence[ConversationMessage]) -> bool:
-    role, ids = "", list[str]()  # of the message before; calls without a result
+    before, ids = "", list[str]()  # role of the message before; calls without a result
     for message in messages:
-        if message.role == "tool":
+        role = message.role
+        if role == "tool":
             if [part.call_id for part in message.content if isinstance(part, ToolResult)] != ids:
                 return False
             ids = []
-        elif ids or message.role == role == "assistant":
+        elif ids or role == before == "assistant":
             return False
-        elif message.role == "assistant":
+        elif role == "assistant":
             ids = [part.id for part in message.content if isinstance(part, ToolCall)]
-        role = message.role
+        before = role
     return not ids
 
 

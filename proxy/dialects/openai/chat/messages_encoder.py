@@ -19,9 +19,9 @@ from proxy.errors import Untranslatable
 
 
 class ChatMessagesEncoder:
-    """Encodes the messages of one request. The content of ``_messages`` is a list until it is compacted."""
+    """Encodes the messages of one request."""
 
-    __slots__ = ("_assistant", "_content", "_encoding", "_first", "_messages", "_results")
+    __slots__ = ("_assistant", "_content", "_encoding", "_first", "_growing", "_messages", "_results")
 
     def __init__(self, encoding: ChatEncoding) -> None:
         self._encoding = encoding
@@ -30,39 +30,41 @@ class ChatMessagesEncoder:
         self._assistant = AssistantEncoder(encoding)
         self._results = ResultsEncoder(encoding)
         self._messages: list[JsonObject] = []
+        self._growing: list[JsonObject] = []  # those whose content is a list of parts, until it is compacted
 
     def messages(self, conversation: Sequence[ConversationMessage]) -> list[JsonObject]:
         """Raises Untranslatable for content that chat lacks."""
         for message in in_order(conversation):
             self._add(message)
-        for encoded in self._messages:
-            if isinstance(encoded.get("content"), list) and encoded["role"] != "assistant":
-                encoded["content"] = compact(encoded["content"])
+        for encoded in self._growing:
+            encoded["content"] = compact(encoded["content"])
         return self._messages
 
     def _add(self, message: ConversationMessage) -> None:
         if message.phase:
             self._encoding.losses.drop(self._encoding.client.phase)
-        match message.role:
-            case "system":
-                self._add_system(message)
-            case "user":
-                self._add_content("user", self._content.parts(message.content), message.name)
+        match message.role:  # the most frequent first
             case "tool":
-                self._add_results(part for part in message.content if isinstance(part, ToolResult))
+                self._add_results(message.content)
             case "assistant":
                 encoded = self._assistant.message(message.content, message.name)
                 if encoded is not None:
                     self._messages.append(encoded)
+            case "user":
+                self._add_content("user", self._content.parts(message.content), message.name)
+            case "system":
+                self._add_system(message)
 
-    def _add_results(self, results: Iterable[ToolResult]) -> None:
+    def _add_results(self, results: Sequence[Part]) -> None:
         """The results, and then what of them is no text."""
         moved: list[JsonObject] = []
         for result in results:
-            encoded = self._results.result(result)
-            self._messages.append(encoded.message)
-            moved += encoded.moved
-        self._add_content("user", moved)
+            if isinstance(result, ToolResult):
+                encoded = self._results.result(result)
+                self._messages.append(encoded.message)
+                moved += encoded.moved
+        if moved:
+            self._add_content("user", moved)
 
     def _add_system(self, message: ConversationMessage) -> None:
         is_first = all(each["role"] == "system" for each in self._messages)
@@ -92,4 +94,6 @@ class ChatMessagesEncoder:
         if merged and last.get("role") == role and last.get("name", "") == name:
             last["content"] += parts
             return
-        self._messages.append({"role": role, **({"name": name} if name else {}), "content": parts})
+        message: JsonObject = {"role": role, **({"name": name} if name else {}), "content": parts}
+        self._messages.append(message)
+        self._growing.append(message)

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from proxy.dialects.openai.chat import cache_breakpoints
 from proxy.dialects.openai.chat.assistant_encoder import call_id
-from proxy.dialects.openai.chat.content_encoder import ChatContentEncoder, compact
+from proxy.dialects.openai.chat.content_encoder import ChatContentEncoder, compact, only_text
 from proxy.dialects.openai.chat.encoding import ChatEncoding
 from proxy.dialects.translation.conversation import Text, ToolResult
 from proxy.dialects.translation.members import JsonObject
@@ -39,6 +39,9 @@ class ResultsEncoder:
 
     def result(self, result: ToolResult) -> EncodedResult:
         """Raises Untranslatable for content that chat lacks."""
+        own_id, text = call_id(result.call_id), only_text(result.content)
+        if text and not result.is_error and result.cache is None:  # the usual case, in a third of the time
+            return EncodedResult({"role": "tool", "tool_call_id": own_id, "content": text})
         texts: list[JsonObject] = []
         moved: list[JsonObject] = []
         for part in result.content:
@@ -52,7 +55,6 @@ class ResultsEncoder:
         if result.is_error:
             texts[0]["text"] = _FAILED + texts[0]["text"]
         cache_breakpoints.mark(texts[-1], result.cache, self._encoding, self._encoding.client.cache_result)
-        own_id = call_id(result.call_id)
         if moved:
             moved.insert(0, {"type": "text", "text": f"Output of the tool call {own_id}:"})
         return EncodedResult({"role": "tool", "tool_call_id": own_id, "content": compact(texts)}, moved)

@@ -12,26 +12,29 @@ from collections.abc import Iterable
 from proxy.dialects.openai.chat.content_encoder import SEPARATOR
 from proxy.dialects.openai.chat.encoding import ChatEncoding
 from proxy.dialects.openai.chat.reasoning_blobs import THINKING, details_of, entry_of, plain_detail, thinking_chunk
-from proxy.dialects.translation.conversation import Blob, Reasoning
+from proxy.dialects.translation.conversation import Blob, Part, Reasoning
 from proxy.dialects.translation.members import JsonObject
 
 
 class ReturnedReasoning:
-    """The reasoning of one assistant message. ``chunks``: what is content at Mistral."""
+    """The reasoning among the parts of one assistant message. ``chunks``: what is content at Mistral."""
 
     __slots__ = ("_details", "_encoding", "_texts", "chunks")
 
-    def __init__(self, encoding: ChatEncoding, reasoning: Iterable[Reasoning]) -> None:
+    def __init__(self, encoding: ChatEncoding, parts: Iterable[Part]) -> None:
         self._encoding = encoding
         self._details: list[JsonObject] = []
         self._texts: list[Reasoning] = []
         self.chunks: list[JsonObject] = []
-        for each in reasoning:
-            self._add(each)
+        for part in parts:
+            if isinstance(part, Reasoning):
+                self._add(part)
 
     def add_to(self, message: JsonObject) -> None:
         """Add the members that the provider wants."""
         wanted = self._encoding.facts.returned_reasoning
+        if not self._texts and not self._details and wanted != "calls":
+            return
         text = SEPARATOR.join(each.text for each in self._texts)
         called = "tool_calls" in message
         if self._details:

@@ -7,13 +7,14 @@ these members, and refuse some of them. Members that only some servers have go t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
+
+from msgspec.structs import asdict
 
 from proxy.dialects.openai.chat.encoding import ChatEncoding
 from proxy.dialects.translation.client_names import MemberNames
-from proxy.dialects.translation.conversation import Conversation, JsonFormat, SamplingSettings
+from proxy.dialects.translation.conversation import Conversation, JsonFormat
 from proxy.dialects.translation.members import JsonObject
 from proxy.errors import Untranslatable
 
@@ -37,7 +38,7 @@ _other: Final = re.compile(r"[^a-zA-Z0-9_-]").sub
 def encode_settings(conversation: Conversation, encoding: ChatEncoding, effort: str) -> JsonObject:
     """All settings that the server and the model take; the others are lost. ``effort``: that of the request."""
     facts = encoding.facts
-    found: JsonObject = {name: value for name, value in _wanted(conversation, encoding) if value not in (None, "")}
+    found = _wanted(conversation, encoding)
     refused = set(facts.refuses)
     if not facts.takes_sampling(effort):
         refused.update(_SAMPLING, _SAMPLING_AT_OPENAI if facts.openai else ())
@@ -67,42 +68,41 @@ def output_format(wanted: JsonFormat, encoding: ChatEncoding) -> JsonObject:
     return {"type": "json_schema", "json_schema": schema}
 
 
-def _wanted(conversation: Conversation, encoding: ChatEncoding) -> Iterator[tuple[str, Any]]:
-    """All settings, by their names in chat; ``None`` and ``""`` for those that the client does not say."""
-    yield encoding.facts.limit_name, _limit(conversation, encoding)
-    yield from _sampling(conversation.sampling)
-    yield "stop", _stop(conversation.stop, encoding)
-    yield "n", conversation.choices if conversation.choices > 1 else None
-    yield "user", short_user(conversation.end_user)
-    yield "verbosity", conversation.verbosity
-    yield "service_tier", _service_tier(conversation.service_tier, encoding)
-    yield "prompt_cache_key", conversation.cache_key
-    yield "store", conversation.store or None  # no server keeps an answer without being asked to
-    yield "metadata", _tags(conversation, encoding)
+def _wanted(conversation: Conversation, encoding: ChatEncoding) -> JsonObject:
+    """All settings that the client makes, by their names in chat."""
+    found: JsonObject = {}
+    if conversation.output_tokens is not None:
+        found[encoding.facts.limit_name] = _limit(conversation.output_tokens, encoding)
+    sampling = asdict(conversation.sampling)
+    sampling["logprobs"] = sampling["logprobs"] or sampling["top_logprobs"] is not None or None
+    found |= {name: value for name, value in sampling.items() if value is not None}
+    others = {
+        "n": conversation.choices if conversation.choices > 1 else None,
+        "stop": _stop(conversation.stop, encoding),
+        "user": short_user(conversation.end_user),
+        "verbosity": conversation.verbosity,
+        "service_tier": _service_tier(conversation.service_tier, encoding),
+        "prompt_cache_key": conversation.cache_key,
+        "store": conversation.store,  # no server keeps an answer without being asked to
+        "metadata": _tags(conversation, encoding),
+    }
+    return found | {name: value for name, value in others.items() if value}
 
 
-def _sampling(sampling: SamplingSettings) -> Iterator[tuple[str, Any]]:
-    for name in ("temperature", "top_p", "top_k", "seed", "presence_penalty", "frequency_penalty", "logit_bias"):
-        yield name, getattr(sampling, name)
-    if sampling.logprobs or sampling.top_logprobs is not None:
-        yield "logprobs", True
-        yield "top_logprobs", sampling.top_logprobs
-
-
-def _limit(conversation: Conversation, encoding: ChatEncoding) -> int | None:
+def _limit(wanted: int, encoding: ChatEncoding) -> int:
     """The client's limit, or the model's if that is lower: OpenAI refuses more."""
-    wanted, most = conversation.output_tokens, encoding.facts.output_tokens
-    if wanted is None or not 0 < most < wanted:
+    most = encoding.facts.output_tokens
+    if not 0 < most < wanted:
         return wanted
     encoding.losses.drop(encoding.client.limit)
     return most
 
 
-def _stop(stop: list[str], encoding: ChatEncoding) -> list[str] | None:
+def _stop(stop: list[str], encoding: ChatEncoding) -> list[str]:
     stop = list(filter(None, stop))
     if len(stop) > MOST_STOPS:
         encoding.losses.drop(encoding.client.stop)
-    return stop[:MOST_STOPS] or None
+    return stop[:MOST_STOPS]
 
 
 def short_user(end_user: str) -> str:
