@@ -20,6 +20,7 @@ NAME: Final = "anthropic.messages"  # the dialect
 
 Content: TypeAlias = Text | Image | Document
 
+_USUAL_TEXT: Final = frozenset(("type", "text"))
 _TEXT: Final = frozenset(("type", "text", "cache_control", "citations"))
 _IMAGE: Final = frozenset(("type", "source", "cache_control"))
 _DOCUMENT: Final = frozenset(("type", "source", "cache_control", "citations", "context", "title"))
@@ -73,9 +74,10 @@ class ContentDecoder:
         return None
 
     def text(self, block: JsonObject) -> Text:
-        self.note_unknown(block, _TEXT)
-        found = Text(members.text(block, "text"), self.cache_mark(block))
-        if block.get("citations"):
+        found = Text(members.text(block, "text"))
+        if block.keys() != _USUAL_TEXT:
+            self.note_unknown(block, _TEXT)
+            found.cache = self.cache_mark(block)
             found.citations = self._citations(block)
         return found
 

@@ -16,7 +16,6 @@ from proxy.dialects.translation.conversation import (
     ConversationMessage,
     Part,
     Reasoning,
-    Role,
     Text,
     ToolCall,
     ToolResult,
@@ -35,6 +34,8 @@ _SYSTEM: Final = _MESSAGE | {"clear_at", "output_config"}
 _THINKING: Final = frozenset(("type", "thinking", "signature"))
 _REDACTED: Final = frozenset(("type", "data"))
 _CALL: Final = frozenset(("type", "id", "name", "input", "cache_control", "caller"))
+_USUAL_CALL: Final = frozenset(("type", "id", "name", "input"))
+_USUAL_RESULT: Final = frozenset(("type", "tool_use_id", "content"))
 _TYPE: Final = frozenset(("type",))
 _RESULT: Final = frozenset(("type", "tool_use_id", "content", "is_error", "cache_control"))
 _COMPACTION: Final = frozenset(("type", "content", "tool_changes", "cache_control"))
@@ -84,11 +85,12 @@ class TurnsDecoder:
             case "assistant":
                 self._call_blob = None
                 self._decode(turn, _MESSAGE, self._assistant)
-                self._append("assistant", self._parts)
+                if self._parts:
+                    self.messages.append(ConversationMessage("assistant", self._parts))
             case "system":
                 self._decode(turn, _SYSTEM, self._system)
-                if turn.get("clear_at") != _CLEARED or not self._has_user_after(number):
-                    self._append("system", self._parts)
+                if self._parts and (turn.get("clear_at") != _CLEARED or not self._has_user_after(number)):
+                    self.messages.append(ConversationMessage("system", self._parts))
                 self._note_settings(turn)
             case _:
                 raise WrongMember("role", "'user', 'assistant' or 'system'")
@@ -106,15 +108,12 @@ class TurnsDecoder:
 
     def _append_user(self) -> None:
         """Results of tools become a message of their own, which comes first, as it follows their calls."""
-        results, self._answers = self._answers, []
-        self._append("tool", results)
+        if self._answers:
+            self.messages.append(ConversationMessage("tool", self._answers))
+            self._answers = []
         if self._parts:
-            self._append("user", self._parts)
+            self.messages.append(ConversationMessage("user", self._parts))
             self.effort = ""  # that of an earlier turn
-
-    def _append(self, role: Role, parts: list[Part]) -> None:
-        if parts:
-            self.messages.append(ConversationMessage(role, parts))
 
     def _has_user_after(self, number: int) -> bool:
         return any(turn.get("role") == "user" for turn in self._turns[number + 1 :])
@@ -161,19 +160,22 @@ class TurnsDecoder:
             self._parts += self._blocks.content(block) or ()
 
     def _call(self, block: JsonObject) -> ToolCall:
-        self._blocks.note_unknown(block, _CALL)
-        if "caller" in block:
-            self._note_caller(members.mapping(block, "caller"))
         blob, self._call_blob = self._call_blob, None
-        return ToolCall(
+        found = ToolCall(
             members.required_text(block, "id"),
             members.required_text(block, "name"),
             document.encode(members.mapping(block, "input") or {}).decode(),
             blob=blob,
-            cache=self._blocks.cache_mark(block),
         )
+        if block.keys() != _USUAL_CALL:
+            self._add_unusual(found, block)
+        return found
 
-    def _note_caller(self, caller: JsonObject | None) -> None:
+    def _add_unusual(self, call: ToolCall, block: JsonObject) -> None:
+        """The members that few calls have."""
+        self._blocks.note_unknown(block, _CALL)
+        call.cache = self._blocks.cache_mark(block)
+        caller = members.mapping(block, "caller")
         if caller is not None:
             self._blocks.note_unknown(caller, _TYPE, "caller.")
             if caller.get("type") != "direct":
@@ -199,13 +201,12 @@ class TurnsDecoder:
             self._parts.append(found)
 
     def _result(self, block: JsonObject) -> ToolResult:
-        self._blocks.note_unknown(block, _RESULT)
-        return ToolResult(
-            members.required_text(block, "tool_use_id"),
-            [*self._results.contents(block)],
-            members.flag(block, "is_error") is True,
-            cache=self._blocks.cache_mark(block),
-        )
+        found = ToolResult(members.required_text(block, "tool_use_id"), [*self._results.contents(block)])
+        if block.keys() != _USUAL_RESULT:
+            self._blocks.note_unknown(block, _RESULT)
+            found.is_error = members.flag(block, "is_error") is True
+            found.cache = self._blocks.cache_mark(block)
+        return found
 
     def _compact(self, block: JsonObject) -> None:
         """A summary stands for all messages before it. Without one, the compaction failed, and nothing changes."""

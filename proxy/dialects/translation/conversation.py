@@ -227,7 +227,8 @@ class Conversation(Struct):
 
     ``dropped``: members that no other dialect has, by their path, such as ``context_management`` or
     ``messages[].name``: lost whatever the provider. ``repaired``: what ``repairs.py`` had to repair, such as
-    ``missing_tool_result``.
+    ``missing_tool_result``. ``in_order``: it found that results follow their calls directly, in the same order, and
+    that no message of the assistant follows another.
     ``source``: name of the dialect that it was decoded from.
     """
 
@@ -256,3 +257,4 @@ class Conversation(Struct):
     limit_name: str = ""
     echo: bytes = b""
     repaired: list[str] = []
+    in_order: bool = False

@@ -120,8 +120,7 @@ def each(holder: JsonObject, name: str, read: Callable[[JsonObject], _T]) -> lis
     """What ``read`` makes of each object of a list. Its errors get the path of the object."""
     items, found = objects(holder, name), list[_T]()
     try:
-        for item in items:
-            found.append(read(item))  # one by one: their number is the index of an error
+        found.extend(map(read, items))  # one by one, so their number is the index of an error
     except (WrongMember, Untranslatable) as fault:
         raise fault.within(f"{name}[{len(found)}]") from None
     return found

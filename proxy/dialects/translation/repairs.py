@@ -37,7 +37,9 @@ def repair(conversation: Conversation, *, refuse: bool = False) -> Conversation:
     A call without a result gets one that says so. A result without a call becomes text of a user. ``refuse``: both
     raise ClientFault instead. Results are moved to their calls, and empty texts and messages left out.
     """
-    if _is_healthy(conversation.messages):
+    in_order = _is_in_order(conversation.messages)
+    if in_order is not None:
+        conversation.in_order = in_order
         return conversation
     messages = [*_without_empty(conversation.messages)]
     pairs = _paired(messages)
@@ -47,36 +49,56 @@ def repair(conversation: Conversation, *, refuse: bool = False) -> Conversation:
     return structs.replace(conversation, messages=found, repaired=pairs.names)
 
 
-def _is_healthy(messages: Sequence[ConversationMessage]) -> bool:
-    """Whether nothing is to be repaired. This is the usual case, so it takes one pass without a copy."""
-    waiting: set[str] = set()  # for their results
+def _is_in_order(messages: Sequence[ConversationMessage]) -> bool | None:
+    """See ``Conversation.in_order``; ``None``: there is something to be repaired, which is rare.
+
+    One pass without a copy, and without a call for the usual parts.
+    """
+    in_order, before = True, ""
+    calls: dict[str, None] = {}  # ids of those without a result
     for message in messages:
-        content = message.content
-        if not content:
-            return False
-        if message.role == "tool":
-            for part in content:
-                if type(part) is not ToolResult or part.call_id not in waiting:
-                    return False
-                waiting.remove(part.call_id)
-                for each in part.content:
-                    if type(each) is Text and not each.text:
-                        return False
-        elif waiting:
-            return False
+        role, content = message.role, message.content
+        if not content or (calls and role != "tool"):
+            return None
+        if role == "tool":
+            answered = _answered(content)
+            if answered is None:
+                return None
+            if answered == [*calls]:
+                calls.clear()
+            elif calls.keys() >= {*answered} and len({*answered}) == len(answered):
+                in_order = False
+                for each in answered:
+                    del calls[each]
+            else:
+                return None
         else:
             for part in content:
                 if type(part) is Text:
-                    text = part.text
-                    if not text or text.isspace():
-                        return False
+                    if not part.text or part.text.isspace():
+                        return None
                 elif type(part) is ToolCall:
-                    if part.id in waiting:
-                        return False
-                    waiting.add(part.id)
+                    if part.id in calls:
+                        return None
+                    calls[part.id] = None
                 elif _is_empty(part):
-                    return False
-    return not waiting
+                    return None
+            in_order &= not role == before == "assistant"
+        before = role
+    return None if calls else in_order
+
+
+def _answered(results: Sequence[Part]) -> list[str] | None:
+    """The ids of the calls; ``None``: something is empty, or no result."""
+    found: list[str] = []
+    for result in results:
+        if type(result) is not ToolResult:
+            return None
+        for part in result.content:
+            if type(part) is Text and not part.text:
+                return None
+        found.append(result.call_id)
+    return found
 
 
 # -- what is empty --------------------------------------------------------------------------------

@@ -7,11 +7,11 @@ from hashlib import sha256
 from typing import Final
 
 MOST: Final = 64  # characters at OpenAI and AWS; Anthropic documents no limit
-_is_safe: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}").fullmatch
+is_safe: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}").fullmatch  # whether every provider takes an id
 
 
 def safe_id(call_id: str) -> str:
     """The id itself if every provider takes it, else one made of its hash: a call and its results keep the same one."""
-    if _is_safe(call_id):
+    if is_safe(call_id):
         return call_id
     return "call_" + sha256(call_id.encode("utf-8", "surrogatepass")).hexdigest()[:24]

@@ -6,7 +6,6 @@ https://platform.openai.com/docs/api-reference/chat/create
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Final
 
 from proxy.dialects.openai.chat.content_encoder import ChatContentEncoder, compact, only_text
@@ -15,7 +14,7 @@ from proxy.dialects.openai.chat.returned_reasoning import ReturnedReasoning
 from proxy.dialects.translation.conversation import Blob, Part, Reasoning, Refused, Text, ToolCall
 from proxy.dialects.translation.custom_tools import as_arguments
 from proxy.dialects.translation.members import JsonObject
-from proxy.dialects.translation.tool_ids import safe_id
+from proxy.dialects.translation.tool_ids import is_safe, safe_id
 from proxy.errors import Untranslatable
 
 # Google's API takes this value in place of the signature of a call that it did not make itself:
@@ -28,8 +27,7 @@ _is_kimis: Final = re.compile(r"functions\.[a-zA-Z0-9_-]{1,48}:\d{1,4}").fullmat
 
 def call_id(original: str) -> str:
     """The id of a call as the provider takes it."""
-    safe = safe_id(original)
-    return original if safe != original and _is_kimis(original) else safe
+    return original if is_safe(original) or _is_kimis(original) else safe_id(original)
 
 
 class AssistantEncoder:
@@ -43,22 +41,27 @@ class AssistantEncoder:
 
     def message(self, parts: list[Part], name: str = "") -> JsonObject | None:
         """The message; ``None``: it would be empty. Raises Untranslatable."""
-        calls = [part for part in parts if isinstance(part, ToolCall)]
-        others = [part for part in parts if not isinstance(part, ToolCall)]
-        reasoning = ReturnedReasoning(self._encoding, others)
-        content: str | list[JsonObject] = only_text(others)  # the usual case
-        if not content:
-            texts = self._texts(parts)
-            if not texts and not calls:
-                reasoning.drop()
-                return None
-            content = [*reasoning.chunks, *texts] if reasoning.chunks else compact(texts)
+        calls: list[JsonObject] = []
+        others: list[Part] = []
+        for part in parts:
+            if isinstance(part, ToolCall):
+                calls.append(self._call(part))
+            else:
+                others.append(part)
+        text = only_text(others)  # the usual case
+        reasoning = ReturnedReasoning(self._encoding, () if text else others)
+        texts = [] if text else self._texts(parts)
+        if not (text or texts or calls):
+            reasoning.drop()
+            return None
         message: JsonObject = {"role": "assistant"}
         if name:
             message["name"] = name
-        message["content"] = content or None
+        message["content"] = [*reasoning.chunks, *texts] if reasoning.chunks else text or compact(texts) or None
         if calls:
-            message["tool_calls"] = self._calls(calls)
+            message["tool_calls"] = calls
+            if self._encoding.facts.thought_signatures and not any("extra_content" in each for each in calls):
+                calls[0]["extra_content"] = {"google": {"thought_signature": _NO_SIGNATURE}}
         reasoning.add_to(message)
         return message
 
@@ -88,20 +91,15 @@ class AssistantEncoder:
         """OpenAI alone tells a refusal from a text."""
         return {"type": "refusal", "refusal": text} if self._encoding.facts.openai else {"type": "text", "text": text}
 
-    def _calls(self, calls: Sequence[ToolCall]) -> list[JsonObject]:
-        found = []
-        for call in calls:
-            if call.cache is not None:
-                self._encoding.losses.drop(self._encoding.client.cache_call)
-            arguments = as_arguments(call.arguments) if call.kind == "custom" else call.arguments or "{}"
-            function = {"name": self._encoding.names.name(call.name, call.namespace), "arguments": arguments}
-            encoded: JsonObject = {"id": call_id(call.id), "type": "function", "function": function}
-            if call.blob is not None and (signature := self._signature(call.blob)):
-                encoded["extra_content"] = {"google": {"thought_signature": signature}}
-            found.append(encoded)
-        if found and self._encoding.facts.thought_signatures and not any("extra_content" in each for each in found):
-            found[0]["extra_content"] = {"google": {"thought_signature": _NO_SIGNATURE}}
-        return found
+    def _call(self, call: ToolCall) -> JsonObject:
+        if call.cache is not None:
+            self._encoding.losses.drop(self._encoding.client.cache_call)
+        arguments = as_arguments(call.arguments) if call.kind == "custom" else call.arguments or "{}"
+        function = {"name": self._encoding.names.name(call.name, call.namespace), "arguments": arguments}
+        encoded: JsonObject = {"id": call_id(call.id), "type": "function", "function": function}
+        if call.blob is not None and (signature := self._signature(call.blob)):
+            encoded["extra_content"] = {"google": {"thought_signature": signature}}
+        return encoded
 
     def _signature(self, blob: Blob) -> str:
         """The signature of a call that the provider made; ``""``: another one made it."""

@@ -19,8 +19,6 @@ def in_order(messages: Sequence[ConversationMessage]) -> list[ConversationMessag
 
     A result goes to the last call before it that has its id and no result. One without a call stays where it is.
     """
-    if _is_in_order(messages):  # the usual case
-        return list(messages)
     turns = _merged(messages)
     answered = _answered(turns)
     placed = {id(result) for results in answered.values() for result in results}
@@ -35,22 +33,6 @@ def in_order(messages: Sequence[ConversationMessage]) -> list[ConversationMessag
         if position in answered:
             found.append(ConversationMessage("tool", list(answered[position])))
     return found
-
-
-def _is_in_order(messages: Sequence[ConversationMessage]) -> bool:
-    before, ids = "", list[str]()  # role of the message before; calls without a result
-    for message in messages:
-        role = message.role
-        if role == "tool":
-            if [part.call_id for part in message.content if isinstance(part, ToolResult)] != ids:
-                return False
-            ids = []
-        elif ids or role == before == "assistant":
-            return False
-        elif role == "assistant":
-            ids = [part.id for part in message.content if isinstance(part, ToolCall)]
-        before = role
-    return not ids
 
 
 def _answered(turns: Sequence[ConversationMessage]) -> dict[int, list[ToolResult]]:

@@ -13,7 +13,7 @@ from proxy.dialects.openai.chat.content_encoder import ChatContentEncoder, compa
 from proxy.dialects.openai.chat.encoding import ChatEncoding
 from proxy.dialects.openai.chat.message_order import in_order
 from proxy.dialects.openai.chat.results_encoder import ResultsEncoder
-from proxy.dialects.translation.conversation import ConversationMessage, Part, Text, ToolResult
+from proxy.dialects.translation.conversation import Conversation, ConversationMessage, Part, Text, ToolResult
 from proxy.dialects.translation.members import JsonObject
 from proxy.errors import Untranslatable
 
@@ -32,9 +32,9 @@ class ChatMessagesEncoder:
         self._messages: list[JsonObject] = []
         self._growing: list[JsonObject] = []  # those whose content is a list of parts, until it is compacted
 
-    def messages(self, conversation: Sequence[ConversationMessage]) -> list[JsonObject]:
+    def messages(self, conversation: Conversation) -> list[JsonObject]:
         """Raises Untranslatable for content that chat lacks."""
-        for message in in_order(conversation):
+        for message in conversation.messages if conversation.in_order else in_order(conversation.messages):
             self._add(message)
         for encoded in self._growing:
             encoded["content"] = compact(encoded["content"])

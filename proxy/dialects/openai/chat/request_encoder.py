@@ -35,7 +35,7 @@ class ChatRequestEncoder(RequestEncoder):
         client = member_names(conversation.source)
         encoding = ChatEncoding(target.facts, target.issuer, losses, names, client)
         tools = encode_tools(conversation, encoding)
-        messages = ChatMessagesEncoder(encoding).messages(conversation.messages)
+        messages = ChatMessagesEncoder(encoding).messages(conversation)
         if not messages:
             raise Untranslatable(client.messages, "It has no text.")
         body: dict[str, Any] = {"model": target.model, "messages": messages, **tools}

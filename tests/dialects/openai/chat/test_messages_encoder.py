@@ -7,6 +7,7 @@ import pytest
 from proxy.dialects.openai.chat.messages_encoder import ChatMessagesEncoder
 from proxy.dialects.translation.conversation import (
     ContentSource,
+    Conversation,
     ConversationMessage,
     Document,
     Image,
@@ -26,7 +27,7 @@ C_IMAGE = {"type": "image_url", "image_url": {"url": "https://a.example/cat.png"
 def encoded(*messages: ConversationMessage, facts: ModelFacts = FACTS) -> tuple[Any, tuple[str, ...]]:
     """The messages, and what is told."""
     context = encoding(facts)
-    return ChatMessagesEncoder(context).messages(messages), context.losses.names
+    return ChatMessagesEncoder(context).messages(Conversation("", [*messages])), context.losses.names
 
 
 def result(call_id: str, *parts: Any, **members: Any) -> ToolResult:
