@@ -6,7 +6,6 @@ anthropic 2.14
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable
 from typing import Final
 
@@ -15,24 +14,10 @@ from proxy.dialects.anthropic.cache_marks import Block
 from proxy.dialects.translation.client_names import ContentNames
 from proxy.dialects.translation.conversation import Audio, ContentSource, Document, Image, Part, Text, ToolResult
 from proxy.dialects.translation.loss import Losses
+from proxy.dialects.translation.media_types import PDF, media_type_of, text_of
 from proxy.errors import Untranslatable
 
 _IMAGES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
-_PDF: Final = "application/pdf"
-# The beginnings of base64. Clients may name another type, which OpenAI tolerates and Anthropic refuses.
-_BEGINNINGS: Final = {
-    "/9j/": "image/jpeg",
-    "iVBORw0KGgo": "image/png",
-    "R0lGOD": "image/gif",
-    "UklGR": "image/webp",
-    "JVBERi": _PDF,
-}
-_TEXTS: Final = frozenset(
-    {"application/json", "application/xml", "application/yaml", "application/x-yaml", "application/toml"}
-    | {"application/javascript", "application/x-javascript", "application/typescript", "application/sql"}
-    | {"application/x-sh", "application/x-python", "application/csv", "application/x-ndjson"}
-)
-_TEXT_NAMES: Final = (".txt", ".md", ".csv", ".json", ".xml", ".yaml", ".yml", ".html", ".log", ".toml")
 _FAILED: Final = "The tool failed without a message."
 
 
@@ -99,7 +84,7 @@ class BlockEncoder:
 
     def _image_data(self, source: ContentSource) -> Block:
         data = source.data or ""
-        media_type = _media_type(source)
+        media_type = media_type_of(source)
         if media_type not in _IMAGES:
             raise Untranslatable(self._names.image, "An image must be a JPEG, PNG, GIF or WebP file.")
         return {"type": "base64", "media_type": media_type, "data": data}
@@ -119,16 +104,11 @@ class BlockEncoder:
         return block
 
     def _file(self, part: Document) -> Block:
-        source = part.source
-        if source.text is not None:
-            return _plain(source.text)
-        media_type = _media_type(source)
-        if media_type == _PDF:
-            return {"type": "base64", "media_type": _PDF, "data": source.data or ""}
-        if media_type.startswith("text/") or media_type in _TEXTS or part.name.lower().endswith(_TEXT_NAMES):
-            text = _decoded(source.data or "")
-            if text is not None:
-                return _plain(text)
+        text = text_of(part)
+        if text is not None:
+            return {"type": "text", "media_type": "text/plain", "data": text}
+        if media_type_of(part.source) == PDF:
+            return {"type": "base64", "media_type": PDF, "data": part.source.data or ""}
         raise Untranslatable(self._names.document, "A file must be a PDF or a text in UTF-8.")
 
 
@@ -145,22 +125,3 @@ def compact(blocks: list[Block]) -> str | list[Block]:
         text: str = blocks[0]["text"]
         return text
     return blocks
-
-
-def _plain(text: str) -> Block:
-    return {"type": "text", "media_type": "text/plain", "data": text}
-
-
-def _media_type(source: ContentSource) -> str:
-    data = source.data or ""
-    found = next((kind for beginning, kind in _BEGINNINGS.items() if data.startswith(beginning)), "")
-    named = source.media_type.partition(";")[0].strip().lower()
-    return found or ("image/jpeg" if named == "image/jpg" else named)
-
-
-def _decoded(data: str) -> str | None:
-    """The text of a file; ``None``: it is none."""
-    try:
-        return base64.b64decode(data + "=" * (-len(data) % 4)).decode()
-    except ValueError:
-        return None

@@ -16,9 +16,9 @@ from msgspec import Struct
 from proxy.dialects.anthropic import cache_marks
 from proxy.dialects.anthropic.block_encoder import BlockEncoder, compact
 from proxy.dialects.anthropic.cache_marks import Block
-from proxy.dialects.anthropic.call_ids import CallIds
 from proxy.dialects.translation.base import EncodingTarget
-from proxy.dialects.translation.call_arguments import WRAPPED, object_of
+from proxy.dialects.translation.call_arguments import is_wrapped, object_of
+from proxy.dialects.translation.call_ids import CallIds
 from proxy.dialects.translation.client_names import MemberNames
 from proxy.dialects.translation.conversation import (
     CacheMark,
@@ -231,7 +231,7 @@ class TurnsEncoder:
         name = self._names.name(part.name, part.namespace)
         block: Block = {"type": "tool_use", "id": self._ids.of_call(part.id), "name": name}
         block["input"] = arguments = object_of(part.arguments, part.kind)
-        if part.kind == "function" and arguments == {WRAPPED: part.arguments.lstrip()}:  # they were no object
+        if is_wrapped(part.arguments, part.kind, arguments):
             self._losses.drop(self._client.arguments)
         cache_marks.add(block, part.cache)
         return block

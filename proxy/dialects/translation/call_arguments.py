@@ -24,3 +24,8 @@ def object_of(arguments: str, kind: ToolKind = "function") -> dict[str, Any]:
     except ValueError:
         found = None
     return found if isinstance(found, dict) else {WRAPPED: text}
+
+
+def is_wrapped(arguments: str, kind: ToolKind, found: dict[str, Any]) -> bool:
+    """Whether ``found`` is what ``object_of`` makes of arguments that are no object."""
+    return kind == "function" and found == {WRAPPED: arguments.lstrip()}

@@ -8,7 +8,10 @@ from proxy.dialects.translation.tool_ids import MOST, safe_id
 
 
 class CallIds:
-    """Some providers and clients begin again with ``call_0`` in each turn, but Anthropic refuses an id that repeats."""
+    """Some providers and clients begin again with ``call_0`` in each turn.
+
+    Anthropic refuses an id that repeats, and Gemini finds the call of a result by its id.
+    """
 
     __slots__ = ("_numbers", "_open", "_used")
 
