@@ -16,11 +16,13 @@ from proxy.dialects.anthropic.request_encoder import MessagesRequestEncoder
 from proxy.dialects.anthropic.stream_encoder import MessagesStreamEncoder
 from proxy.dialects.anthropic.writer import AnthropicWriter
 from proxy.dialects.base import Reader, RequestReader, Writer
+from proxy.dialects.gemini.answer_decoder import GeminiAnswerDecoder
 from proxy.dialects.gemini.answer_encoder import encode_generation
 from proxy.dialects.gemini.call import GEMINI_OTHER_REQUESTS, GEMINI_REQUESTS
 from proxy.dialects.gemini.member_names import GEMINI_NAMES
 from proxy.dialects.gemini.reader import GeminiReader
 from proxy.dialects.gemini.request_decoder import GeminiRequestDecoder
+from proxy.dialects.gemini.request_encoder import GeminiRequestEncoder
 from proxy.dialects.gemini.stream_encoder import GeminiStreamEncoder
 from proxy.dialects.gemini.writer import GeminiWriter
 from proxy.dialects.openai.call import REQUESTS
@@ -106,6 +108,7 @@ GEMINI: Final = Dialect(
     GEMINI_REQUESTS,
     generates=True,
     client=ClientSide(GeminiRequestDecoder(), GeminiStreamEncoder, encode_generation, names=GEMINI_NAMES),
+    provider=ProviderSide(GeminiRequestEncoder(), GeminiAnswerDecoder, letter_first=True),
 )
 GEMINI_OTHER: Final = Dialect("gemini.other", GeminiReader, _GEMINI, GEMINI_OTHER_REQUESTS)
 OPAQUE: Final = Dialect("opaque", OtherReader, _OPENAI, REQUESTS)  # relayed without being read

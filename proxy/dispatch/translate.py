@@ -15,11 +15,12 @@ from msgspec import Struct, structs
 from proxy.dialects.translation.base import AnswerContext, ClientSide, EncodingTarget, ProviderSide
 from proxy.dialects.translation.calls import CallParts
 from proxy.dialects.translation.loss import Losses
-from proxy.dialects.translation.parts import AnswerPart, Dropped
+from proxy.dialects.translation.parts import AnswerFailed, AnswerPart, Dropped
 from proxy.dialects.translation.repairs import repair
 from proxy.dialects.translation.stream import StreamTranslation
 from proxy.dialects.translation.tool_names import ToolNames
-from proxy.errors import BrokenAnswer, ClientFault, Untranslatable
+from proxy.errors import BrokenAnswer, ClientFault, ErrorInStream, Untranslatable
+from proxy.routing.endpoints import streamed
 from proxy.wire import document
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ class TranslatedCall(Struct, eq=False):
         self.of_answer = {part.name: None for part in parts if isinstance(part, Dropped)}
         passed: list[AnswerPart] = []
         for part in parts:
+            if isinstance(part, AnswerFailed):
+                raise ErrorInStream(part.message)
             passed += calls.pass_on(part)
         passed += calls.end()
         return self.client.encode_answer(self.context, passed)
@@ -94,6 +97,8 @@ def _translate(run: AttemptRun) -> TranslatedCall:
     call, exchange = responder.call, responder.exchange
     assert call is not None
     own, endpoint = exchange.endpoint.dialect, deployment.translated[exchange.endpoint.path]
+    if exchange.stream:
+        endpoint = streamed(endpoint)
     client, provider = own.client, endpoint.dialect.provider
     assert client is not None
     assert provider is not None
@@ -102,7 +107,7 @@ def _translate(run: AttemptRun) -> TranslatedCall:
     known, losses = Losses(strict), Losses(strict, client.names)
     known.drop(*conversation.dropped)
     known.tell(*conversation.repaired)
-    names = ToolNames(provider.name_limit)
+    names = ToolNames(provider.name_limit, letter_first=provider.letter_first)
     model = deployment.upstream_model or exchange.model
     issuer = deployment.issuer(endpoint.path)
     target = EncodingTarget(model, deployment.facts(endpoint.path), issuer)

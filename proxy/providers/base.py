@@ -65,6 +65,10 @@ class ProviderKind(ABC):
         """
         return frozenset()
 
+    def wires_of(self, model: str) -> frozenset[WireDialect]:
+        """Those of ``wires`` that this model of the provider's has."""
+        return self.wires
+
     def accepts_name(self, model: str) -> bool:
         """Whether a client may choose this name of a model, which the configuration does not have."""
         return True

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 from msgspec import Struct, field
 
-from proxy.config.provider_schema import ProviderSettings
+from proxy.config.provider_schema import ProviderSettings, WireDialect
 from proxy.dialects.call import Call
 from proxy.providers.base import CallChanges, ProviderKind, safe_in_path
 from proxy.providers.credential_source import CredentialSource
@@ -24,6 +24,7 @@ COUNT_TOKENS: Final = "messages/count_tokens"
 _OWN_VERSION: Final = b'"vertex-2023-10-16"'  # of Anthropic's API, where the client has none that is newer
 _OLD: Final = "2023-06-01"
 _encode: Final = msgspec.json.Encoder().encode
+_is_claude: Final = re.compile(r"publishers/anthropic/|(?:.*/)?claude-").match
 # What precedes the version in a base URL.
 _before_version: Final = re.compile(r"(.*?)(?:/v1(?:beta1)?(?:/projects/.*)?)?").fullmatch
 
@@ -71,6 +72,9 @@ class Vertex(ProviderKind):
     def dropped_parameters(self, base: str, query: str) -> frozenset[str]:
         # Google refuses parameters that it does not know, such as the ``beta`` of Anthropic's clients.
         return frozenset({"alt", "$alt", "callback", "beta"})
+
+    def wires_of(self, model: str) -> frozenset[WireDialect]:
+        return frozenset({"messages"} if _is_claude(model) else {"gemini"})
 
     def accepts_name(self, model: str) -> bool:
         return safe_in_path(model)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from proxy.dialects.base import EventKind, Reader
-from proxy.dialects.provider_error import fault_of
+from proxy.dialects.provider_error import ProviderError, fault_of
 from proxy.dialects.translation.stream import StreamTranslation
 from proxy.errors import BrokenAnswer, GatewayError
 from proxy.exchange import Exchange
@@ -190,18 +190,31 @@ class EventFilter:
             return self._keep_comment(block) if self._exchange.endpoint.dialect.writer.takes_comments else b""
         if kind in _LEFT_OUT:
             return self._leave_out(kind)
-        failed = self.reader.error is not None
-        if not self.meaningful:
+        failed, begun = self.reader.error is not None, self.meaningful
+        if not begun:
             self._look_for_content(EventKind.ERROR if failed else kind, block)
         self.events += 1
         if failed:
             fault = fault_of(self.reader.error)
             return self._each_hooked(self._redact(translation.failed(fault)))
         events = translation.translate(block)
+        if translation.failure:
+            return self._given_up(translation, events, begun=begun)
         if not self.reader.ended:
             return self._each_hooked(events)
         self._owner.concluding()
         return self._each_hooked(events) + self.epilogue() + self._each_hooked(translation.finish())
+
+    def _given_up(self, translation: StreamTranslation, events: bytes, *, begun: bool) -> bytes:
+        """The last events of an answer that the provider gave up.
+
+        Raises its fault if the answer has not ``begun``: another one can still be sent.
+        """
+        self.reader.error = ProviderError(translation.failure)
+        fault = fault_of(self.reader.error)
+        if not begun:
+            raise fault
+        return self._each_hooked(events + self._redact(translation.failed(fault)))
 
     def _each_hooked(self, events: bytes) -> bytes:
         return events if self._hook is None else b"".join(map(self._hooked, events_of(events)))

@@ -19,6 +19,7 @@ from proxy.routing.service import Service, service_of
 
 # For plain responses and streams, then the same for media endpoints.
 AllClocks: TypeAlias = tuple[Clocks, Clocks, Clocks, Clocks]
+_ServiceKey: TypeAlias = tuple[Site, bool, bool, frozenset[WireDialect], frozenset[str] | None]
 
 
 class DeploymentBuilder:
@@ -28,7 +29,7 @@ class DeploymentBuilder:
         self._config = config
         self._registry = registry
         self._clocks: dict[tuple[str, Timeouts | None], AllClocks] = {}
-        self._services: dict[tuple[Site, bool, bool, frozenset[str] | None], Service] = {}
+        self._services: dict[_ServiceKey, Service] = {}
         self._patches: dict[Site, Patches] = {}
 
     def configured(self, site: Site, model: ModelSettings) -> Deployment:
@@ -79,7 +80,8 @@ class DeploymentBuilder:
         """
         paths, translates = served(model), self._config.translate.enabled
         responses_first = translates and bool(upstream) and prefers_responses(site, model, upstream)
-        key = site, names_model, responses_first, paths
+        lacking = site.kind.wires - site.kind.wires_of(upstream) if upstream else frozenset[WireDialect]()
+        key = site, names_model, responses_first, lacking, paths
         found = self._services.get(key)
         if found is None:
             found = self._services[key] = service_of(
@@ -88,6 +90,7 @@ class DeploymentBuilder:
                 served=paths,
                 translates=translates,
                 responses_first=responses_first,
+                lacking=lacking,
             )
         return found
 

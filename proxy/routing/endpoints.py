@@ -77,6 +77,14 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("batchEmbedContents",   GEMINI_OTHER, False, True,   "json",      "json", wire="gemini", in_path=True),
 )  # fmt: skip
 
+_STREAM: Final = next(endpoint for endpoint in ENDPOINTS if endpoint.in_path and endpoint.force_stream)
+
+
+def streamed(endpoint: Endpoint) -> Endpoint:
+    """The endpoint for the same answer as a stream; the same one where the body says that it is one."""
+    return _STREAM if endpoint.path == "generateContent" else endpoint
+
+
 PATHS: Final = tuple(dict.fromkeys(endpoint.path for endpoint in ENDPOINTS))
 WIRES: Final[Mapping[str, WireDialect]] = {endpoint.path: endpoint.wire for endpoint in ENDPOINTS}
 

@@ -8,14 +8,19 @@ from typing import Final
 from msgspec import Struct
 
 from proxy.config.provider_schema import WireDialect
-from proxy.dialects.table import CHAT, MESSAGES, RESPONSES, Dialect
+from proxy.dialects.table import CHAT, GEMINI, MESSAGES, RESPONSES, Dialect
 from proxy.providers.provider import Site
 from proxy.routing.endpoints import ENDPOINTS, MODELS, OPAQUE, UNROUTED, Endpoint
 
 # Dialects to translate to, the most complete first. That of the provider's own kind goes before them, and the Responses
 # API before all for models that think beside tools only there.
 _PREFERRED: Final[tuple[WireDialect, ...]] = ("chat", "messages", "responses", "gemini")
-_TRANSLATED_TO: Final[Mapping[WireDialect, Dialect]] = {"chat": CHAT, "messages": MESSAGES, "responses": RESPONSES}
+_TRANSLATED_TO: Final[Mapping[WireDialect, Dialect]] = {
+    "chat": CHAT,
+    "messages": MESSAGES,
+    "responses": RESPONSES,
+    "gemini": GEMINI,
+}
 _ENDPOINT_OF: Final[Mapping[WireDialect, Endpoint]] = {
     endpoint.wire: endpoint
     for endpoint in reversed(ENDPOINTS)
@@ -42,15 +47,16 @@ def service_of(
     served: Set[str] | None = None,
     translates: bool = True,
     responses_first: bool = False,
+    lacking: Set[WireDialect] = frozenset(),
 ) -> Service:
     """The service of a provider at one of its addresses.
 
     ``names_model``: for a deployment with a model's name, as a path needs that has it. ``served``: paths that the model
     serves, ``None`` for all. ``translates``: whether requests may be translated. ``responses_first``: to the Responses
-    API rather than to another dialect.
+    API rather than to another dialect. ``lacking``: dialects of the provider that the model lacks.
     """
     own = main.provider.dialect
-    native = dict(_native(main, names_model))
+    native = dict(_native(main, names_model, lacking))
     dialects = {
         endpoint.path: endpoint.dialect if own is None or not endpoint.dialect.generates else own
         for endpoint in (*ENDPOINTS, OPAQUE, MODELS, UNROUTED)
@@ -64,7 +70,7 @@ def service_of(
     return Service(sites | {OPAQUE.path: main}, dialects, translated)
 
 
-def _native(main: Site, names_model: bool) -> Iterator[tuple[str, Site]]:
+def _native(main: Site, names_model: bool, lacking: Set[WireDialect]) -> Iterator[tuple[str, Site]]:
     """The sites of endpoints whose dialect the provider speaks. A body that streams through cannot be signed."""
     source = main.provider.keys.source
     signs = source is not None and source.signs
@@ -72,6 +78,7 @@ def _native(main: Site, names_model: bool) -> Iterator[tuple[str, Site]]:
         site = main.speaking.get(endpoint.wire)
         if (
             site is not None
+            and endpoint.wire not in lacking
             and (names_model or not (endpoint.in_path or site.kind.in_path))
             and not (signs and endpoint.body != "json")
         ):

@@ -17,7 +17,7 @@ from proxy.config.provider_schema import ProviderSettings
 from tests.providers.rows import CLIENTS_KEY, KEY, ROWS, UNKNOWN, Row, server
 from tests.support import Answer, Upstream
 from tests.support.gateway import Gateway
-from tests.translation import chat_rules, messages_rules
+from tests.translation import chat_rules, gemini_rules, messages_rules
 
 DIALECTS = ("chat", "responses", "messages", "gemini")
 CASES = [(name, dialect) for name, row in ROWS.items() for dialect in DIALECTS if row.path(dialect) != UNKNOWN]
@@ -216,14 +216,19 @@ async def test_a_dialect_that_the_provider_lacks_is_translated(
     """The provider refuses nothing of the translated request. It is known by its name, as its host is another."""
     monkeypatch.setattr("proxy.routing.model_facts.server_name", lambda provider, base_url: provider)
     row = ROWS[name]
-    own = "chat" if row.chat else "messages"
+    own = "gemini" if row.gemini else "chat" if row.chat else "messages"
+    model = {"gemini": "up", "chat": "glm-5.3", "messages": "claude-opus-4-8"}[own]
     async with Upstream() as up:
         up.on(server(row))
-        async with gateway(name, up, model="glm-5.3" if own == "chat" else "claude-opus-4-8") as gw:
+        async with gateway(name, up, model=model) as gw:
             answer = await ask(gw, dialect)
             assert answer.status == 200, answer.body
             assert b'"Hi"' in answer.body
             request = await up.request()
             assert request.target == row.path(own)
-            reasons = chat_rules.of_body(request.json, name) if own == "chat" else messages_rules.of_body(request.json)
-            assert list(reasons) == []
+            reasons = {
+                "gemini": lambda: gemini_rules.of_body(request.json, model),
+                "chat": lambda: chat_rules.of_body(request.json, name),
+                "messages": lambda: messages_rules.of_body(request.json),
+            }
+            assert list(reasons[own]()) == []

@@ -45,7 +45,7 @@ def names(known: Catalog, endpoint: Endpoint, allowed: tuple[str, ...] = ()) -> 
 
 
 def test_each_client_sees_the_models_that_it_can_call(known: Catalog) -> None:
-    assert names(known, ANTHROPIC_MODELS) == ["chat", "sonnet", "shared", "chat-only"]
+    assert names(known, ANTHROPIC_MODELS) == ["chat", "sonnet", "shared", "chat-only", "flash"]
     assert names(known, GEMINI_MODELS) == [
         *("models/chat", "models/sonnet", "models/shared", "models/chat-only", "models/flash", "models/vectors"),
     ]
@@ -53,7 +53,7 @@ def test_each_client_sees_the_models_that_it_can_call(known: Catalog) -> None:
 
 
 def test_a_restricted_credential_sees_its_models(known: Catalog) -> None:
-    assert names(known, ANTHROPIC_MODELS, ("sonnet", "flash")) == ["sonnet"]
+    assert names(known, ANTHROPIC_MODELS, ("sonnet", "vectors")) == ["sonnet"]
 
 
 def test_googles_list_has_the_methods_of_a_model(known: Catalog) -> None:
@@ -102,7 +102,7 @@ def test_an_alias_is_shown_to_the_clients_that_can_call_one_of_its_models() -> N
         }
     )
     known = Catalog(config, Registry.of(config.circuit_breaker), version="1", created=0)
-    assert names(known, ANTHROPIC_MODELS) == ["chat", "sonnet", "shared", "chat-only", "claude-x", "any"]
+    assert names(known, ANTHROPIC_MODELS) == ["chat", "sonnet", "shared", "chat-only", "flash", "claude-x", "any"]
     assert names(known, GEMINI_MODELS)[-3:] == ["models/vectors", "models/claude-x", "models/any"]
     assert names(known, MODELS)[-2:] == ["claude-x", "any"]
     assert names(known, MODELS, ("flash",)) == ["flash", "any"]

@@ -87,3 +87,39 @@ def test_the_responses_api_comes_first_for_models_that_think_beside_tools_only_t
     assert pairs(service_of(site, responses_first=True))["messages"] == "responses"
     only_chat = frozenset({"chat/completions"})
     assert pairs(service_of(site, served=only_chat, responses_first=True))["messages"] == "chat/completions"
+
+
+GOOGLE = {"kind": "vertex", "baseUrl": "http://127.0.0.1:1/v1/projects/p/locations/global", "apiKey": "k"}
+
+
+def of_model(model: str) -> Service:
+    """At Vertex AI, which has a dialect for each maker of models."""
+    (deployment,) = build([{"name": "m", "provider": "p", "model": model}], {"p": GOOGLE}).deployments
+    return Service(deployment.sites, deployment.dialects, deployment.translated)
+
+
+@pytest.mark.parametrize("model", ["gemini-3.8-flash", "publishers/google/models/gemini-2.5-pro", "endpoints/123"])
+def test_googles_own_models_on_vertex_have_no_messages(model: str) -> None:
+    found = of_model(model)
+    assert pairs(found).items() >= {("chat/completions", "generateContent"), ("messages", "generateContent")}
+    assert "streamGenerateContent" in found.sites
+    assert "messages/count_tokens" not in found.sites
+
+
+@pytest.mark.parametrize("model", ["claude-opus-4-8", "publishers/anthropic/models/x", "claude-opus-4-5@20251101"])
+def test_claude_on_vertex_has_messages_only(model: str) -> None:
+    found = of_model(model)
+    assert pairs(found)["chat/completions"] == pairs(found)["generateContent"] == "messages"
+    assert "messages/count_tokens" in found.sites
+
+
+def test_a_dialect_that_a_provider_has_at_another_address_is_for_all_its_models() -> None:
+    chat = {"chat": {"baseUrl": "http://127.0.0.1:2/v1"}}
+    known = build([{"name": "claude-x", "provider": "p"}], {"p": GOOGLE | {"dialects": chat}})
+    assert "chat/completions" not in known.deployments[0].translated
+
+
+def test_gemini_serves_the_other_dialects_by_translation() -> None:
+    found = service(kind="gemini")
+    assert pairs(found).items() >= {("chat/completions", "generateContent"), ("responses", "generateContent")}
+    assert found.dialects["messages"] is table.GEMINI

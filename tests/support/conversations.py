@@ -28,7 +28,7 @@ from proxy.dialects.translation.conversation import (
 )
 
 OWN = "0wn"  # issuer of blobs that the provider can read
-SIGNATURE = "valid"
+SIGNATURE = "validity"
 PNG = ContentSource(data="iVBORw0KGgoAAAA", media_type="image/png")
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": False}
 

@@ -13,8 +13,8 @@ from proxy.dialects.anthropic import cache_marks
 from proxy.dialects.anthropic.cache_marks import Block
 from proxy.dialects.translation.client_names import ContentNames
 from proxy.dialects.translation.conversation import Audio, ContentSource, Document, Image, Part, Text, ToolResult
+from proxy.dialects.translation.files import PDF, media_type_of, text_of
 from proxy.dialects.translation.loss import Losses
-from proxy.dialects.translation.media_types import PDF, media_type_of, text_of
 from proxy.errors import Untranslatable
 
 _IMAGES: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})

@@ -138,10 +138,12 @@ class ClientSide(Struct, frozen=True):
 class ProviderSide(Struct, frozen=True):
     """A dialect as that of a provider that calls are translated for.
 
-    ``name_limit``: most characters of a tool's name. ``header_lines``: what requests need beside the body.
+    ``name_limit``: most characters of a tool's name. ``letter_first``: it begins with a letter or ``_``.
+    ``header_lines``: what requests need beside the body.
     """
 
     encode_request: RequestEncoder
     decode_answer: type[AnswerDecoder]
     name_limit: int = 64
+    letter_first: bool = False
     header_lines: bytes = b""

@@ -20,7 +20,7 @@ from proxy.dialects.translation.parts import (
     UsagePart,
 )
 from proxy.dialects.translation.tool_names import ToolNames
-from proxy.errors import BrokenAnswer, ErrorInStream
+from proxy.errors import BrokenAnswer
 from proxy.wire import document
 
 MOST_BUFFERED: Final = 1024 * 1024  # characters of arguments that are kept back in one stream
@@ -72,9 +72,9 @@ class CallParts:
             case Finish():
                 yield from self.end()
                 yield part
-            case AnswerFailed(message):
-                raise ErrorInStream(message)
-            case Start() | UsagePart() | Dropped():  # some providers report the usage so far with every chunk
+            case (
+                Start() | UsagePart() | AnswerFailed() | Dropped()
+            ):  # some providers report the usage so far with every chunk
                 yield part
             case _:
                 if self._sequential:

@@ -29,7 +29,8 @@ class MemberNames(Struct, frozen=True):
     """Paths of members, by what they are for. Settings that have one name everywhere, such as ``top_k``, are not here.
 
     ``arguments``: of a call. ``cache_...``: marks of breakpoints that are not in content. ``name``: of an author.
-    ``parameters``: the schema of a tool. ``shown``: what the client gets of the model's thoughts.
+    ``parallel``: that calls come one at a time. ``parameters``: the schema of a tool. ``shown``: what the client gets
+    of the model's thoughts.
     """
 
     content: ContentNames
@@ -52,6 +53,7 @@ class MemberNames(Struct, frozen=True):
     name: str = "messages[].name"
     output_format: str = "response_format"
     output_schema: str = "response_format.json_schema.schema"
+    parallel: str = "parallel_tool_calls"
     parameters: str = "tools[].function.parameters"
     phase: str = "messages[].phase"
     reasoning: str = "messages[].reasoning_content"
@@ -145,6 +147,7 @@ _MESSAGES: Final = MemberNames(
     name="messages[]",
     output_format="output_config.format",
     output_schema="output_config.format.schema",
+    parallel="tool_choice.disable_parallel_tool_use",
     parameters="tools[].input_schema",
     phase="messages[]",
     reasoning="messages[].content[].thinking",

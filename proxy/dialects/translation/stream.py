@@ -6,16 +6,16 @@ from collections.abc import Iterable
 
 from proxy.dialects.translation.base import AnswerDecoder, StreamEncoder
 from proxy.dialects.translation.calls import CallParts
-from proxy.dialects.translation.parts import AnswerPart, Dropped, ReasoningDelta, TextDelta
+from proxy.dialects.translation.parts import AnswerFailed, AnswerPart, Dropped, ReasoningDelta, TextDelta
 from proxy.errors import GatewayError
 
 _TEXT = (TextDelta, ReasoningDelta)
 
 
 class StreamTranslation:
-    """``dropped``: what of the answer no other dialect has."""
+    """``dropped``: what of the answer no other dialect has. ``failure``: why the provider gave it up, ``""`` if not."""
 
-    __slots__ = ("_calls", "_decoder", "_encode", "_encoder", "_finished", "_plain", "dropped")
+    __slots__ = ("_calls", "_decoder", "_encode", "_encoder", "_finished", "_plain", "dropped", "failure")
 
     def __init__(self, decoder: AnswerDecoder, encoder: StreamEncoder, calls: CallParts) -> None:
         self._decoder = decoder
@@ -25,6 +25,7 @@ class StreamTranslation:
         self._calls = calls
         self._finished = False
         self.dropped: dict[str, None] = {}
+        self.failure = ""
 
     def plain(self, block: bytes) -> bytes | None:
         """The events for a block of plain content; ``None``: use ``translate``. Called once per token."""
@@ -65,6 +66,9 @@ class StreamTranslation:
             if isinstance(part, Dropped):
                 self.dropped[part.name] = None
                 continue
+            if isinstance(part, AnswerFailed):
+                self.failure = part.message
+                break
             found += map(encode, self._calls.pass_on(part))
         return b"".join(found)
 

@@ -12,6 +12,7 @@ from proxy.dialects.translation.conversation import ToolDefinition, ToolKind
 
 _HASH: Final = 8  # hexadecimal digits
 _other: Final = re.compile(r"[^a-zA-Z0-9_-]").sub
+_begins_well: Final = re.compile(r"[a-zA-Z_]").match
 
 
 class ToolName(Struct, frozen=True):
@@ -23,17 +24,20 @@ class ToolName(Struct, frozen=True):
 
 
 class ToolNames:
-    """The tools of one request. ``limit``: most characters of a name.
+    """The tools of one request.
+
+    ``limit``: most characters of a name. ``letter_first``: it must begin with a letter or ``_``.
 
     A name that the provider takes stays as it is. Any other is shortened with a hash of it, so that the same tool has
     the same name in every request of a conversation. A namespace stands before the name: ``namespace__name``. If
     another tool has that name already, it gets a hash as well.
     """
 
-    __slots__ = ("_limit", "_originals", "_sent")
+    __slots__ = ("_letter_first", "_limit", "_originals", "_sent")
 
-    def __init__(self, limit: int = 64) -> None:
+    def __init__(self, limit: int = 64, *, letter_first: bool = False) -> None:
         self._limit = limit
+        self._letter_first = letter_first
         self._originals: dict[str, ToolName] = {}
         self._sent: dict[tuple[str, str], str] = {}  # by namespace and name
 
@@ -53,6 +57,8 @@ class ToolNames:
             return sent
         full = f"{namespace}__{name}" if namespace else name
         safe = _other("_", full)
+        if self._letter_first and not _begins_well(safe):
+            safe = f"_{safe}"
         return full if safe == full and len(full) <= self._limit else self._hashed(safe, full)
 
     def original(self, name: str) -> ToolName:

@@ -10,7 +10,6 @@ from proxy.dialects.translation.calls import MOST_BUFFERED, CallParts
 from proxy.dialects.translation.conversation import ToolDefinition
 from proxy.dialects.translation.gathered import CallBlock, gather
 from proxy.dialects.translation.parts import (
-    AnswerFailed,
     AnswerPart,
     CallDelta,
     CallEnd,
@@ -21,7 +20,7 @@ from proxy.dialects.translation.parts import (
 )
 from proxy.dialects.translation.tool_names import ToolNames
 from proxy.dialects.usage import Usage
-from proxy.errors import BrokenAnswer, ErrorInStream
+from proxy.errors import BrokenAnswer
 
 
 def passed(parts: list[AnswerPart], *, sequential: bool = True, names: ToolNames | None = None) -> list[AnswerPart]:
@@ -134,8 +133,3 @@ def test_arguments_that_wait_are_bounded() -> None:
     list(calls.pass_on(CallDelta(1, "x" * MOST_BUFFERED)))
     with pytest.raises(BrokenAnswer):
         list(calls.pass_on(CallDelta(1, "x")))
-
-
-def test_an_answer_that_the_provider_gave_up_is_an_error() -> None:
-    with pytest.raises(ErrorInStream, match="No image"):
-        passed([TextDelta("a"), AnswerFailed("No image.")])

@@ -11,6 +11,7 @@ from proxy.dialects.translation.base import AnswerContext, AnswerDecoder, Stream
 from proxy.dialects.translation.calls import CallParts
 from proxy.dialects.translation.conversation import Conversation
 from proxy.dialects.translation.parts import (
+    AnswerFailed,
     AnswerPart,
     CallDelta,
     CallEnd,
@@ -34,6 +35,7 @@ PARTS: dict[int, AnswerPart] = {
     ord("f"): Finish("stop"),
     ord("d"): Dropped("web_search"),
     ord("e"): Dropped("container"),
+    ord("x"): AnswerFailed("No image."),
 }
 
 
@@ -129,3 +131,10 @@ def test_after_a_failure_nothing_says_that_the_answer_is_whole() -> None:
     stream.translate(b"a")
     assert stream.failed(GatewayError("It broke.")) == b"It broke."
     assert stream.finish() == b""
+
+
+def test_nothing_follows_the_failure_of_an_answer() -> None:
+    found = translation()
+    assert found.translate(b"t") == b"text "
+    assert found.translate(b"txt") == b"text "
+    assert found.failure == "No image."

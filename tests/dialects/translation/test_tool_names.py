@@ -60,3 +60,12 @@ def test_a_namespace_stands_before_the_name() -> None:
 
 def test_a_name_that_no_tool_has_stays() -> None:
     assert ToolNames().original("invented") == ToolName("invented")
+
+
+def test_a_name_begins_with_a_letter_where_the_provider_needs_one() -> None:
+    names = ToolNames(letter_first=True)
+    assert [names.add(ToolDefinition(each)) for each in ("f", "_f", "F3")] == ["f", "_f", "F3"]
+    assert re.fullmatch("_3d_[0-9a-f]{8}", names.add(ToolDefinition("3d")))
+    assert re.fullmatch("_-x_[0-9a-f]{8}", names.add(ToolDefinition("-x")))
+    assert names.original(names.name("3d")) == ToolName("3d")
+    assert ToolNames().add(ToolDefinition("3d")) == "3d"

@@ -10,9 +10,10 @@ from typing import Final
 
 from proxy.dialects.openai.chat import cache_breakpoints
 from proxy.dialects.openai.chat.encoding import ChatEncoding
-from proxy.dialects.openai.file_content import PDF, as_text, data_url, name_of, text_of
+from proxy.dialects.openai.file_content import data_url, name_of
 from proxy.dialects.translation.client_names import ContentNames
 from proxy.dialects.translation.conversation import Audio, Document, Image, Part, Text
+from proxy.dialects.translation.files import PDF, as_text, text_of
 from proxy.dialects.translation.members import JsonObject
 from proxy.errors import Untranslatable
 
@@ -72,7 +73,7 @@ class ChatContentEncoder:
     def _document(self, part: Document) -> Iterator[JsonObject]:
         if part.cited:
             self._encoding.losses.drop(self._names.cited)
-        text = text_of(part.source)
+        text = text_of(part)
         if text is not None:
             yield self._marked({"type": "text", "text": as_text(part, text)}, part)
             return

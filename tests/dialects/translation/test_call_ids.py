@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from proxy.dialects.anthropic.call_ids import CallIds
+from proxy.dialects.translation.call_ids import CallIds
 
 
 def test_results_get_the_ids_of_their_calls_in_order() -> None:

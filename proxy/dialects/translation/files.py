@@ -1,4 +1,4 @@
-"""Types of images and files: what they show themselves, what the client says, or the ending of an address."""
+"""Images and files: their types, and the texts of text files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,10 @@ _ENDINGS: Final = {
 
 
 def media_type_of(source: ContentSource) -> str:
-    """The type of an image or a document, without parameters; ``""``: it is not known."""
+    """The type of an image or a document, without parameters; ``""``: it is not known.
+
+    What the content shows counts before what the client says, and that before the ending of an address.
+    """
     data = source.data or ""
     found = next((kind for beginning, kind in _BEGINNINGS.items() if data.startswith(beginning)), "")
     named = source.media_type.partition(";")[0].strip().lower()
@@ -71,3 +74,10 @@ def text_of(part: Document) -> str | None:
         return base64.b64decode(source.data + "=" * (-len(source.data) % 4)).decode()
     except ValueError:
         return None
+
+
+def as_text(part: Document, text: str) -> str:
+    """A text file as text for the model, with its name and what the client says of it."""
+    name = f' name="{part.name}"' if part.name else ""
+    context = f"{part.context}\n\n" if part.context else ""
+    return f"<document{name}>\n{context}{text}\n</document>"

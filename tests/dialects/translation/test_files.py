@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.dialects.translation.conversation import ContentSource, Document
-from proxy.dialects.translation.media_types import PDF, media_type_of, of_address, text_of
+from proxy.dialects.translation.files import PDF, media_type_of, of_address, text_of
 
 
 @pytest.mark.parametrize(
