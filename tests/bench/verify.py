@@ -38,12 +38,13 @@ class Stream:
     """
 
     __slots__ = (
-        *("at", "count", "crc", "expected", "lag", "last", "others", "pending", "reason", "requested_at", "samples"),
-        *("sent", "sequence", "tail"),
+        *("at", "blank", "count", "crc", "expected", "lag", "last", "others", "pending", "reason", "requested_at"),
+        *("samples", "sent", "sequence", "tail"),
     )
 
     def __init__(self, expected: Events, count: int, samples: Samples, sent: Events | None = None) -> None:
         self.expected = expected
+        self.blank = expected.end  # what ends an event
         self.count = count
         self.samples = samples
         self.sent = sent
@@ -61,7 +62,9 @@ class Stream:
     def feed(self, body: bytes, now: int) -> None:
         if self.pending:
             body = self.pending + body
-        blank = self.expected.end
+        if self.sent is not None and b"\n\n" in body:  # whatever line ends the provider's own events have
+            self.blank = b"\n\n"
+        blank = self.blank
         start = 0
         while (found := body.find(blank, start)) >= 0:
             end = found + len(blank)
