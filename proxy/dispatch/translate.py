@@ -147,13 +147,17 @@ def _decode(run: AttemptRun, client: ClientSide, body: bytes) -> Conversation:
     return repair(conversation, refuse=run.responder.exchange.catalog.config.translate.orphans == "refuse")
 
 
+def kept(conversation: Conversation) -> Conversation:
+    """What an answer needs of its request. A stream of an hour must not hold an agent's tools and instructions."""
+    tools = [tool for tool in conversation.tools if tool.call_type]
+    return structs.replace(conversation, messages=[], tools=tools)
+
+
 def _context(run: AttemptRun, call: Call, conversation: Conversation, issuer: str) -> AnswerContext:
     exchange = run.responder.exchange
     client = exchange.endpoint.dialect.client
-    # An answer of an hour must not hold the whole request. Instructions are repeated in answers of the Responses API.
-    kept = [each for each in conversation.messages[:1] if each.role == "system"]
     return AnswerContext(
-        structs.replace(conversation, messages=kept),
+        kept(conversation),
         _other("_", exchange.request_id),
         int(run.dispatch.dispatcher.wall()),
         (call.model or "") if call.aliased else "",

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from proxy.dialects.translation.conversation import Conversation, ConversationMessage, Text, ToolDefinition
+from proxy.dispatch.translate import kept
 from tests.support import Answer, Stall, Upstream, chat_events, completion, error_json, json_answer, sse_answer
 from tests.support.gateway import Gateway
 
@@ -248,3 +250,16 @@ async def test_without_translation_the_endpoint_is_not_supported() -> None:
         answer = await post(gw, "/v1/messages", ask())
         assert answer.status == 400
         assert "does not serve messages" in answer.json["error"]["message"]
+
+
+def test_an_answer_keeps_nothing_large_of_its_request() -> None:
+    shell = ToolDefinition("shell", call_type="shell_call")
+    found = kept(
+        Conversation(
+            "openai.responses",
+            [ConversationMessage("system", [Text("Be brief.")])],
+            [ToolDefinition("read", parameters={"type": "object"}), shell],
+            end_user="u",
+        )
+    )
+    assert found == Conversation("openai.responses", [], [shell], end_user="u")
