@@ -105,7 +105,7 @@ class _Conversion:
             self._add_members(rest, found)
         if "array" in kinds:
             self._add_items(rest, found)
-        if rest.get("format") in _FORMATS:
+        if isinstance(rest.get("format"), str) and rest["format"] in _FORMATS:
             found["format"] = rest.pop("format")
 
     def _add_members(self, rest: JsonObject, found: JsonObject) -> None:

@@ -59,6 +59,12 @@ def test_constraints_that_cannot_be_enforced_are_described() -> None:
     assert found.schema["properties"]["b"] == {"type": "string", "description": '{"format":"ip"}'}
 
 
+def test_a_format_of_a_wrong_type_is_described() -> None:
+    found = strict_schema(STRING | {"format": ["uri"]})
+    assert found is not None
+    assert (found.schema, found.exact) == (STRING | {"description": '{"format":["uri"]}'}, False)
+
+
 def test_one_of_is_any_of() -> None:
     assert converted({"oneOf": [STRING, {"type": "null"}]}) == {"anyOf": [STRING, {"type": "null"}]}
 
@@ -86,6 +92,7 @@ def test_optional_members_and_unions_are_counted() -> None:
         {"type": "array"},
         {"type": "array", "prefixItems": [STRING]},
         {"not": STRING},
+        STRING | {"not": {}},
         {"anyOf": STRING},
         {"type": "object", "properties": []},
         {"type": "object", "properties": {"a": STRING}, "required": "a"},
@@ -128,7 +135,10 @@ JSON = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["type", "properties", "items", "anyOf", "$ref", "$defs", "required", "a", "additionalProperties"]
+                [
+                    *("type", "properties", "items", "anyOf", "$ref", "$defs", "required", "a", "additionalProperties"),
+                    *("format", "minItems", "enum", "const", "allOf", "oneOf", "description", "title"),
+                ]
             ),
             inner | st.sampled_from(["object", "array", "string", "#/$defs/a"]),
             max_size=4,
