@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
 from proxy.dialects.translation.base import EncodingTarget, RequestDecoder, RequestEncoder
 from proxy.dialects.translation.loss import Losses
 from proxy.dialects.translation.tool_names import ToolNames
-from proxy.errors import ClientFault, WrongMember
+from proxy.errors import ClientFault, Untranslatable, WrongMember
 from tests.support.schemas.variants import ABSENT, Variant, marked
 
 # Values that say what a request without the member says.
 DEFAULTS: Final = frozenset(
     ("auto", "default", "standard", "text", "none", "never", "disabled", "direct", "client", "completed")
-) | {"5m", "30m", "explicit"}
+) | {"TEXT", "BLOCKING", "OBJECT", "5m", "30m", "explicit"}
 
 # ``refused``: the error names the member, or what contains it, or is the same without the member. ``obscured``: the
 # error names another member. ``misread``: the error calls a value wrong that the schema allows.
@@ -29,10 +30,12 @@ Run: TypeAlias = Callable[[Any], "Outcome"]
 # body, and content within content as that of a message.
 _tools: Final = re.compile(r"^.*\.(tool\.definition|tools\[\])").sub
 _legacy_choice: Final = re.compile("^function_call").sub
+_output_schema: Final = re.compile(r"^generationConfig\.response(JsonSchema|MimeType)").sub
 _update: Final = re.compile(r"^input\[\]\.(?=text\.|reasoning\.)").sub  # an item may change settings
 _content: Final = re.compile(
     r"^(system\[\]|messages\[\]\.content\[\]|input\[\]\.(content|output)\[\])((\.source)?\.content\[\])*"
 ).sub
+_SAME: Final[Mapping[str, str]] = MappingProxyType({})
 _in_brackets: Final = re.compile(r"\[([^]]*)\]")
 
 
@@ -74,12 +77,21 @@ class Outcome:
         )
 
 
-def translate(decoder: RequestDecoder, encoder: RequestEncoder, request: Any, target: EncodingTarget) -> Outcome:
-    """Raises nothing but what no translation may raise."""
-    losses = Losses()
+def translate(
+    decoder: RequestDecoder,
+    encoder: RequestEncoder,
+    request: Any,
+    target: EncodingTarget,
+    client_names: Mapping[str, str] = _SAME,
+) -> Outcome:
+    """Raises nothing but what no translation may raise. ``client_names``: see ``Losses``."""
+    losses = Losses(client_names=client_names)
     try:
         conversation = decoder.decode(json.dumps(request).encode())
         body = encoder.encode(conversation, target, losses, ToolNames())
+    except Untranslatable as fault:
+        renamed = fault.renamed(client_names)
+        return Outcome(None, refused=renamed.param or "", error=renamed)
     except ClientFault as fault:
         return Outcome(None, refused=fault.param or "", error=fault)
     answer = (conversation.thinking.shown, conversation.wants_usage)
@@ -142,4 +154,5 @@ def _holds(outer: str, path: str) -> bool:
 
 
 def _anywhere(path: str) -> str:
+    path = _output_schema("generationConfig.responseSchema", path)
     return _update("", _content("content[]", _tools("tools[]", _legacy_choice("tool_choice", path))))

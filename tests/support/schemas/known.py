@@ -9,13 +9,16 @@ from typing import Any, Final
 
 from anthropic.types.beta.message_create_params import MessageCreateParamsStreaming as BetaMessagesRequest
 from anthropic.types.message_create_params import MessageCreateParamsStreaming as MessagesRequest
+from google.genai import types
 from openai.types.chat.completion_create_params import CompletionCreateParamsStreaming as ChatRequest
 from openai.types.responses.response_create_params import ResponseCreateParamsStreaming as ResponsesRequest
 
 from tests.support.recorded import SHARED
+from tests.support.schemas.models import shape_of_model
+from tests.support.schemas.nodes import Items, Leaf, Member, Node, Shape
 from tests.support.schemas.openapi import OpenApi
 from tests.support.schemas.requests import RequestSchema
-from tests.support.schemas.surroundings import around_chat, around_messages, around_responses
+from tests.support.schemas.surroundings import around_chat, around_contents, around_messages, around_responses
 from tests.support.schemas.typed_dicts import shape_of
 from tests.support.schemas.variants import FILLER
 
@@ -35,6 +38,23 @@ _TOOLS: Final = {"tools": [{"name": each["name"], "input_schema": _PARAMETERS} f
 _FILE: Final = {"file_data": _PDF}
 _IMAGE: Final = {"image_url": "https://files.example/x.png"}
 _CALLED: Final = {"call_id": FILLER}  # without it a result has no call
+
+_BYTES: Final = {"mimeType": "image/png", "data": "eHh4"}
+_URI: Final = {"mimeType": "image/png", "fileUri": "https://files.example/x.png"}
+# The package has no type of a body. Its configuration is in several places of it.
+_GENERATE_CONTENT: Final[dict[str, Node]] = {
+    "contents": Items(shape_of_model(types.Content)),
+    "systemInstruction": shape_of_model(types.Content),
+    "tools": Items(shape_of_model(types.Tool)),
+    "toolConfig": shape_of_model(types.ToolConfig),
+    "safetySettings": Items(shape_of_model(types.SafetySetting)),
+    "generationConfig": shape_of_model(types.GenerationConfig),
+    "cachedContent": Leaf("text"),
+    "continuationToken": Leaf("text"),
+    "labels": Leaf("table"),
+    "serviceTier": Leaf("enumeration", ("standard", "flex", "priority")),
+    "store": Leaf("flag"),
+}
 
 MESSAGES: Final = RequestSchema(
     "messages",
@@ -104,7 +124,27 @@ RESPONSES: Final = RequestSchema(
     },
     skipped=_CHOSEN,
 )
-SCHEMAS: Final = (MESSAGES, BETA_MESSAGES, CHAT, RESPONSES)
+GEMINI: Final = RequestSchema(
+    "gemini",
+    Shape("GenerateContentRequest", lambda: {name: Member(node) for name, node in _GENERATE_CONTENT.items()}),
+    base={"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]},
+    history="contents",
+    surround=around_contents,
+    beside={"toolConfig": {"tools": [{"functionDeclarations": _FUNCTIONS}]}},
+    companions={
+        "Content": {"role": "user", "parts": [{"text": "Filler."}]},
+        "FunctionCall": {"name": FILLER},
+        "FunctionResponse": {"name": FILLER, "response": {"output": "Filler."}},
+        "FunctionDeclaration": {"name": FILLER},
+        "FunctionCallingConfig": {"mode": "ANY"},
+        "Blob": _BYTES,
+        "FunctionResponseBlob": _BYTES,
+        "FileData": _URI,
+        "FunctionResponseFileData": _URI,
+        "Schema": {"type": "STRING"},
+    },
+)
+SCHEMAS: Final = (MESSAGES, BETA_MESSAGES, CHAT, RESPONSES, GEMINI)
 
 
 def documented() -> Iterator[RequestSchema]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 Item = dict[str, Any]
 
 _USER: Item = {"role": "user", "content": "Go on."}
+_GOOGLE_USER: Item = {"role": "user", "parts": [{"text": "Go on."}]}
+_OF_MODEL: Final = frozenset(
+    ("functionCall", "thought", "thoughtSignature", "executableCode", "codeExecutionResult", "toolCall")
+)
 
 
 def around_messages(messages: list[Item]) -> list[Item]:
@@ -65,6 +69,28 @@ def around_responses(items: list[Item]) -> list[Item]:
         if each.get("type") in ("function_call", "custom_tool_call") and "call_id" in each
     ]
     return [_USER, *before, *items, *after, _USER]
+
+
+def around_contents(contents: list[Item]) -> list[Item]:
+    """Of Google's Gemini API: what only a model says has its role."""
+    found: list[Item] = [_GOOGLE_USER]
+    for content in contents:
+        parts = content.get("parts", [])
+        results = [each["functionResponse"] for each in parts if "functionResponse" in each]
+        calls = [each["functionCall"] for each in parts if "functionCall" in each]
+        if results:
+            before = [{"functionCall": _named(each) | {"args": {}}} for each in results]
+            found.append({"role": "model", "parts": before})
+        said = any(not _OF_MODEL.isdisjoint(each) for each in parts)
+        found.append(content | {"role": "model"} if said else content)
+        if calls:
+            after = [{"functionResponse": _named(each) | {"response": {}}} for each in calls]
+            found.append({"role": "user", "parts": after})
+    return [*found, _GOOGLE_USER]
+
+
+def _named(part: Item) -> Item:
+    return {name: part[name] for name in ("id", "name") if name in part}
 
 
 def _call(result: Item, kind: str) -> Item:

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
-from proxy.dialects.translation.base import EncodingTarget, RequestDecoder, RequestEncoder
+from proxy.dialects.table import CHAT, GEMINI, MESSAGES, RESPONSES, Dialect
+from proxy.dialects.translation.base import ClientSide, EncodingTarget, RequestEncoder
 from proxy.dialects.translation.conversation import Conversation
 from proxy.dialects.translation.loss import Losses
 from proxy.dialects.translation.model_facts import ModelFacts
 from proxy.dialects.translation.tool_names import ToolNames
 from tests.support.schemas.judge import Outcome, translate
 
-
-def _made(module: str, name: str) -> Any:
-    try:
-        return getattr(importlib.import_module(f"proxy.dialects.{module}"), name)()
-    except ModuleNotFoundError:
-        return None
-
-
-DECODERS: Final[dict[str, RequestDecoder]] = {
-    "messages": _made("anthropic.request_decoder", "MessagesRequestDecoder"),
-    "chat": _made("openai.chat.request_decoder", "ChatRequestDecoder"),
-    "responses": _made("openai.responses.request_decoder", "ResponsesRequestDecoder"),
-}
+_DIALECTS: Final = {"messages": MESSAGES, "chat": CHAT, "responses": RESPONSES, "gemini": GEMINI}
+CLIENTS: Final[dict[str, ClientSide]] = {name: each.client for name, each in _DIALECTS.items() if each.client}
 
 
 class NeutralEncoder(RequestEncoder):
@@ -41,9 +30,14 @@ class NeutralEncoder(RequestEncoder):
         return found
 
 
-_CHAT: Final[RequestEncoder] = _made("openai.chat.request_encoder", "ChatRequestEncoder")
-_MESSAGES: Final[RequestEncoder] = _made("anthropic.request_encoder", "MessagesRequestEncoder")
-_RESPONSES: Final[RequestEncoder] = _made("openai.responses.request_encoder", "ResponsesRequestEncoder")
+def _encoder(dialect: Dialect) -> RequestEncoder:
+    assert dialect.provider is not None
+    return dialect.provider.encode_request
+
+
+_CHAT: Final = _encoder(CHAT)
+_MESSAGES: Final = _encoder(MESSAGES)
+_RESPONSES: Final = _encoder(RESPONSES)
 
 DEFAULT: Final = ModelFacts()
 
@@ -62,7 +56,8 @@ class Server:
 
     def run(self, client: str, request: Any) -> Outcome:
         """What the server gets of a client's request."""
-        return translate(DECODERS[client], self.encoder, request, EncodingTarget("m", self.facts, "issuer"))
+        side, target = CLIENTS[client], EncodingTarget("m", self.facts, "issuer")
+        return translate(side.decode_request, self.encoder, request, target, side.names)
 
 
 SERVERS: Final = (

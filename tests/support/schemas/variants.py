@@ -31,7 +31,9 @@ TEXTS: Final = {
     "arguments": '{{"{}": 1}}',
     "file_data": "data:application/pdf;base64,{}",
     "file_url": "https://files.example/{}.pdf",
+    "fileUri": "https://files.example/{}.png",
     "image_url": "https://files.example/{}.png",
+    "mimeType": "image/{}",
     "url": "https://files.example/{}",
 }
 # Numbers that are not any.
@@ -40,6 +42,7 @@ NUMBERS: Final = {
     "n": (2, 3),
     "top_logprobs": (2, 3),
     "top_k": (20, 40),
+    "topK": (20, 40),
     "logprobs": (2, 3),
 }
 # Objects that say what their absence says.
@@ -87,7 +90,7 @@ class Variant:
 
 def marked(value: Any) -> bool:
     """Whether the mark is somewhere in a JSON value."""
-    return MARK in json.dumps(value)
+    return MARK.lower() in json.dumps(value).lower()  # types of media are often made lower case
 
 
 class Variants:
@@ -184,7 +187,7 @@ def _values(leaf: Leaf, name: str, mark: str = MARK) -> Iterator[Any]:
         case "whole":
             yield from NUMBERS.get(name, (5000, 2500))
         case "number":
-            yield from (0.25, 0.75)
+            yield from NUMBERS.get(name, (0.25, 0.75))
         case "text":
             yield TEXTS.get(name, "{}").format(mark)
         case _ if name in _SCHEMAS:
