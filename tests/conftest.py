@@ -33,6 +33,11 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
     return {"uvloop": Loop}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest test, so that no process runs it alone at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/test_schemathesis.py"))
+
+
 def pytest_collection_finish() -> None:
     """Leave the modules and tests, 600,000 objects, out of every garbage collection: they took a third of the CPU."""
     gc.collect()
