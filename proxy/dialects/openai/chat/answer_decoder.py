@@ -57,7 +57,7 @@ class ChatAnswerDecoder(AnswerDecoder):
         self._results: list[object] = []
         self._sources: list[object] = []
 
-    # Comparisons as in ChatReader.plain, which has read the block before.
+    # Once per token: comparisons as in ChatReader.plain. Only decoded text goes on, so its UTF-8 needs no check.
     def plain(self, block: bytes) -> AnswerPart | None:
         data = block[6:-2]
         if block[:6] != b"data: " or block[-2:] != b"\n\n" or LF in data or CR in data or not self._started:
