@@ -77,7 +77,8 @@ def failed(run: AttemptRun, fault: UpstreamFault) -> AttemptFailure:
 
 def untranslatable(run: AttemptRun, fault: ClientFault) -> AttemptFailure:
     """The failure of an attempt whose request cannot be made. Nothing was sent."""
-    verdict.release(run.attempt, run.dispatch.dispatcher.now())
+    run.attempt.ended = now = run.dispatch.dispatcher.now()
+    verdict.release(run.attempt, now)
     run.attempt.failure, run.attempt.reason = FailureKind.UNTRANSLATABLE, fault.message
     return AttemptFailure(run.attempt, FailureKind.UNTRANSLATABLE, fault=fault)
 

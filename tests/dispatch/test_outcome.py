@@ -6,7 +6,7 @@ import pytest
 
 from proxy.dispatch import outcome
 from proxy.dispatch.attempt import AttemptRun
-from proxy.errors import BrokenAnswer, ErrorInStream, ShuttingDown
+from proxy.errors import BrokenAnswer, ErrorInStream, ShuttingDown, Untranslatable
 from proxy.relay.body import CollectedAnswer
 from proxy.routing.rules import FailureKind
 from tests.dispatch.rig import Rig
@@ -125,3 +125,10 @@ def test_a_stream_that_the_gateway_ended_has_no_verdict(rig: Rig) -> None:
     assert (run.attempt.failure, run.attempt.permit) == ("ours", 0)
     live = rig.deployment("first/m").live
     assert (live.breaker.failures, live.statistics.counts(rig.clock.now())) == (0, (0, 0))
+
+
+def test_an_attempt_whose_request_cannot_be_made_ends_at_once(rig: Rig) -> None:
+    run = begun(rig)
+    failure = outcome.untranslatable(run, Untranslatable("input[0]", "It is a sound."))
+    assert (failure.kind, run.attempt.failure) == (FailureKind.UNTRANSLATABLE, FailureKind.UNTRANSLATABLE)
+    assert run.attempt.ended == run.dispatch.dispatcher.now()  # else its span would last until the exchange ends
