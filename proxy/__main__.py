@@ -1,4 +1,4 @@
-"""The command line: ``sluice serve | check | health | demo | key | db | paths``.
+"""The command line: ``sluice serve | check | health | demo | key | token | db | ledger | record | paths``.
 
 Imports wait until the command is known, so that its first output comes within a second.
 """
@@ -39,10 +39,22 @@ def _run(given: list[str]) -> int:
         from proxy.commands.key import main as key
 
         return key(arguments)
+    if arguments.command == "token":
+        from proxy.commands.token import main as token
+
+        return token(arguments)
     if arguments.command == "db":
         from proxy.commands.db import main as db
 
         return db(arguments)
+    if arguments.command == "ledger":
+        from proxy.commands.ledger import main as ledger
+
+        return ledger(arguments)
+    if arguments.command == "record":
+        from proxy.commands.record import main as record
+
+        return record(arguments)
     if arguments.command == "paths":
         from proxy.commands.paths import main as paths
 

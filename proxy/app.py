@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from random import Random
 from secrets import token_hex
-from typing import Protocol
 
 from proxy import __version__
+from proxy.admission import open_admission
 from proxy.auth.credentials import Credentials
 from proxy.client.credentials.refresher import CredentialRefresher
 from proxy.client.dial import Dialer
@@ -16,26 +17,25 @@ from proxy.client.get_models import ModelsRequest
 from proxy.client.pool import ConnectionPool
 from proxy.config.left_out import LeftOutModel
 from proxy.config.listening import own_settings
+from proxy.config.price_document import PriceDocument
+from proxy.config.provider_schema import Tls
 from proxy.config.schema import Config, ServerSettings
 from proxy.config.source import Source
 from proxy.config.timeouts import own_client_stall
 from proxy.control.clock import WallClock
-from proxy.control.health.components import ComponentState
+from proxy.control.health.components import states_of
 from proxy.control.own_listener import handlers_at_api, handlers_at_own
 from proxy.control.plane import ControlPlane
-from proxy.database.opening import LazyEngine
 from proxy.dispatch.dispatcher import Clock, Dispatcher
 from proxy.dispatch.list_fetcher import ListFetcher
+from proxy.fetch.fetcher import ContentFetcher
 from proxy.fleet.breakers import SharedBreakers
+from proxy.fleet.runs import SharedLineage
 from proxy.gateway import Gateway
 from proxy.hooks import RequestHook, ResponseHook
 from proxy.hooks import load as load_hooks
 from proxy.limits.limiter import Limiter
-from proxy.limits.opening import open_limiter
-from proxy.limits.rules import Rules
 from proxy.listeners import Listeners
-from proxy.net.budget import Budget
-from proxy.net.clocks import Ticker
 from proxy.net.outbox import Outbox
 from proxy.observe.log import Log
 from proxy.observe.log import opened as open_log
@@ -45,8 +45,8 @@ from proxy.observe.sentry import Sentry
 from proxy.observe.sentry import opened as open_sentry
 from proxy.observe.tracing import Tracing
 from proxy.observe.tracing import opened as open_tracing
-from proxy.redis import RedisClient
-from proxy.relay.context import PING_EVERY, TransportContext
+from proxy.observe.tracing import wanted as traces_wanted
+from proxy.relay.context import TransportContext
 from proxy.routing.catalog import Catalog
 from proxy.routing.live import policy_of, window_of
 from proxy.running_config import RunningConfig
@@ -54,25 +54,19 @@ from proxy.runtime.shutdown import ShutdownStack
 from proxy.server.flush import Flushing
 from proxy.server.listener import CLEANUP_SECS
 from proxy.serving import Serving
+from proxy.storage import open_storage
 
-MEGABYTE = 1024 * 1024
 LAST_REQUESTS_SECS = 2.0  # after shutdownDelaySecs, for requests on connections that were accepted last
+ABORT_SECS = 1.0  # for handlers to end once they are canceled
 DRAIN_END_SECS = 10.0  # after drainSecs, for requests that end only when they are canceled
-
-
-class Stateful(Protocol):
-    """A part whose connection may be up or down; ``state`` is ``None`` while it has none."""
-
-    @property
-    def state(self) -> ComponentState | None: ...
 
 
 class Application:
     """One process, one gateway. ``start`` listens, ``stop`` drains and closes.
 
     With ``follows`` the configuration is read again when its files change; ``running.follow.wake`` reads it at once.
-    ``left_out`` are models of the files that are not in ``config``, as their provider is not usable. ``clock`` and
-    ``chance`` replace time and random numbers in the choice between deployments.
+    ``left_out`` are models of the files that are not in ``config``, as their provider is not usable. ``prices`` are
+    those at ``pricesUrl``. ``clock`` and ``chance`` replace time and random numbers in the choice between deployments.
     """
 
     # Set by ``start``, each by the step that opens it.
@@ -90,6 +84,7 @@ class Application:
         environ: Mapping[str, str],
         log: Log | None = None,
         left_out: Sequence[LeftOutModel] = (),
+        prices: PriceDocument | None = None,
         follows: Source | None = None,
         clock: Clock | None = None,
         chance: Random | None = None,
@@ -112,9 +107,9 @@ class Application:
             observers=self.observers,
             dialer=self._dialer,
             pseudonym=self._pseudonym,
+            prices=prices,
         )
         self._shutdown = ShutdownStack(self.log.warning)
-        self._redis: RedisClient | None = None
         self._shared: SharedBreakers | None = None
         self._tracing: Tracing | None = None
         self._sentry: Sentry | None = None
@@ -131,11 +126,18 @@ class Application:
         """Drain, then close everything."""
         await self._shutdown.close()
 
+    async def abort(self) -> None:
+        """End all requests and record them, within ``ABORT_SECS``. The process must exit then."""
+        await self.serving.end(ABORT_SECS)
+        self._outbox.flush()
+        if self._storage.ledger is not None:
+            self._storage.ledger.close()
+        await asyncio.sleep(0)  # the loop writes to sockets at the end of a turn
+
     async def _start(self) -> None:
         on_request, on_response = load_hooks(self.config.hooks)
         self._open_log()
         await self._prepare_config()
-        self._open_storage()
         await self._open_admission()
         self._open_upstream()
         await self._share_breakers()
@@ -165,44 +167,28 @@ class Application:
         await self.running.start()
         self.running.adopt = self._adopt
 
-    def _open_storage(self) -> None:
-        """The database and Redis: neither is imported or connected to before it is needed."""
-        config = self.config
-        self._database = LazyEngine(config.database, config.data_dir, self.log.warning, self.log.info)
-        self._shutdown.push("database", self._database.close)
-        if config.rate_limiting.store == "redis" or config.circuit_breaker.shared:
-            redis = config.redis
-            self._redis = RedisClient(redis.url, redis.prefix, redis.timeout_secs)
-            self._shutdown.push("Redis", self._redis.close)
-
     async def _open_admission(self) -> None:
-        """Who may call, and how much."""
-        self.credentials = Credentials(self.config, self._environ, self._database, self.log)
-        self._shutdown.push("credentials", self.credentials.close)
-        await self.credentials.start()
-        self.limiter = open_limiter(self.config, self._redis, self.metrics, self.log)
-        self._shutdown.push("limiter", self.limiter.close)
-        await self.limiter.start()
+        """What a call is checked by, and the storage that it needs."""
+        self._outbox = Outbox(asyncio.get_running_loop())
+        self._storage = open_storage(self.config, self.metrics, self.log, self._outbox.precede, self._shutdown)
+        tls = partial(self._dialer.context, Tls())
+        self._admission = admission = await open_admission(
+            self.running, self._environ, self._storage, tls, self.metrics, self.log, self._shutdown
+        )
+        self.credentials, self.limiter = admission.credentials, admission.limiter
 
     def _open_upstream(self) -> None:
         """Connections to providers, and the dispatcher that chooses between deployments."""
         loop, config = asyncio.get_running_loop(), self.config
-        self._outbox = Outbox(loop)
         self._pool = ConnectionPool(self._dialer, config.pool, loop, self.metrics, self._outbox)
         self._shutdown.push("connections to providers", self._pool.close)
-        context = TransportContext(
-            loop=loop,
-            ticker=Ticker(loop),
-            pool=self._pool,
-            budget=Budget(int(config.server.max_buffered_mb * MEGABYTE)),
-            counters=self.metrics,
-            max_answer=int(config.server.max_answer_mb * MEGABYTE),
-            ping_after=config.server.ping_after,
-            ping_every=PING_EVERY,
-        )
-        credentials = CredentialRefresher(self._environ, warn=self.log.warning)
+        context = TransportContext.of(config.server, loop, self._pool, self.metrics)
+        self._issued = credentials = CredentialRefresher(self._environ, warn=self.log.warning)
         self._shutdown.push("issued credentials", credentials.close)
-        self._dispatcher = dispatcher = Dispatcher(context, self._clock, self._chance, self.log.warning, credentials)
+        contents = ContentFetcher(self._environ, lambda: self._dialer.context(Tls()))
+        self._dispatcher = dispatcher = Dispatcher(
+            context, self._clock, self._chance, self.log.warning, credentials, contents, self._storage.ledger
+        )
         self.metrics.upstream_connections = dispatcher.open_connections
         self._flushing = Flushing(loop, context.ticker, context.budget, own_client_stall(config))
         self._models_request = ModelsRequest(self._dialer.context, self._environ, credentials)
@@ -212,18 +198,20 @@ class Application:
     async def _share_breakers(self) -> None:
         if not self.config.circuit_breaker.shared:
             return
-        assert self._redis is not None
+        assert self._storage.redis is not None
         registry, dispatcher = self.running.registry, self._dispatcher
-        self._shared = shared = SharedBreakers(self._redis, registry.breaker, dispatcher.wall, dispatcher.now, self.log)
+        self._shared = shared = SharedBreakers(
+            self._storage.redis, registry.breaker, dispatcher.wall, dispatcher.now, self.log
+        )
         self._shutdown.push("shared breakers", shared.close)
         await shared.start()
         registry.on_change.append(shared.changed)
 
     def _open_reporting(self) -> None:
         observe, loop = self.config.observe, asyncio.get_running_loop()
-        if observe.tracing.enabled:
+        if traces_wanted(observe):
             self._tracing = open_tracing(
-                observe.tracing, self._environ, loop, version=__version__, warn=self.log.warning, info=self.log.info
+                observe, self._environ, loop, version=__version__, warn=self.log.warning, info=self.log.info
             )
             self._shutdown.push("traces", self._tracing.close)
         if observe.sentry.dsn:
@@ -244,6 +232,8 @@ class Application:
             on_response=on_response,
             trace=None if self._tracing is None else self._tracing.begin,
         )
+        if self._storage.redis is not None:
+            self.gateway.learn_run = SharedLineage(self._storage.redis, self.limiter.book, self.log).learn
         self.serving = serving = self._serving(self.config.server)
         self.metrics.running = lambda: serving.running
 
@@ -256,9 +246,18 @@ class Application:
             clock=WallClock(self._dispatcher.now, self._dispatcher.wall),
             credentials=self.credentials,
             limiter=self.limiter,
+            ledger=self._storage.reader,
+            accounts=self._storage.database,
             lists=self._fetcher,
             models_request=self._models_request,
-            connections=lambda: _states(limiter=self.limiter, database=self._database, breakers=self._shared),
+            credential_failure=self._issued.failure,
+            connections=lambda: states_of(
+                limiter=self.limiter,
+                database=self._storage.database,
+                breakers=self._shared,
+                ledger=self._storage.ledger,
+                recorder=self._storage.recorder,
+            ),
             budget=self._dispatcher.context.budget,
             metrics=self.metrics,
             observers=self.observers,
@@ -266,13 +265,16 @@ class Application:
         )
         self._shutdown.push("control plane", plane.close)
         self.running.hide({plane.credential.token})
-        self.running.on_reload = plane.activity.reloaded
+        self.running.on_reload = plane.reloaded
         self.running.registry.on_change.append(plane.breaker_changed)
-        plane.health.adopt(self.config)
+        self._admission.thresholds.listeners.append(plane.activity.budget_reached)
+        plane.adopt(self.config)
 
     def _observe_exchanges(self) -> None:
         self.gateway.capture = self.plane.activity.capture
-        self.observers.lossy = (self.metrics.settle, self.plane.activity.settle, self.log.exchanges)
+        if self._storage.ledger is not None:
+            self.observers.exact = (self._storage.ledger,)
+        self.observers.lossy = (self.metrics.settle, self.plane.settle, self.log.exchanges)
         if self._tracing is not None:
             self.observers.lossy += (self._tracing.settle,)
 
@@ -339,8 +341,7 @@ class Application:
 
     def _adopt(self, config: Config, catalog: Catalog) -> None:
         """Put ``config`` in force everywhere. Raises ConfigError before anything has changed."""
-        self.credentials.adopt(config)
-        self.limiter.adopt(Rules.of(config.rate_limiting, config.auth))
+        self._admission.adopt(config)
         self.listeners.renew_certificates()
         circuit, now = config.circuit_breaker, asyncio.get_running_loop().time()
         self.running.registry.adopt(policy_of(circuit), window_of(circuit), now)
@@ -348,14 +349,8 @@ class Application:
         self._flushing.client_stall = own_client_stall(config)
         if self._shared is not None:
             self._shared.refresh()
-        self.plane.health.adopt(config)
+        self.plane.adopt(config)
         self.log.admit(config.logging.level)
-
-
-def _states(**parts: Stateful | None) -> dict[str, ComponentState]:
-    """The state of each part that is reached over a network and in use, by name."""
-    found = {name: part.state for name, part in parts.items() if part is not None}
-    return {name: state for name, state in found.items() if state is not None}
 
 
 def drain_limit(server: ServerSettings) -> float:

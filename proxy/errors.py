@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-ErrorKind = Literal["invalid_request", "unauthorized", "rate_limited", "overloaded", "internal", "upstream"]
+ErrorKind = Literal[
+    "invalid_request", "unauthorized", "rate_limited", "quota_exceeded", "overloaded", "internal", "upstream"
+]
 
 
 class ConfigError(Exception):
@@ -164,6 +166,26 @@ class RateLimited(GatewayError):
         )
         self.limit = limit
         self.unit = unit
+
+
+class BudgetExceeded(GatewayError):
+    """A budget or a balance does not cover what the call may cost. The same call fails until it is renewed.
+
+    ``retry_after``: seconds until then; ``None``: it is not renewed by itself.
+    """
+
+    status = 429
+    kind: ErrorKind = "quota_exceeded"
+    code = "insufficient_quota"
+    should_retry = False
+
+
+class NoPrice(GatewayError):
+    """No model that could answer has a price, and a budget or a balance caps what may be spent."""
+
+    status = 403
+    kind: ErrorKind = "invalid_request"
+    code = "model_unpriced"
 
 
 def bound_in_words(unit: str, quota: int, burst: int = 0) -> str:

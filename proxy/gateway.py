@@ -19,6 +19,7 @@ from typing import Literal
 
 from multidict import CIMultiDictProxy, istr
 
+from proxy.billing import bill
 from proxy.config.schema import ServerSettings as Settings
 from proxy.dialects.call import Call
 from proxy.dialects.patches.base import prepare
@@ -45,6 +46,7 @@ from proxy.server.flush import Flush
 from proxy.server.outlet import Outlet
 from proxy.server.request import Request
 from proxy.serving import Handler
+from proxy.wire.attribution import budget_of, labels_of, parent_of, run_of
 
 Answer = Callable[[Responder], Awaitable[None]]
 Middleware = Callable[[Answer], Answer]
@@ -88,6 +90,7 @@ class Gateway(Handler[Responder]):
         self._on_response = on_response
         self._observers = observers
         self.capture: Callable[[Exchange, Call], None] | None = None  # called with each call, if prompts are captured
+        self.learn_run: Callable[[str, str], Awaitable[None] | None] | None = None  # with each run and its parent
         self._trace = trace
         self._body_timeout = settings.body_timeout_secs
         self._max_body = int(settings.max_body_mb * 1024 * 1024)
@@ -119,6 +122,9 @@ class Gateway(Handler[Responder]):
         route = self._routes.posted.get(request.path) if request.method == "POST" else None
         endpoint = UNROUTED if route is None else route.endpoint
         exchange = Exchange(endpoint, self.catalog, request_id, self._loop.time())
+        if request.attributed:
+            exchange.run = run = run_of(request.headers)
+            exchange.run_parent = parent_of(request.headers, run)
         return Responder(exchange, request, request.reply, route, self._on_response)
 
     def begin_as(self, client: Client, request: Request) -> tuple[Handler[Responder], Responder]:
@@ -176,15 +182,16 @@ class Gateway(Handler[Responder]):
         body = responder.body
         if body is not None:
             exchange.bytes_in = body.received
-            body.release()
-            if body.received > BIG_BODY and responder.call is not None:
+            if body.held > BIG_BODY and responder.call is not None:
                 responder.call.release()  # an error's traceback would keep it until the next collection
+            body.release()
         if not exchange.client:
             exchange.client = request.remote
         if not exchange.outcome:
             exchange.outcome = "ok" if reply.status < 400 else "error"
         if exchange.endpoint is UNROUTED:  # canceled before its route was found
             self._find_endpoint(responder)
+        bill(exchange)
         observers = self._observers
         if observers.exact:
             observers.offer(exchange)
@@ -228,6 +235,14 @@ class Gateway(Handler[Responder]):
         """Read the body if it is complete, and dispatch the call. Raises ClientFault."""
         request, route = responder.request, responder.route
         assert route is not None
+        if request.attributed:
+            exchange = responder.exchange
+            exchange.added_labels = labels_of(request.headers)
+            exchange.run_cap = budget_of(request.headers)
+            if exchange.run_parent and self.learn_run is not None:
+                learning = self.learn_run(exchange.run_key(exchange.run), exchange.run_key(exchange.run_parent))
+                if learning is not None:
+                    return _served_after(learning, self._serve, responder)
         reader = responder.body = BodyReader(request, self._max_body, self._body_timeout, self._context.budget)
         endpoint = route.endpoint
         if endpoint.body == "json":
@@ -311,3 +326,9 @@ class Gateway(Handler[Responder]):
         catalog = responder.exchange.catalog
         await self._lists.wait(catalog.stale_lists(self._dispatcher.now()))
         await responder.send_models(catalog, route.path)
+
+
+async def _served_after(learning: Awaitable[None], serve: Answer, responder: Responder) -> None:
+    """Serve a call once the runs are known for which it counts."""
+    await learning
+    await serve(responder)

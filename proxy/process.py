@@ -22,13 +22,13 @@ from proxy.config.schema import Config
 from proxy.config.source import Source
 from proxy.errors import ConfigError
 from proxy.observe.bridge import install
-from proxy.observe.log import Log
 from proxy.runtime.loop import Loop
 from proxy.runtime.namesake import installed_beside
 from proxy.runtime.notify import ServiceManager
 from proxy.runtime.notify import opened as open_manager
 
 CLOSE_SECS = 30.0  # to close everything after the drain; most steps take no time, each at most 5 s
+ABORTED = 128 + signal.SIGINT  # exit status after a second signal
 CREDENTIALS = {
     "none": "no key asked",
     "keys": "API keys",
@@ -50,7 +50,9 @@ def run(loaded: Loaded, source: Source, announce: Callable[[str], None], *, inse
 
 
 async def _serve(loaded: Loaded, source: Source, announce: Callable[[str], None]) -> None:
-    application = Application(loaded.config, environ=source.environment, left_out=loaded.left_out, follows=source)
+    application = Application(
+        loaded.config, environ=source.environment, left_out=loaded.left_out, prices=loaded.prices, follows=source
+    )
     install(application.log)
     # It warns about every malformed form; the exchange's own log line is enough.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
@@ -61,7 +63,7 @@ async def _serve(loaded: Loaded, source: Source, announce: Callable[[str], None]
     _handle_hangup(stop, application, manager)
     await application.start()
     _tune_collector()
-    _handle_stop(stop, application.log)
+    StopSignals(stop, application)  # the loop keeps it
     announce(start_line(application))
     if is_open(loaded.config.server, loaded.config.auth):
         where = host_and_port(loaded.config.server, application.port)
@@ -96,18 +98,34 @@ def _handle_hangup(stop: asyncio.Event, application: Application, manager: Servi
         application.running.follow.reloaded = manager.reloaded
 
 
-def _handle_stop(stop: asyncio.Event, log: Log) -> None:
-    """Set ``stop`` at SIGTERM and SIGINT from now on."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, _on_signal, stop, log)
+class StopSignals:
+    """SIGTERM and SIGINT, from now on.
 
+    The first sets ``stop``, so that running requests may finish. The second ends these, records them, and exits. A
+    third exits at once.
+    """
 
-def _on_signal(stop: asyncio.Event, log: Log) -> None:
-    """Stop in good order; at the second signal skip the rest and exit at once."""
-    if stop.is_set():
-        log.flush()
-        os._exit(130)
-    stop.set()
+    def __init__(self, stop: asyncio.Event, application: Application) -> None:
+        self._stop = stop
+        self._application = application
+        self._aborting: asyncio.Task[None] | None = None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
+
+    def _on_signal(self) -> None:
+        if not self._stop.is_set():
+            self._stop.set()
+        elif self._aborting is None:
+            self._aborting = asyncio.create_task(self._abort(), name="abort")
+        else:
+            os._exit(ABORTED)
+
+    async def _abort(self) -> None:
+        try:
+            await self._application.abort()
+            self._application.log.flush()
+        finally:
+            os._exit(ABORTED)
 
 
 def _on_hangup(stop: asyncio.Event, application: Application, manager: ServiceManager, on_terminal: bool) -> None:

@@ -6,15 +6,17 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from multidict import istr
 
 from proxy import router_metadata
+from proxy.billing import cost_so_far
 from proxy.client.head import EVENT_STREAM
 from proxy.config.timeouts import PLAIN
 from proxy.dialects import provider_error
 from proxy.dialects.base import AnswerInfo, Writer
 from proxy.dialects.call import Call
+from proxy.dialects.openai import codex
 from proxy.dialects.table import CHAT
 from proxy.errors import BrokenAnswer, ClientGone, GatewayError, ShuttingDown, Unauthorized, UpgradeRequired
 from proxy.exchange import Exchange
@@ -33,6 +35,7 @@ from proxy.server.request import Request
 from proxy.wire.document import is_json
 
 _DECISION = istr("x-router-decision")
+_METADATA = istr("x-router-metadata")
 _JSON = b"Content-Type: application/json\r\n"
 _encode = msgspec.json.Encoder().encode
 _FINAL = b"x-should-retry: false\r\n"  # read by the SDKs of OpenAI and Anthropic
@@ -96,6 +99,11 @@ class Responder(Struct, eq=False):
         return self.request.rare and self.request.headers.get(_DECISION, "").lower() == "true"
 
     @property
+    def wants_metadata(self) -> bool:
+        """Whether the client asked for the router metadata with the cost, and of a stream at all."""
+        return self.request.rare and self.request.headers.get(_METADATA, "").lower() == "true"
+
+    @property
     def client_stall(self) -> float:
         """Seconds after which a client that reads nothing is disconnected."""
         return (self._deployment.clocks if self._deployment is not None else PLAIN).client_stall
@@ -157,25 +165,38 @@ class Responder(Struct, eq=False):
         else:
             outlet.send(status, header_lines)
 
-    def read_answer(self, answer: CollectedAnswer) -> AnswerInfo:
-        """Usage and model of a collected answer with status 2xx. Raises UpstreamFault for what is no answer."""
-        if self.outlet.begun:
+    def read_answer(self, answer: CollectedAnswer, deployment: Deployment) -> AnswerInfo:
+        """Usage and model of a collected answer with status 2xx. Raises UpstreamFault for what is no answer.
+
+        ``deployment``: whose answer it is. In a race, ``set_deployment`` was called for the other one.
+        """
+        path = self.exchange.endpoint.path
+        if self.outlet.begun and path not in deployment.translated:
             raise BrokenAnswer("The provider's answer is no event stream.")
-        assert self._deployment is not None
-        return self._deployment.dialects[self.exchange.endpoint.path].reader.read_answer(answer.body)
+        return deployment.dialects[path].reader.read_answer(answer.body)
+
+    def send_events(self, answer: CollectedAnswer, info: AnswerInfo) -> None:
+        """Send the events that the body of a translated answer became. Raises ClientGone, after the usage was noted."""
+        self._note_answer(info)
+        events = self.epilogue() + answer.body
+        if self.outlet.begun:
+            self.outlet.end(events)
+        else:
+            lines = EVENT_STREAM + policy.to_client(answer.headers, without_type=True)
+            self.outlet.send(answer.status, self.header_lines(b"text/event-stream", lines), events)
 
     def send_answer(self, answer: CollectedAnswer, info: AnswerInfo) -> None:
         """Send an answer that was read. Raises ClientGone, after the usage was noted."""
+        self._note_answer(info)
         exchange, deployment = self.exchange, self._deployment
-        exchange.usage = info.usage
-        exchange.response_model = info.model
-        if self.request.gone:
-            raise ClientGone
         assert deployment is not None
         body = answer.body
         if info.strict:
             usual = len(exchange.attempts) == 1 and not (exchange.fallback_used or exchange.skipped or exchange.dropped)
-            member = (usual and deployment.router_member) or router_metadata.member(exchange, deployment)
+            if self.request.rare and self.wants_metadata:
+                member = router_metadata.member_with_cost(exchange, deployment, cost_so_far(exchange))
+            else:
+                member = (usual and deployment.router_member) or router_metadata.member(exchange, deployment)
             writer = exchange.endpoint.dialect.writer
             if self.call is not None and self.call.aliased:
                 body = writer.with_model(body, _encode(exchange.model))
@@ -183,6 +204,12 @@ class Responder(Struct, eq=False):
         else:
             exchange.lenient_events = 1
         self.outlet.send(answer.status, self.header_lines(answer.kind, answer.lines), body)
+
+    def _note_answer(self, info: AnswerInfo) -> None:
+        self.exchange.usage = info.usage
+        self.exchange.response_model = info.model
+        if self.request.gone:
+            raise ClientGone
 
     def ping(self) -> None:
         """Send a comment to a client that waits for the content of a stream.
@@ -203,16 +230,15 @@ class Responder(Struct, eq=False):
     def epilogue(self) -> bytes:
         """A comment that goes before the terminal event: the router metadata, ``b""`` if the header has it already."""
         exchange = self.exchange
-        wanted = (
-            exchange.early_status
-            or exchange.lost_events
-            or (self.request.rare and self.request.headers.get("x-router-metadata", "").lower() == "true")
-        )
+        wanted = exchange.early_status or exchange.lost_events or self.wants_metadata
         return self.closing_comment() if wanted else b""
 
     def closing_comment(self) -> bytes:
         """The router metadata as a comment of the stream."""
-        return router_metadata.comment(self.exchange, self._deployment) if self._deployment is not None else b""
+        if self._deployment is None:
+            return b""
+        cost = cost_so_far(self.exchange) if self.wants_metadata else UNSET
+        return router_metadata.comment(self.exchange, self._deployment, cost)
 
     async def send_models(self, catalog: Catalog, name: str) -> None:
         """Answer GET models and models/{id}. Raises ClientFault (400, 404), ClientGone."""
@@ -249,6 +275,9 @@ class Responder(Struct, eq=False):
         lines = self.header_lines(b"application/json")
         if writer.id_header:
             lines += b"%b: %b\r\n" % (writer.id_header, exchange.request_id.encode())
+        quota = fault.kind == "quota_exceeded"
+        if quota and exchange.endpoint.path == "responses" and codex.is_codex(self.request.headers):
+            writer, lines = codex.QUOTA_WRITER, lines + codex.shown_line(fault)
         refuse(outlet, fault, lines, writer)
 
     def relay_error(self, answer: CollectedAnswer) -> None:

@@ -10,6 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from proxy.exchange import Attempt, Exchange
 from proxy.net.headers import ascii_value
+from proxy.pricing.rates import NANO
 from proxy.routing import rules
 from proxy.routing.deployment import Deployment
 
@@ -32,7 +33,7 @@ class Skipped(Struct):
     """A deployment that was not tried.
 
     ``model`` is ``provider/name``. ``reason`` is one of ``routing/plan.py``, ``limit`` for a limit of the gateway's
-    own, or ``keys_resting``.
+    own, ``budget`` or ``no_price`` for a budget, or ``keys_resting``.
     """
 
     model: str
@@ -44,7 +45,7 @@ class RouterMetadata(Struct):
 
     ``model_name`` is the configuration's name of the deployment. ``lost_events``: events of a stream that were left
     out because they are no JSON. ``skipped``: deployments that were not tried. ``dropped``: what a translation to
-    another dialect lost, by path.
+    another dialect lost, by path. ``cost_usd``: of all attempts, ``None`` if it is not known; only on request.
     """
 
     provider: str
@@ -55,6 +56,7 @@ class RouterMetadata(Struct):
     lost_events: int | UnsetType = UNSET
     skipped: list[Skipped] | UnsetType = UNSET
     dropped: tuple[str, ...] | UnsetType = UNSET
+    cost_usd: float | UnsetType | None = UNSET
 
 
 def failures(exchange: Exchange) -> list[Failure]:
@@ -91,9 +93,15 @@ def member(exchange: Exchange, deployment: Deployment) -> bytes:
     return b'"_router":' + _document(exchange, deployment)
 
 
-def comment(exchange: Exchange, deployment: Deployment) -> bytes:
-    """The metadata as a comment of an event stream."""
-    return exchange.endpoint.dialect.writer.metadata_comment(_document(exchange, deployment))
+def member_with_cost(exchange: Exchange, deployment: Deployment, cost: int | None) -> bytes:
+    """The same with the cost in nano-USD."""
+    return b'"_router":' + _document(exchange, deployment, _in_usd(cost))
+
+
+def comment(exchange: Exchange, deployment: Deployment, cost: int | UnsetType | None = UNSET) -> bytes:
+    """The metadata as a comment of an event stream. ``cost``: in nano-USD, unset if it was not requested."""
+    document = _document(exchange, deployment, UNSET if cost is UNSET else _in_usd(cost))
+    return exchange.endpoint.dialect.writer.metadata_comment(document)
 
 
 def decision(explained: dict[str, object]) -> bytes:
@@ -111,7 +119,11 @@ def attempt_lines(attempt: Attempt) -> bytes:
     return lines
 
 
-def _document(exchange: Exchange, deployment: Deployment) -> bytes:
+def _in_usd(cost: int | None) -> float | None:
+    return None if cost is None else cost / NANO
+
+
+def _document(exchange: Exchange, deployment: Deployment, cost: float | UnsetType | None = UNSET) -> bytes:
     return _encode(
         RouterMetadata(
             deployment.provider.name,
@@ -122,6 +134,7 @@ def _document(exchange: Exchange, deployment: Deployment) -> bytes:
             exchange.lost_events or UNSET,
             [Skipped(*each) for each in exchange.skipped] or UNSET,
             exchange.dropped or UNSET,
+            cost,
         )
     )
 

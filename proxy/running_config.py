@@ -11,6 +11,7 @@ from proxy.client.dial import Dialer
 from proxy.config.follow import Follow
 from proxy.config.left_out import LeftOutModel, summary
 from proxy.config.loader import Loaded
+from proxy.config.price_document import PriceDocument
 from proxy.config.schema import Config
 from proxy.config.secret import secrets_in
 from proxy.config.source import Source
@@ -21,6 +22,7 @@ from proxy.errors import ConfigError
 from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics
 from proxy.observe.observers import Observers
+from proxy.pricing.catalog import PriceCatalog
 from proxy.routing.catalog import Catalog
 from proxy.routing.lists import ModelLists
 from proxy.routing.live import Registry
@@ -49,8 +51,11 @@ class RunningConfig:
         observers: Observers,
         dialer: Dialer,
         pseudonym: str,
+        prices: PriceDocument | None = None,
     ) -> None:
-        """``left_out``: models of the files that are not in ``config``. ``pseudonym`` names the process in ``Via``."""
+        """``left_out``: models of the files that are not in ``config``. ``pseudonym`` names the process in ``Via``.
+        ``prices``: ``None`` for the shipped ones.
+        """
         self.config = config
         self.waiting: Sequence[str] = ()  # changed keys that take effect at the next start only
         self.secrets: set[str] = set()
@@ -58,7 +63,7 @@ class RunningConfig:
         self.registry = Registry.of(config.circuit_breaker)  # this and the lists survive a reload
         self.lists = ModelLists()
         self.demo = DemoProvider()
-        self._left_out = left_out
+        self.left_out = left_out
         self._source = source
         self._log = log
         self._metrics = metrics
@@ -67,6 +72,7 @@ class RunningConfig:
         self._via = b"Via: 1.1 %b\r\n" % pseudonym.encode()
         self._created = int(time.time())
         self._result = ReloadResult(False)
+        self._prices = prices
 
     @property
     def config_path(self) -> str:
@@ -78,9 +84,9 @@ class RunningConfig:
         self.config = config = await self.demo.fill(self.config)
         self.hide(secrets_in(config))
         self._read_certificates(config)
-        for line in summary(self._left_out):
+        for line in summary(self.left_out):
             self._log.info(line)
-        self.catalog = self._compiled(config, self._left_out)
+        self.catalog = self._compiled(config, self.left_out, self._prices)
         self._publish(self.catalog)
         self.lists.changed = self._list_models
 
@@ -113,7 +119,7 @@ class RunningConfig:
         config = await self.demo.fill(standing(self.config, loaded.config))
         await asyncio.to_thread(self._read_certificates, config)
         self.hide(secrets_in(config))
-        catalog = self._compiled(config, loaded.left_out)
+        catalog = self._compiled(config, loaded.left_out, loaded.prices)
         self.adopt(config, catalog)
         self.config, self.catalog, self.waiting = config, catalog, waiting
         self._publish(catalog)
@@ -132,11 +138,11 @@ class RunningConfig:
     def _log_taken(self, loaded: Loaded, why: str) -> None:
         for notice in loaded.notices:
             self._log.warning(notice)
-        left_out, known = summary(loaded.left_out), summary(self._left_out)
+        left_out, known = summary(loaded.left_out), summary(self.left_out)
         for line in left_out:
             if line not in known:
                 self._log.info(line)
-        self._left_out = loaded.left_out
+        self.left_out = loaded.left_out
         if self.waiting:
             self._log.warning("These changes wait for the next start.", keys=self.waiting)
         self._finish(ReloadResult(True, why, [*loaded.notices, *left_out], [], [*self.waiting]))
@@ -151,7 +157,7 @@ class RunningConfig:
 
     # -- what is made of a configuration ------------------------------------------------------------
 
-    def _compiled(self, config: Config, left_out: Sequence[LeftOutModel]) -> Catalog:
+    def _compiled(self, config: Config, left_out: Sequence[LeftOutModel], prices: PriceDocument | None) -> Catalog:
         return Catalog(
             config,
             self.registry,
@@ -160,6 +166,8 @@ class RunningConfig:
             via=self._via,
             lists=self.lists,
             left_out=left_out,
+            prices=None if prices is None else PriceCatalog(prices),
+            epoch=time.time() - asyncio.get_running_loop().time(),
         )
 
     def _publish(self, catalog: Catalog) -> None:

@@ -229,11 +229,16 @@ class Serving:
         """Let running requests finish for ``seconds``, then end each. From now on new requests get a 503."""
         self.stopping, self._serves_on = True, False
         self._idle.clear()
-        if await self._idle_within(seconds):
-            return
+        if not await self._idle_within(seconds):
+            await self.end(END_SECS)
+
+    async def end(self, seconds: float) -> None:
+        """End each running request, and wait up to ``seconds`` until they are settled. New requests get a 503."""
+        self.stopping, self._serves_on = True, False
+        self._idle.clear()
         for request in list(self._running.values()):
             request.interrupt(ShuttingDown("Request cancelled: server is shutting down"))
-        if not await self._idle_within(END_SECS):
+        if not await self._idle_within(seconds):
             self._log.warning("Some requests could not be ended.", requests=len(self._running))
 
     async def _idle_within(self, seconds: float) -> bool:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import pytest_asyncio
 from hypothesis import HealthCheck, settings
 
 from proxy.runtime.loop import Loop
 from tests.support.recorded import MISSING, SHARED
 from tests.support.services import drop_databases
 from tests.support.tls import Authority
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, Page
 
 # The same examples in every run and on every worker, and no deadline: a busy machine is no reason to fail.
 # `--hypothesis-profile=search` looks for new examples.
@@ -28,14 +33,26 @@ settings.register_profile(
 settings.register_profile("search", settings.get_profile("untimed"), derandomize=False, max_examples=500)
 settings.load_profile("untimed")
 
+# The longest files, the longest one first. Each file runs in one process.
+LONGEST = (
+    "tests/test_dashboard.py",
+    "tests/dialects/translation/test_no_silent_loss.py",
+    "tests/dialects/translation/test_fixtures_across.py",
+    "tests/translation/test_cells.py",
+    "tests/test_cors.py",
+    "tests/test_many_clients.py",
+    "tests/test_schemathesis.py",
+)
+
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     return {"uvloop": Loop}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest test, so that no process runs it alone at the end."""
-    items.sort(key=lambda item: not item.nodeid.startswith("tests/test_schemathesis.py"))
+    """Begin with the longest files, so that no process runs one alone at the end."""
+    places = {file: place for place, file in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
 
 
 def pytest_collection_finish() -> None:
@@ -60,3 +77,21 @@ def shared() -> Path:
 def authority() -> Authority:
     """A certificate authority of this run's own."""
     return Authority()
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    """One browser for all tests of a file."""
+    from tests.support.browser import chromium
+
+    async with chromium() as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def page(browser: Browser, gw: Any) -> AsyncIterator[Page]:
+    """The dashboard of the file's gateway ``gw``, signed in: one page for all its tests."""
+    from tests.support.dashboard import signed_in
+
+    async with signed_in(browser, gw.url) as page:
+        yield page

@@ -11,22 +11,50 @@ import asyncio
 import random
 import sys
 import tempfile
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import uvloop
+from msgspec.structs import replace
 from playwright.async_api import Browser, Page
 
+from proxy.config.schema import Config
+from proxy.demo.configured import demo_config
+from proxy.demo.server import Demo
+from proxy.ledger.row import Row
+from tests.ledger.rows import ROW
+from tests.ledger.store import put
 from tests.support.browser import chromium
-from tests.support.gateway import ADMIN, ROOT, Gateway
+from tests.support.gateway import ADMIN, ROOT, Gateway, to_config
 
-PEOPLE = 6
-PAGES = ("overview", "models", "requests", "waterfall", "limits", "try", "config")
+PEOPLE: tuple[dict[str, Any], ...] = (
+    {"name": "alice laptop", "owner": "alice@example.org", "team": "search", "project": "ranking"},
+    {"name": "nightly batch", "owner": "data platform", "team": "data", "limits": {"tokensPerMinute": 200_000}},
+    {"name": "bob notebook", "owner": "bob@example.org", "team": "data", "project": "reports"},
+    {"name": "support bot", "owner": "support", "labels": {"stage": "live"}, "limits": {"requestsPerMinute": 600}},
+    {"name": "support bot, test", "owner": "support", "labels": {"stage": "test"}, "expiresIn": 30 * 86400},
+    {"name": "carol", "owner": "carol@example.org", "team": "search", "models": ["demo*"]},
+)
+PRICES = {"demo": (2.5, 10.0), "demo-fast": (0.15, 0.6), "demo-instant": (0.05, 0.4), "demo-reasoning": (3.0, 15.0)}
+BUDGETS: tuple[dict[str, Any], ...] = (
+    {"name": "daily", "per": "owner", "usd": 1, "window": "day", "timezone": "Europe/Berlin"},
+    {"name": "search", "per": "team", "only": ["search"], "tokens": 8_000_000, "window": "month", "soft": True},
+    {"name": "everyone", "usd": 18},
+)
+PAGES = ("overview", "models", "requests", "waterfall", "usage", "budgets", "keys", "limits", "try", "config")
 SHOWN = (
-    *("overview-light-wide", "overview-dark-wide", "models-light-wide", "waterfall-light-wide"),
-    *("limits-light-wide", "try-dark-wide", "overview-dark-narrow", "models-light-narrow"),
+    *("overview-light-wide", "overview-dark-wide", "models-light-wide", "waterfall-light-wide", "usage-light-wide"),
+    *(
+        "budgets-light-wide",
+        "keys-light-wide",
+        "limits-light-wide",
+        "try-dark-wide",
+        "overview-dark-narrow",
+        "models-light-narrow",
+    ),
 )
 SIZES = {"wide": (1280, 800), "narrow": (390, 844)}
 THEMES = ("light", "dark")
@@ -54,9 +82,14 @@ def main() -> None:
 
 async def _take(folder: Path, seconds: float, names: Collection[str]) -> None:
     with tempfile.TemporaryDirectory() as kept:
+        database = f"sqlite:///{kept}/sluice.db"
         source = {
-            "demo": "auto",
             "dataDir": kept,
+            "database": {"url": database},
+            "auth": {"mode": "keys"},
+            "ledger": {"enabled": True},
+            "billing": {"enabled": True, "defaultBalance": 25, "onUnpriced": "allow"},
+            "budgets": BUDGETS,
             "circuitBreaker": {"failureThreshold": 3, "cooldownPeriodSecs": 4},
             "rateLimiting": {
                 "enabled": True,
@@ -64,8 +97,12 @@ async def _take(folder: Path, seconds: float, names: Collection[str]) -> None:
                 "perClient": {"requestsPerMinute": 600, "tokensPerMinute": 200_000, "concurrent": 20},
             },
         }
-        async with Gateway(source) as gw, aiohttp.ClientSession() as session, chromium() as browser:
-            people = [asyncio.create_task(_ask(session, gw.url, f"person-{number}")) for number in range(PEOPLE)]
+        demo = Demo()
+        config = _priced(demo_config(to_config(source), await demo.start("127.0.0.1", 0)))
+        async with Gateway(config) as gw, aiohttp.ClientSession() as session, chromium() as browser:
+            keys = [await _key(session, gw.url, who) for who in PEOPLE]
+            await put(database, _history(keys))
+            people = [asyncio.create_task(_ask(session, gw.url, key["key"])) for key in keys]
             await asyncio.sleep(seconds)
             for size in SIZES:
                 for theme in THEMES:
@@ -75,6 +112,56 @@ async def _take(folder: Path, seconds: float, names: Collection[str]) -> None:
             for person in people:
                 person.cancel()
             await asyncio.gather(*people, return_exceptions=True)
+        await demo.stop()
+
+
+def _priced(config: Config) -> Config:
+    """With prices of some of the demo's models."""
+    priced = [
+        replace(model, input_price=PRICES[model.name][0], output_price=PRICES[model.name][1])
+        if model.name in PRICES
+        else model
+        for model in config.models
+    ]
+    return replace(config, models=priced)
+
+
+async def _key(session: aiohttp.ClientSession, url: str, fields: dict[str, Any]) -> Any:
+    """A new key with its secret."""
+    headers = {"Authorization": f"Bearer {ADMIN}"}
+    async with session.post(f"{url}/auth/api-keys", json=fields, headers=headers) as response:
+        return await response.json()
+
+
+def _history(keys: Sequence[Any]) -> list[Row]:
+    """What the keys used in the last month, more and more."""
+    chance = random.Random(7)
+    return [_past(chance, number, chance.choice(keys), time.time()) for number in range(4000)]
+
+
+def _past(chance: random.Random, number: int, key: Any, now: float) -> Row:
+    model = chance.choices([*PRICES], [2, 6, 3, 1])[0]
+    source = chance.choices(["provider", "estimated", "unknown"], [92, 6, 2])[0]
+    known = source != "unknown"
+    tokens = (chance.randint(200, 6000), chance.randint(20, 900)) if known else (None, None)
+    cost = sum(int(price * 1000) * count for price, count in zip(PRICES[model], tokens, strict=True)) if known else None
+    return replace(
+        ROW,
+        id=f"past{number}",
+        at=now - chance.random() ** 1.4 * 30 * 86400,
+        provider="demo",
+        model=model,
+        client=f"key:{key['id']}",
+        key=key["id"],
+        **{name: key[name] for name in ("owner", "team", "project")},
+        usage_source=source,
+        input=tokens[0],
+        output=tokens[1],
+        cost=cost,
+        cost_source="operator" if known else "unpriced",
+        answered=chance.random() > 0.03,
+        ended_ms=chance.uniform(200, 4000),
+    )
 
 
 async def _failed_over(session: aiohttp.ClientSession, url: str) -> str:
@@ -85,8 +172,9 @@ async def _failed_over(session: aiohttp.ClientSession, url: str) -> str:
     return str(next(each["id"] for each in found if each["attempts"] > 1))
 
 
-async def _ask(session: aiohttp.ClientSession, url: str, name: str) -> None:
-    chance = random.Random(name)
+async def _ask(session: aiohttp.ClientSession, url: str, secret: str) -> None:
+    chance = random.Random(secret)
+    headers = {"Authorization": f"Bearer {secret}"}
     for _ in range(1000):
         ask = {
             "model": chance.choice(MODELS),
@@ -94,7 +182,7 @@ async def _ask(session: aiohttp.ClientSession, url: str, name: str) -> None:
             "messages": [{"role": "user", "content": "Tell me about rivers"}],
         }
         try:
-            async with session.post(f"{url}/v1/chat/completions", json=ask, headers={"X-Client-ID": name}) as response:
+            async with session.post(f"{url}/v1/chat/completions", json=ask, headers=headers) as response:
                 await response.read()
         except aiohttp.ClientError:
             pass  # some of them are cut on purpose
@@ -111,7 +199,8 @@ async def _shoot(
     await page.goto(f"{url}/admin/login?token={ADMIN}")
     await page.wait_for_selector("nav a[aria-current]")
     for name in pages:
-        await page.goto(f"{url}/#/{f'requests/{request}' if name == 'waterfall' else name}")
+        places = {"waterfall": f"requests/{request}", "usage": "usage?range=30d"}
+        await page.goto(f"{url}/#/{places.get(name, name)}")
         await page.wait_for_timeout(1000)
         if name == "try":
             await _try(page)

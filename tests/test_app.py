@@ -23,9 +23,12 @@ STEPS = [
     "observers",
     "demo provider",
     "database",
+    "database for reading",
     "Redis",
+    "webhooks",
     "credentials",
     "limiter",
+    "thresholds",
     "connections to providers",
     "issued credentials",
     "providers' lists of models",
@@ -103,7 +106,7 @@ async def test_a_failed_start_closes_exactly_what_had_started(steps: list[str]) 
     ("break_", "last"),
     [
         (lambda app: setattr(app.running, "start", _refuses), "demo provider"),
-        (lambda app: setattr(app, "_open_admission", _refuses), "database"),
+        (lambda app: setattr(app, "_share_breakers", _refuses), "providers' lists of models"),
         (lambda app: setattr(app, "_listen", _refuses), "control plane"),
     ],
 )

@@ -16,10 +16,9 @@ from proxy.responder import Responder
 from proxy.server.security import page_lines
 from tests.support import Chunk, Headers, LastChunk, Send, Upstream, Wait, chat_events, completion, json_answer, within
 from tests.support.answers import SSE_HEADERS
-from tests.support.browser import chromium
 from tests.support.gateway import Gateway, one_provider
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("cors")]  # one browser
+pytestmark = pytest.mark.asyncio(loop_scope="module")  # one browser
 
 STREAM = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
 
@@ -45,12 +44,6 @@ async ([url, call, credentials]) => {
 """
 ASK = "([url, options]) => fetch(url, options).then(response => response.status, error => String(error))"
 REFUSED = "TypeError: Failed to fetch"
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as browser:
-        yield browser
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -15,6 +15,15 @@ def test_an_authenticated_client_uses_what_its_credential_allows() -> None:
     assert settled(caller=Client("key:alice", access=own)).access is own
 
 
+def test_labels_are_those_of_the_client_and_of_the_request() -> None:
+    client = Client("key:alice", labels=(("team", "web"),))
+    assert settled().labels == ()
+    assert settled(caller=client).labels is client.labels
+    assert settled(added_labels=(("a", "1"),)).labels == (("a", "1"),)
+    added = (("a", "1"), ("team", "ops"))
+    assert settled(caller=client, added_labels=added).labels == (("a", "1"), ("team", "web"))
+
+
 def test_a_continued_stream_has_no_error() -> None:
     fault = StreamTruncated("The stream ended without its terminal event.")
     exchange = settled(outcome="broken", error=fault.code, fault=fault)

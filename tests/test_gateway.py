@@ -103,6 +103,7 @@ class Rig:
             method=method,
             headers=fields,
             rare=bool(headers),
+            attributed=bool(headers),
             payload=payload,
             http11=True,
             remote="192.0.2.1",
@@ -136,6 +137,31 @@ async def test_a_request_without_a_valid_id_gets_a_new_one(monkeypatch: pytest.M
     first, second = name(), name()
     assert first != second
     assert first[:12] == second[:12]
+
+
+async def test_a_sub_agents_call_names_its_parent_and_the_cap_of_its_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig(monkeypatch)
+    request = rig.request(session_id="child", x_codex_parent_thread_id="root", x_router_budget_usd="0.5")
+    exchange = (await rig.serve(request)).exchange
+    assert (exchange.run, exchange.run_parent, exchange.run_cap) == ("child", "root", 500_000_000)
+    exchange = (await rig.serve(rig.request())).exchange
+    assert (exchange.run, exchange.run_parent, exchange.run_cap) == ("", "", None)
+
+
+async def test_a_sub_agents_call_waits_until_the_runs_above_it_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig(monkeypatch)
+    known: set[tuple[str, str]] = set()
+
+    async def ask(run: str, parent: str) -> None:
+        rig.steps.append("ask")
+        known.add((run, parent))
+
+    rig.gateway.learn_run = lambda run, parent: None if (run, parent) in known else ask(run, parent)
+    for _ in range(2):
+        await rig.serve(rig.request(session_id="child", x_codex_parent_thread_id="root"))
+    await rig.serve(rig.request(session_id="root"))
+    served = ["authenticate", "limit"]
+    assert rig.steps == [*served, "ask", "dispatch m", *served, "dispatch m", *served, "dispatch m"]
 
 
 async def test_a_usual_path_is_routed_by_one_lookup(monkeypatch: pytest.MonkeyPatch) -> None:

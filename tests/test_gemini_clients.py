@@ -57,7 +57,7 @@ SSE = Headers(200, SSE_HEADERS)
 
 @pytest.fixture(autouse=True)
 def _quick_pings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxy.app.PING_EVERY", 0.1)
+    monkeypatch.setattr("proxy.relay.context.PING_EVERY", 0.1)
 
 
 @pytest.fixture

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import re
-import socket
 from typing import Any
 
 import pytest
 
 from tests.support import Upstream, completion, json_answer
 from tests.support.gateway import Gateway, one_provider
+from tests.support.ports import free_port
 
 CHAT = "/v1/chat/completions"
 CALL: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 OURS = re.compile(r"1\.1 sluice-[0-9a-f]{16}").fullmatch
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def leading_to(port: int, own: int, **sections: Any) -> dict[str, Any]:

@@ -51,6 +51,7 @@ def test_check_prints_what_would_run_and_no_key(sluice: Sluice, tmp_path: Path) 
         "  n  at local  (not available)",
         "clients: anybody who can reach the address",
         "limits: none",
+        "budgets: none",
         "environment: in force: LISTEN_PORT",
         'notice: provider "out" left out: its apiKey is empty (set OUT_KEY)',
         "notice: c.yaml: 1 model of out left out: it has no key (set OUT_KEY)",
@@ -142,6 +143,7 @@ def test_check_without_any_file_and_key_says_what_is_missing(sluice: Sluice) -> 
         f"providers: none. {NONE_USABLE}",
         "clients: anybody who can reach the address",
         "limits: none",
+        "budgets: none",
     ]
 
 
@@ -242,6 +244,38 @@ def test_check_prints_clients_and_their_limits(sluice: Sluice, tmp_path: Path) -
         "  global  9 requests per minute (at most 4 at once)",
         "  perModel  2 concurrent requests",
     ]
+
+
+def test_check_prints_what_is_capped_and_who_is_told(sluice: Sluice, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(
+        "auth: {mode: keys}\nbilling: {enabled: true, defaultBalance: 10}\n"
+        "budgets: [{name: daily, per: owner, usd: 5, window: day}]\n"
+        f"events: {{webhooks: [{{url: https://example.com/{SECRET}, secret: {SECRET}}}]}}\n"
+    )
+    done = sluice("check", "--config", "c.yaml")
+    lines = done.stdout.splitlines()
+    start = lines.index("budgets:")
+    assert lines[start + 1 : start + 5] == [
+        "  daily  $5.00 a day for each owner, by UTC",
+        "balances: a new account begins with 10.00 USD",
+        "webhooks:",
+        "  https://example.com  signed",
+    ]
+    assert SECRET not in done.stdout
+
+
+def test_check_names_models_whose_calls_are_refused_without_a_price(sluice: Sluice, tmp_path: Path) -> None:
+    capped = "budgets: [{name: all, usd: 5}]\n"
+    (tmp_path / "c.yaml").write_text(CONFIG + capped)
+    notice = (
+        "notice: no price for m: where a budget in USD or a balance applies, calls are refused (403 model_unpriced);"
+        " set prices, or billing.onUnpriced: allow"
+    )
+    assert sluice("check", "--config", "c.yaml", UP_KEY=SECRET).stdout.splitlines()[-1] == notice
+    (tmp_path / "c.yaml").write_text(f"demo: auto\n{capped}")
+    last = sluice("check", "--config", "c.yaml").stdout.splitlines()[-1]
+    assert last.startswith("notice: no price for ")
+    assert " more: where a budget" in last
 
 
 def test_creating_a_key_warns_if_authentication_is_off(sluice: Sluice, tmp_path: Path) -> None:

@@ -18,8 +18,6 @@ from tests.support.gateway import Gateway, one_provider
 from tests.support.packages import Package, openai_1
 from tests.support.steps import Step
 
-pytestmark = pytest.mark.xdist_group("openai packages")  # importing one takes a second
-
 READER = Path(__file__).parent / "support" / "openai_reader.py"
 ROLE, HELLO, WORLD, STOP, _ = chat_events("Hello", " world")
 WHOLE = {"text": "Hello world", "finish": "stop", "error": None}
@@ -35,7 +33,7 @@ CRLF = [event.replace(b"\n", b"\r\n") for event in IDS]
 
 @pytest.fixture(autouse=True)
 def _quick_pings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxy.app.PING_EVERY", 0.05)
+    monkeypatch.setattr("proxy.relay.context.PING_EVERY", 0.05)
 
 
 @pytest.fixture(params=["1", "3"], scope="module")

@@ -42,7 +42,7 @@ WITH_METADATA = [*EVENTS[:-1], b": _router " + compact(answered_by()) + b"\n\n",
 
 @pytest.fixture(autouse=True)
 def _quick_pings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxy.app.PING_EVERY", 0.1)
+    monkeypatch.setattr("proxy.relay.context.PING_EVERY", 0.1)
 
 
 def config(up: Upstream, ping_after: float = 0.1, **sections: Any) -> dict[str, Any]:

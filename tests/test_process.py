@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import signal
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +16,7 @@ from proxy.config.known_providers import NONE_USABLE
 from proxy.config.loader import Loaded
 from proxy.errors import ConfigError
 from proxy.process import start_line
-from tests.support import Upstream
+from tests.support import Upstream, until
 from tests.support.gateway import Gateway, one_provider, to_config
 
 
@@ -45,25 +46,34 @@ def test_an_open_address_without_authentication_is_rejected_before_the_start() -
         process.run(Loaded(config, []), source, print)
 
 
-class Exits(BaseException):
-    pass
-
-
-def test_the_first_signal_stops_and_the_second_exits_with_what_was_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_first_signal_stops_the_second_records_and_exits_and_a_third_exits_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     happened: list[object] = []
+    ended = asyncio.Event()
 
-    def exits(status: int) -> None:
-        happened.append(status)
-        raise Exits
+    async def abort() -> None:
+        happened.append("aborting")
+        await ended.wait()
+        happened.append("aborted")
 
-    monkeypatch.setattr(os, "_exit", exits)
-    log: Any = SimpleNamespace(flush=lambda: happened.append("flushed"))
-    stop = asyncio.Event()
-    process._on_signal(stop, log)
-    assert (stop.is_set(), happened) == (True, [])
-    with pytest.raises(Exits):
-        process._on_signal(stop, log)
-    assert happened == ["flushed", 130]
+    monkeypatch.setattr(os, "_exit", happened.append)
+    application: Any = SimpleNamespace(abort=abort, log=SimpleNamespace(flush=lambda: happened.append("flushed")))
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    signals = process.StopSignals(stop, application)
+    try:
+        signals._on_signal()
+        assert (stop.is_set(), happened) == (True, [])
+        signals._on_signal()
+        await until(lambda: happened == ["aborting"], "the second signal to be handled")
+        signals._on_signal()
+        assert happened == ["aborting", 130]
+        ended.set()
+        await until(lambda: happened[-1] == 130 and len(happened) > 2, "the end")
+        assert happened == ["aborting", 130, "aborted", "flushed", 130]
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
 
 
 @pytest.mark.parametrize(("on_terminal", "stops"), [(True, True), (False, False)])

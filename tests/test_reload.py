@@ -301,6 +301,20 @@ async def test_a_list_at_a_url_is_refreshed(house: House, lists: Lists, monkeypa
         assert await ask(gw, "fresh") == 200
 
 
+async def test_prices_at_a_url_apply_without_a_restart(house: House, lists: Lists) -> None:
+    house.write(pricesUrl=lists.upstream.url)
+    lists.says = b'{"version": "1", "date": "", "prices": [], "providers": {}}'
+    async with await house.open() as gw:
+        assert not await follow(gw).refresh_prices()
+        lists.says = lists.says.replace(b'"1"', b'"2"')
+        catalog = gw.app.gateway.catalog
+        assert await follow(gw).refresh_prices()
+        assert gw.app.gateway.catalog is not catalog
+        lists.says = b"{}"
+        assert not await follow(gw).refresh_prices()
+        assert len(logged(gw, "warning")) == 1
+
+
 async def test_a_failed_or_unchanged_refresh_is_logged_once(house: House, lists: Lists) -> None:
     house.write(modelsFile=f"{lists.upstream.url}?token=secret")
     async with await house.open() as gw:

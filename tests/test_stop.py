@@ -166,7 +166,7 @@ async def test_requests_that_outlast_the_drain_are_interrupted_cleanly() -> None
         assert not any("Traceback" in line for line in gw.lines), gw.lines
 
 
-async def test_a_second_signal_stops_at_once() -> None:
+async def test_a_second_signal_ends_requests_and_exits() -> None:
     async with Upstream() as up, GatewayProcess(one_provider(up, server={"drainSecs": 60})) as gw:
         up.on(lambda request: [Stall()])
         client = await gw.client()
@@ -174,8 +174,18 @@ async def test_a_second_signal_stops_at_once() -> None:
         await up.request(0)
         await stopping(gw, await gw.client())
         gw.signal(signal.SIGINT)
+        answer = await client.read_answer()
+        assert (answer.status, answer.json) == (503, CANCELLED)
         assert await gw.wait() == 130  # long before the drain would be over
-        assert await client.eof() == b""
+        assert [json.loads(line)["outcome"] for line in gw.lines if '"exchange"' in line] == ["cancelled"]
+
+
+async def test_a_second_signal_in_the_shutdown_delay_exits() -> None:
+    server = {"drainSecs": 60, "shutdownDelaySecs": 60}
+    async with Upstream() as up, GatewayProcess(one_provider(up, server=server)) as gw:
+        await stopping(gw, await gw.client())
+        gw.signal(signal.SIGTERM)
+        assert await gw.wait() == 130
 
 
 async def test_an_unfinished_request_does_not_delay_the_exit() -> None:

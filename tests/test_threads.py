@@ -52,6 +52,15 @@ async def test_a_list_that_cannot_be_fetched_leaves_no_thread() -> None:
         await until(lambda: threads(gw.pid) == 1, "the threads of the start and of the list to end")
 
 
+async def test_a_look_at_the_usage_leaves_no_thread() -> None:
+    source = {"demo": "auto", "database": {"enabled": True}, "ledger": {"enabled": True}, "admin": {"token": "t" * 20}}
+    async with GatewayProcess(source) as gw:
+        client = await gw.client()
+        token = ("Authorization", f"Bearer {'t' * 20}")
+        assert (await client.fetch("GET", "/analytics/usage", headers=[token])).status == 200
+        await until(lambda: threads(gw.pid) == 1, "the threads of the start and of the query to end")
+
+
 async def test_with_the_demo_provider_it_has_one_thread() -> None:
     async with GatewayProcess({"demo": "auto"}) as gw:
         client = await gw.client()

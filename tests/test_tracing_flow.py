@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import AsyncIterator
@@ -260,6 +261,41 @@ async def test_the_collector_gets_configured_headers_and_the_service_name(up: Up
     assert (path, headers["x-tenant"], headers["content-type"]) == ("/v1/traces", "acme", "application/x-protobuf")
     assert collector.resources[0]["service.name"] == "the gateway"
     assert re.fullmatch(r"[0-9a-f-]{36}", collector.resources[0]["service.instance.id"])
+
+
+async def test_the_keys_of_langfuse_are_enough_to_send_it_traces(up: Upstream, collector: Collector) -> None:
+    environ = {
+        "LANGFUSE_PUBLIC_KEY": "pk-lf-1",
+        "LANGFUSE_SECRET_KEY": "sk-lf-2",
+        "LANGFUSE_BASE_URL": f"http://127.0.0.1:{collector.port}/",
+    }
+    async with Gateway(one_provider(up), environ=environ) as gw:
+        client = await gw.client()
+        headers = [("x-router-run", "night-1"), ("x-router-labels", "ticket=7")]
+        await client.fetch("POST", CHAT, json=CALL | {"stream": True}, headers=headers)
+    [(path, sent)] = collector.requests
+    assert path == "/api/public/otel/v1/traces"
+    assert sent["authorization"] == "Basic cGstbGYtMTpzay1sZi0y"
+    own, attempt = attributes(collector.exchanges[0]), attributes(collector.attempts[0])
+    assert (own["session.id"], own["langfuse.trace.tags"]) == ("night-1", '["ticket=7"]')
+    assert own["langfuse.observation.type"] == "generation"
+    assert "input" in json.loads(own["langfuse.observation.usage_details"])
+    assert attempt["langfuse.observation.type"] == "span"
+    assert "cGstbGYtMTpzay1sZi0y" not in "".join(gw.log_lines)
+
+
+async def test_sentry_gets_the_same_spans_by_a_rate_of_its_own(up: Upstream, collector: Collector) -> None:
+    dsn = f"http://public@127.0.0.1:{collector.port}/7"
+    sentry = {"dsn": dsn, "environment": "a-test", "tracesSampleRate": 1}
+    async with Gateway(one_provider(up, observe={"sentry": sentry})) as gw:
+        client = await gw.client()
+        await client.fetch("POST", CHAT, json=CALL)
+    [(path, sent)] = [each for each in collector.requests if "otlp" in each[0]]
+    assert path == "/api/7/integration/otlp/v1/traces/"
+    assert "sentry_key=public" in sent["x-sentry-auth"]
+    assert (len(collector.exchanges), len(collector.attempts)) == (1, 1)
+    assert collector.resources[0]["deployment.environment.name"] == "a-test"
+    assert not any(name.startswith("langfuse.") for name in attributes(collector.exchanges[0]))
 
 
 async def ask(gw: Gateway, times: int) -> list[int]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import math
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from hmac import compare_digest
 
 from msgspec import Struct
 
+from proxy.config.labels import sorted_labels
 from proxy.config.schema import ConfiguredKey, Limits
 from proxy.identity import Client
 from proxy.routing.access import access
@@ -29,7 +30,8 @@ class ApiKey(Struct, frozen=True, kw_only=True):
     """One key. Hashes are from ``hash_of``, times Unix seconds. No models or providers: all of them.
 
     ``previous_hash``: the secret before the last rotation, valid until ``previous_until``. ``revision`` grows with
-    every change. Members of ``limits`` replace the configured ones.
+    every change. Members of ``limits`` replace the configured ones. ``owner``, ``team``, ``project`` and ``labels`` say
+    to whom its calls are accounted.
     """
 
     id: str
@@ -46,6 +48,9 @@ class ApiKey(Struct, frozen=True, kw_only=True):
     previous_hash: str | None = None
     previous_until: float | None = None
     revision: int = 0
+    team: str = ""
+    project: str = ""
+    labels: Mapping[str, str] = {}
 
     @property
     def hashes(self) -> tuple[str, ...]:
@@ -75,6 +80,11 @@ class ApiKey(Struct, frozen=True, kw_only=True):
             access=access(self.models, self.providers),
             limits=self.limits,
             passthrough=PASSTHROUGH in self.scopes,
+            key=self.id,
+            owner=self.owner,
+            team=self.team,
+            project=self.project,
+            labels=sorted_labels(self.labels),
         )
 
 
@@ -128,6 +138,9 @@ def of_configuration(keys: Iterable[ConfiguredKey]) -> list[ApiKey]:
             providers=tuple(key.providers),
             scopes=tuple(key.scopes),
             limits=key.limits,
+            team=key.team,
+            project=key.project,
+            labels=key.labels,
         )
         for key in keys
     ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
-from hashlib import sha256
 from typing import Final
 
 from multidict import istr
@@ -19,6 +18,7 @@ from proxy.identity import Client
 from proxy.net.address import TrustedProxies, key_of, peer_of
 from proxy.responder import Responder
 from proxy.server.request import Request
+from proxy.wire.attribution import short
 
 Handler = Callable[[Responder], Awaitable[None]]
 Find = Callable[[bytes], Awaitable[ApiKey | None]]
@@ -62,7 +62,7 @@ class Authenticator:
             exchange.client = address = request.remote if self._direct else self.address(request)
             if self._keys is None and self.verifier is None:
                 name = request.headers.get(_CLIENT_ID) if request.rare else None
-                exchange.caller = _unproven(_short(name), address) if name else _nameless(address)
+                exchange.caller = _unproven(short(name, LONGEST_ID), address) if name else _nameless(address)
                 return handler(responder)
             secret = presented(request.headers)
             if secret is None:
@@ -88,11 +88,29 @@ class Authenticator:
                 return otherwise(responder)
             exchange.client = request.remote if self._direct else self.address(request)
             if client is None:
-                raise CertificateRequired(detail=f"{_short(name)} is not listed" if name else "no certificate")
+                raise CertificateRequired(
+                    detail=f"{short(name, LONGEST_ID)} is not listed" if name else "no certificate"
+                )
             exchange.caller = client
             return handler(responder)
 
         return certified
+
+    async def identify(self, request: Request) -> Client:
+        """The client of a request that is no model call. Raises GatewayError."""
+        name, clients = request.certificate_name, self.certificates
+        if clients is not None and name and (client := clients[name]) is not None:
+            return client
+        if self._nothing_else:
+            raise CertificateRequired(detail="no certificate that is listed")
+        if self._keys is None and self.verifier is None:
+            address = request.remote if self._direct else self.address(request)
+            given = request.headers.get(_CLIENT_ID)
+            return _unproven(short(given, LONGEST_ID), address) if given else _nameless(address)
+        secrets = all_presented(request.headers)
+        if not secrets:
+            raise Unauthorized(detail="no credential")
+        return await self._any_of(tuple(secrets))
 
     def address(self, request: Request) -> str:
         """The client's address, ``""`` on a Unix socket. Only trusted proxies are believed."""
@@ -128,13 +146,6 @@ class Authenticator:
         if key is None or not key.usable(self._wall(), hash_from(digest)):
             raise Unauthorized(detail="unknown, expired or disabled key")
         return key.client()
-
-
-def _short(name: str) -> str:
-    """The name itself, or its SHA-256 if it is long or not printable."""
-    if len(name) > LONGEST_ID or not name.isprintable():
-        return sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
-    return name
 
 
 @lru_cache(MOST_CACHED)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from proxy.auth.apikey import PASSTHROUGH
 from proxy.caches import Memo
+from proxy.config.labels import sorted_labels
 from proxy.config.schema import Auth, ConfiguredCertificate
 from proxy.identity import Client
 from proxy.routing.access import access, matches
@@ -23,7 +24,7 @@ class CertificateClients(Memo[str, Client | None]):
 
     def compute(self, key: str) -> Client | None:
         if self._entries is None:
-            return Client(_id(key), key)
+            return Client(_id(key), key, owner=key)
         entry = next((each for each in self._entries if matches((each.name,), key)), None)
         if entry is None:
             return None
@@ -33,6 +34,10 @@ class CertificateClients(Memo[str, Client | None]):
             access=access(entry.models, entry.providers),
             limits=entry.limits,
             passthrough=PASSTHROUGH in entry.scopes,
+            owner=entry.owner or key,
+            team=entry.team,
+            project=entry.project,
+            labels=sorted_labels(entry.labels),
         )
 
 

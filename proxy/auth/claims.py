@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from proxy.auth.apikey import PASSTHROUGH
+from proxy.config.labels import MOST_LABELS, Labels, label_name, label_value, sorted_labels
 from proxy.config.schema import Jwt, Limits
 from proxy.errors import Unauthorized
 from proxy.identity import Client
@@ -48,10 +49,11 @@ def good_until(claims: Claims, settings: Jwt, now: float) -> float:
 def client_of(claims: Claims, settings: Jwt) -> Client:
     """The client of a token.
 
-    Equal subjects of different issuers are different clients, unless one issuer is configured.
+    Equal subjects of different issuers are different clients and owners, unless one issuer is configured.
     """
     names = settings.claims
     subject = _name(_at(claims, names.client), names.client)
+    owner = _optional_name(claims, names.owner)
     if settings.issuer:
         whose = subject
     else:
@@ -59,12 +61,18 @@ def client_of(claims: Claims, settings: Jwt) -> Client:
         if "|" in issuer:
             raise Unauthorized(detail="iss is not a URI")
         whose = f"{issuer}|{subject}"
+        if names.owner == names.client and (issuer or "|" in subject):
+            owner = whose
     return Client(
         id=f"jwt:{whose}",
         name=subject,
         access=access(_reach(claims, names.models), _reach(claims, names.providers)),
         limits=_limits(claims, names.limits),
         passthrough=PASSTHROUGH in (_words(claims, names.scope) or ()),
+        owner=owner,
+        team=_optional_name(claims, names.team),
+        project=_optional_name(claims, names.project),
+        labels=_labels(claims, names.labels),
     )
 
 
@@ -111,6 +119,24 @@ def _name(value: Any, path: str) -> str:
         expected = f"printable text of up to {LONGEST_NAME} characters"
         raise Unauthorized(detail=f"the claim {path} is missing or not {expected}")
     return value
+
+
+def _optional_name(claims: Claims, path: str) -> str:
+    """``""`` if the claim is absent or not configured. A wrong one refuses the token, or it could avoid its budget."""
+    value = _at(claims, path) if path else _ABSENT
+    return "" if value is _ABSENT else _name(value, path)
+
+
+def _labels(claims: Claims, path: str) -> Labels:
+    value = _at(claims, path) if path else _ABSENT
+    if value is _ABSENT:
+        return ()
+    if isinstance(value, dict) and len(value) <= MOST_LABELS and all(isinstance(text, str) for text in value.values()):
+        try:
+            return sorted_labels({label_name(name): label_value(text) for name, text in value.items()})
+        except ValueError as error:
+            raise Unauthorized(detail=f"the claim {path}: {error}") from None
+    raise Unauthorized(detail=f"the claim {path} is not an object with at most {MOST_LABELS} texts")
 
 
 def _words(claims: Claims, path: str) -> tuple[str, ...] | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from proxy.auth.apikey import PASSTHROUGH, hash_of, new_key
 from proxy.config import checks
+from proxy.config.labels import label_name, label_value
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -41,6 +42,11 @@ def add_parsers(commands: Commands, files: argparse.ArgumentParser | None = None
 def _add_options(made: argparse.ArgumentParser) -> None:
     made.add_argument("--name", type=_name, help="name of the key (default: generated)")
     made.add_argument("--owner", type=_name, help="owner of the key")
+    made.add_argument("--team", type=_name, help="team that its calls are accounted to")
+    made.add_argument("--project", type=_name, help="project that its calls are accounted to")
+    made.add_argument(
+        "--label", type=_label, action="append", metavar="NAME=VALUE", help="a label of its calls; repeat for more"
+    )
     made.add_argument("--expires", type=_moment, metavar="ISO", help="a date, or a time with its zone (default: never)")
     made.add_argument(
         "--model",
@@ -107,6 +113,9 @@ def _entry(arguments: argparse.Namespace, hash_text: str) -> dict[str, Any]:
         "name": arguments.name or f"key-{hash_text[-8:]}",
         "hash": hash_text,
         "owner": arguments.owner,
+        "team": arguments.team,
+        "project": arguments.project,
+        "labels": dict(arguments.label or ()),
         "expires": arguments.expires,
         "models": arguments.model,
         "providers": arguments.provider,
@@ -119,6 +128,8 @@ def _literal(value: Any) -> Any:
     """Escape ``${``, which would be a reference to a variable."""
     if isinstance(value, list):
         return [_literal(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _literal(item) for name, item in value.items()}
     return value.replace("${", "$${")
 
 
@@ -133,6 +144,11 @@ def _name(text: str) -> str:
     if not text or len(text) > LONGEST_NAME:
         raise argparse.ArgumentTypeError(f"must have from 1 to {LONGEST_NAME} characters")
     return _checked(checks.name, text)
+
+
+def _label(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    return _checked(label_name, name), _checked(label_value, value)
 
 
 def _moment(text: str) -> str:

@@ -83,6 +83,11 @@ class DatabaseKeys:
         with _asking():
             return [self._read(record) for record in await self._table.page(limit, after and _plausible(after))]
 
+    async def expiring(self, after: float, before: float, limit: int) -> Sequence[ApiKey]:
+        """Enabled keys that expire between two times, the first to expire first."""
+        with _asking():
+            return [self._read(record) for record in await self._table.expiring(after, before, limit)]
+
     async def create(self, *, hash: str, **fields: Unpack[KeyFields]) -> ApiKey:  # noqa: A002
         """Create a key with a random ID. Needs a ``name``, and a ``hash`` from ``apikey.new_key``."""
         new = {"id": f"key_{secrets.token_hex(10)}", "hash": hash, **columns({**DEFAULTS, **fields})}

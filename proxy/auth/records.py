@@ -24,6 +24,9 @@ class KeyFields(TypedDict, total=False):
     providers: Sequence[str]
     scopes: Sequence[str]
     limits: Limits | None
+    team: str
+    project: str
+    labels: Mapping[str, str]
 
 
 DEFAULTS: KeyFields = {
@@ -34,6 +37,9 @@ DEFAULTS: KeyFields = {
     "providers": (),
     "scopes": (),
     "limits": None,
+    "team": "",
+    "project": "",
+    "labels": {},
 }
 
 

@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING
 from proxy.commands.loading import load, source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
+    from proxy.config.loader import Loaded
     from proxy.config.provider_schema import ProviderSettings
     from proxy.config.schema import Config
 
+MOST_NAMES = 3  # of models without a price
+
 
 def main(arguments: argparse.Namespace) -> int:
+    from proxy.budgets.overview import overview as caps
     from proxy.config.any_model import any_model, fallback_only
     from proxy.limits.overview import overview
 
@@ -46,11 +50,13 @@ def main(arguments: argparse.Namespace) -> int:
         print(f"  {model.name}  at {model.provider}{upstream}{available}")
     print(f"clients: {_clients(config)}")
     print("limits: " + "\n  ".join(overview(config)))
+    print("\n".join(caps(config)))
     if line := loaded.variables.line():
         print(f"environment: {line}")
     for notice in [
         *loaded.notices,
         *summary(loaded.left_out),
+        *_unpriced(loaded),
         *([f"serve refuses this: {refused}"] if refused else []),
     ]:
         print(f"notice: {notice}")
@@ -81,6 +87,23 @@ def _no_provider(config: Config) -> str:
     from proxy.config.known_providers import NONE_USABLE
 
     return "none, so the built-in demo provider serves" if config.demo == "auto" else f"none. {NONE_USABLE}"
+
+
+def _unpriced(loaded: Loaded) -> Iterator[str]:
+    from proxy.budgets.unpriced import unpriced_models
+    from proxy.demo.configured import demo_config
+    from proxy.pricing.catalog import PriceCatalog, shipped
+
+    config, prices = loaded.config, loaded.prices
+    if not config.providers and config.demo == "auto":
+        config = demo_config(config, config.server.port)
+    names = unpriced_models(config, lambda: shipped() if prices is None else PriceCatalog(prices))
+    if names:
+        more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+        yield (
+            f"no price for {', '.join(names[:MOST_NAMES])}{more}: where a budget in USD or a balance applies,"
+            " calls are refused (403 model_unpriced); set prices, or billing.onUnpriced: allow"
+        )
 
 
 def _clients(config: Config) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from proxy import __version__
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-COMMANDS = "serve | check | health | demo | key | db | paths"
+COMMANDS = "serve | check | health | demo | key | token | db | ledger | record | paths"
 DESCRIPTION = """\
 Sluice is a streaming LLM gateway: it takes OpenAI-style requests and relays each answer,
 token by token, from whichever provider serves the model.
@@ -27,8 +28,11 @@ examples:
   sluice health --ready                         exit status 0 if the gateway answers
   sluice demo --port 9100                       the built-in provider alone, to try clients against
   sluice key new --name alice                   a new API key, and its entry for auth.keys
+  sluice token new --sub alice                  a JWT for a client, signed with JWT_SECRET_KEY
   sluice db upgrade                             bring the database of API keys up to date
   sluice db backup keys.db                      copy the SQLite database while the gateway runs
+  sluice ledger export --from 2026-11-01        what each attempt used and cost, as CSV
+  sluice record                                 write what a stopped gateway left in dataDir into the ledger
 
   curl -N http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' \\
        -d '{"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}], "stream": true}'
@@ -46,6 +50,12 @@ explained in config/config.yaml.
 HEALTH = """\
 Ask the gateway that `serve` with the same options and environment runs. Exit status 0 if it answers, else 1 and the
 reason. For health checks of containers and load balancers.
+"""
+
+RECORD = """\
+Write the attempts that gateways have left in dataDir/spool into the ledger, and close those of gateways that died.
+A running gateway does it by itself, in a child process. Exit status 0 if everything is written, 1 if something is
+left, 75 if another recorder works there.
 """
 
 
@@ -91,7 +101,16 @@ def parser() -> argparse.ArgumentParser:
         description=HEALTH,
     )
     add_key_parsers(commands, _file_options())
+    _add_token(commands, _file_options())
     _add_database(commands, gateway)
+    _add_ledger(commands, gateway)
+    record = commands.add_parser(
+        "record",
+        parents=[gateway],
+        help="write what a stopped gateway left into the ledger",
+        description=RECORD,
+    )
+    record.add_argument("--once", action="store_true", help="end when everything is written")
     commands.add_parser(
         "paths",
         parents=[gateway],
@@ -108,6 +127,32 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
     demo.add_argument("--port", type=_port, default=9099, help="0: any free one (default: %(default)s)")
     return sluice
+
+
+def _add_token(commands: Commands, options: argparse.ArgumentParser) -> None:
+    token = commands.add_parser("token", help="sign JSON Web Tokens for clients")
+    steps = token.add_subparsers(dest="token_command", required=True, metavar="new")
+    new = steps.add_parser(
+        "new",
+        parents=[options],
+        help="print a token",
+        description="Print a token that the gateway accepts, signed (HS256) with auth.jwt.secret or JWT_SECRET_KEY. "
+        "Issuer and audience are those of auth.jwt. A token cannot be revoked: it is valid until it expires.",
+    )
+    new.add_argument("--sub", type=_subject, required=True, metavar="SUBJECT", help="the name of the client")
+    new.add_argument(
+        "--minutes",
+        type=_minutes,
+        metavar="N",
+        help="until it expires (default: auth.jwt.tokenMinutes, or JWT_ACCESS_TOKEN_EXPIRE_MINUTES)",
+    )
+    new.add_argument(
+        "--claim",
+        type=_claim,
+        action="append",
+        metavar="NAME=VALUE",
+        help="a further claim, such as team=red or models='[\"gpt-*\"]'; VALUE is JSON, else text; repeat for more",
+    )
 
 
 def _add_database(commands: Commands, options: argparse.ArgumentParser) -> None:
@@ -144,6 +189,44 @@ def _add_database(commands: Commands, options: argparse.ArgumentParser) -> None:
         "environment, so that the password is on no command line. Options of sluice come before COMMAND.",
     )
     run.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND", help="the command and its arguments")
+
+
+def _add_ledger(commands: Commands, options: argparse.ArgumentParser) -> None:
+    ledger = commands.add_parser("ledger", help="verify, export or anonymize what was used")
+    steps = ledger.add_subparsers(dest="ledger_command", required=True, metavar="verify | export | forget")
+    verify = steps.add_parser(
+        "verify",
+        parents=[options],
+        help="compare sums, budgets and accounts with the rows",
+        description="Compare the sums by hour, what budgets spent and what accounts have with the rows of the attempts "
+        "and the transfers, for hours whose rows are all kept (ledger.keepDays). Each figure that differs is a line, "
+        "and ends in exit status 1. Gateways go on meanwhile.",
+    )
+    verify.add_argument("--repair", action="store_true", help="write sums that differ anew from the rows")
+    export = steps.add_parser(
+        "export",
+        parents=[options],
+        help="print the rows of attempts",
+        description="Print a row for each attempt, in the order of time. `at` is in Unix seconds, costs are in "
+        "billionths of a USD; what is unknown is empty, or null in JSON.",
+    )
+    export.add_argument("--from", dest="begin", type=_moment, metavar="ISO", help="begun then or later (default: all)")
+    export.add_argument("--to", dest="end", type=_moment, metavar="ISO", help="begun before (default: all)")
+    export.add_argument("--format", choices=("csv", "jsonl"), default="csv", help="(default: %(default)s)")
+    forget = steps.add_parser(
+        "forget",
+        parents=[options],
+        help="put a pseudonym in the place of an owner",
+        description="Replace OWNER in every row and sum by a random pseudonym, so that sums stay right and name "
+        "nobody. The client becomes the pseudonym too. Key, run and labels are cleared. Team and project stay. So "
+        "do the amounts of its account, and what operators wrote about them. The "
+        "owner's API keys, logs and backups are not changed. A run that was stopped can be started again. Attempts "
+        "that a running gateway has not written yet come later: run it again then.",
+    )
+    forget.add_argument("owner", type=_owner, metavar="OWNER", help="as in keys and tokens")
+    forget.add_argument(
+        "--as", dest="pseudonym", type=_pseudonym, metavar="PSEUDONYM", help="that of an earlier run for this owner"
+    )
 
 
 def health_parser() -> argparse.ArgumentParser:
@@ -205,6 +288,55 @@ def _health_options() -> argparse.ArgumentParser:
     options.add_argument("--cert", metavar="FILE", help="a client certificate, where server.tls.clientCa requires one")
     options.add_argument("--key", metavar="FILE", help="its key, if it is in another file")
     return options
+
+
+def _moment(text: str) -> float:
+    """Unix seconds."""
+    from datetime import datetime
+
+    from proxy.config.checks import moment
+
+    try:
+        return datetime.fromisoformat(moment(text)).timestamp()
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error) or "expected a date") from None
+
+
+def _owner(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("expected the name of an owner")
+    return text
+
+
+def _subject(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("expected the name of a client")
+    return text
+
+
+def _minutes(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"expected a whole number of minutes from 1 to 999999999, got {text!r}")
+    return int(text)
+
+
+def _claim(text: str) -> tuple[str, Any]:
+    """Name and value of a claim."""
+    import json
+
+    name, separator, value = text.partition("=")
+    if not name or not separator:
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
+    try:
+        return name, json.loads(value)
+    except (ValueError, RecursionError):
+        return name, value
+
+
+def _pseudonym(text: str) -> str:
+    if not re.fullmatch(r"gone-[0-9a-f]{16}", text):
+        raise argparse.ArgumentTypeError("expected gone- and 16 hexadecimal digits, as an earlier run printed them")
+    return text
 
 
 def _port(text: str) -> int:

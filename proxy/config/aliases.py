@@ -44,13 +44,14 @@ class Settings(Struct):
     """The file with variables applied. Keys of ``over`` and ``origins`` are dotted paths.
 
     ``raw``: the file, with variables that the file overrides. ``over``: values of variables that override the file.
-    ``origins``: the variables that values of ``raw`` came from.
+    ``origins``: the variables that values of ``raw`` came from. ``notices``: what to set instead of unused variables.
     """
 
     raw: dict[Any, Any]
     over: dict[str, Any]
     origins: dict[str, str]
     report: Report
+    notices: list[str] = []
 
 
 def apply(
@@ -67,6 +68,8 @@ def apply(
             continue
         if variable.unused:
             settings.report.without_effect.append(variable.name)
+            if variable.instead and not _is_blocked(variable, settings):
+                settings.notices.append(f"{variable.name}: {variable.instead}")
         elif variable.values is not None:
             _apply(variable, text, environment, config, reader, mistakes, settings)
     return settings
@@ -123,7 +126,7 @@ def _values(
 
 
 def _is_overridden(variable: Variable, values: Mapping[str, Any], settings: Settings) -> bool:
-    if any(path in settings.over or _at(settings.raw, path) is not _ABSENT for path in variable.blocked_by):
+    if _is_blocked(variable, settings):
         return True
     for path, value in values.items():
         said = _at(settings.raw, path)
@@ -134,17 +137,22 @@ def _is_overridden(variable: Variable, values: Mapping[str, Any], settings: Sett
     return False
 
 
+def _is_blocked(variable: Variable, settings: Settings) -> bool:
+    return any(path in settings.over or _at(settings.raw, path) is not _ABSENT for path in variable.blocked_by)
+
+
 def _matters(variable: Variable, raw: Mapping[Any, Any], environment: Mapping[str, str]) -> bool:
-    path, wanted = variable.needs
-    if not path:
-        return True
-    said = _at(raw, path)
+    needs = variable.needs
+    return not needs or any(_has_value(_at(raw, path), wanted, environment) for path, wanted in needs)
+
+
+def _has_value(said: Any, wanted: tuple[str, ...], environment: Mapping[str, str]) -> bool:
     if isinstance(said, str):
         try:
             said = substitute(said, environment).text
         except ValueError:
             return False
-    return said in wanted if wanted else said not in (_ABSENT, "")
+    return str(said).lower() in wanted if wanted else said not in (_ABSENT, "")
 
 
 def _at(raw: Any, path: str) -> Any:

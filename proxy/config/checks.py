@@ -16,11 +16,15 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from proxy.config.backends import database_url, redis_prefix, redis_url
+from proxy.config.budget_checks import budget_level, budget_name, time_zone
+from proxy.config.labels import label_name, label_value
 from proxy.config.mistakes import near, quoted
 from proxy.config.secret import Secret, SecretUrl
+from proxy.config.webhook_checks import WebhookUrl, webhook_secret
 
 Check = Callable[[str], str]
 
+DEMO_HINT = ": the built-in one takes no models; run `sluice demo`, and give a provider its address as baseUrl"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 _PROVIDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
@@ -29,6 +33,7 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?P<host>\[[0-9a-f:.]+\]|[^\s/?#@\\:]
 _SECRET_PARAMETER = re.compile(r"key|token|secret|passw|sig|code|auth", re.IGNORECASE)
 _KEY_HASH = re.compile(r"sha256:[0-9a-f]{64}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_HOURS = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-3]):([0-5][0-9])")
 _MAPPED = IPv6Network("::ffff:0:0/96")  # IPv4 as IPv6 (RFC 4291, section 2.5.5.2)
 
 # RFC 9110, section 7.6.1, and what the connection itself writes.
@@ -226,6 +231,19 @@ def moment(text: str) -> str:
     raise ValueError("has no time zone: append Z for UTC, or an offset such as +02:00")
 
 
+def hours(text: str) -> str:
+    """``""``, or two times of the day, such as 22:30-04:00."""
+    if text and not (_HOURS.fullmatch(text) and text[:5] != text[6:]):
+        raise ValueError("expected two different times of the day in UTC, such as 22:30-04:00")
+    return text
+
+
+def currency(text: str) -> str:
+    if not re.fullmatch("[A-Za-z]{3}", text):
+        raise ValueError("expected the three letters of a currency, such as EUR")
+    return text.upper()
+
+
 def network(text: str) -> str:
     """``unix``, an address, or a network, in the shortest form. IPv4-mapped IPv6 becomes IPv4."""
     if text.lower() == "unix":
@@ -280,7 +298,10 @@ SECRET: Final[dict[str, type[Secret]]] = {
     "header value": Secret,
     "redis url": SecretUrl,
     "database url": SecretUrl,
+    "list url": SecretUrl,
     "file or url": SecretUrl,  # paths of files are shown
+    "webhook url": WebhookUrl,
+    "webhook secret": Secret,
 }
 
 
@@ -295,11 +316,14 @@ def kinds(folder: Path, providers: Mapping[str, object] | None) -> dict[str, Che
 
     def known_provider(text: str) -> str:
         if providers is not None and text not in providers:
-            raise ValueError(f"no provider {quoted(text)}{near(text, map(str, providers))}")
+            hint = DEMO_HINT if text == "demo" else near(text, map(str, providers))
+            raise ValueError(f"no provider {quoted(text)}{hint}")
         return text
 
     checks = {
         "name": name,
+        "label name": label_name,
+        "label value": label_value,
         "new provider": new_provider,
         "known provider": known_provider,
         "optional provider": lambda text: known_provider(text) if text else "",
@@ -324,6 +348,14 @@ def kinds(folder: Path, providers: Mapping[str, object] | None) -> dict[str, Che
         "database url": database_url,
         "key hash": key_hash,
         "moment": moment,
+        "hours": hours,
+        "currency": currency,
+        "budget name": budget_name,
+        "budget level": budget_level,
+        "time zone": time_zone,
+        "list url": lambda text: list_url(text) if text else "",
+        "webhook url": list_url,
+        "webhook secret": webhook_secret,
         "network": network,
         "listen address": lambda text: listen_address(text) if text else "",
         "file or url": lambda text: list_url(text) if is_url(text) else file(text),

@@ -17,6 +17,7 @@ from proxy.errors import ConfigError
 
 POLL_SECS = 1.0
 NEWS = "the list of models has changed"
+NEW_PRICES = "the prices have changed"
 
 
 class Runner(Protocol):
@@ -33,7 +34,7 @@ class Runner(Protocol):
 
 
 class Follow:
-    """Reloads when it is woken, when a file has changed, and when the model list is due.
+    """Reloads when it is woken, when a file has changed, and when the model list or the prices are due.
 
     ``config`` is the present configuration. Files are checked every ``POLL_SECS``.
     """
@@ -43,10 +44,12 @@ class Follow:
         self._runner = runner
         self._config = config
         self._told: list[str] = []
+        self._prices_told = ""
         self._woken = asyncio.Event()
         self._turn = asyncio.Lock()
         self._watch = FileWatch()
         self._refresh_at = 0.0
+        self._prices_at = 0.0
         self.reloaded: Callable[[], None] = _nothing  # called after the reload that was woken last, or its failure
 
     def wake(self) -> None:
@@ -57,6 +60,7 @@ class Follow:
         """Run until canceled."""
         time = asyncio.get_running_loop().time
         self._plan_refresh()
+        self._plan_prices()
         while True:
             try:
                 async with asyncio.timeout(POLL_SECS):
@@ -72,6 +76,8 @@ class Follow:
                 await self.reload(f"changed: {', '.join(map(str, changed))}")
             elif time() >= self._refresh_at:
                 await self.refresh()
+            elif time() >= self._prices_at:
+                await self.refresh_prices()
 
     async def reload(self, why: str) -> bool:
         """Load and apply everything; whether that succeeded."""
@@ -82,6 +88,14 @@ class Follow:
         """Fetch the model list, and apply it if it has changed; whether it was applied."""
         async with self._turn:
             return await self._guard(self._load_news(), NEWS)
+
+    async def refresh_prices(self) -> bool:
+        """Fetch the prices, and apply them if they have changed; whether they were applied."""
+        async with self._turn:
+            try:
+                return await self._guard(self._load_prices(), NEW_PRICES)
+            finally:
+                self._plan_prices()
 
     async def _load(self, why: str) -> bool:
         return await self._take(await self._source.load(), why)
@@ -95,9 +109,26 @@ class Follow:
             return False
         return await self._take(loaded, NEWS)
 
+    async def _load_prices(self) -> bool:
+        try:
+            loaded = await self._source.refresh_prices()
+        except FetchFailed as failure:
+            line = f"pricesUrl: {bare(self._config.prices_url)} {failure}; the former prices stay in use"
+            if line != self._prices_told:
+                self._runner.notice(line)
+            self._prices_told = line
+            return False
+        self._prices_told = ""
+        return loaded is not None and await self._take(loaded, NEW_PRICES)
+
     async def _take(self, loaded: Loaded, why: str) -> bool:
         await self._runner.take(loaded, why)
-        self._config, self._told = loaded.config, loaded.notices
+        former, self._config, self._told = self._config, loaded.config, loaded.notices
+        if (former.prices_url, former.prices_refresh_secs) != (
+            self._config.prices_url,
+            self._config.prices_refresh_secs,
+        ):
+            self._plan_prices()
         return True
 
     async def _guard(self, loading: Awaitable[bool], why: str) -> bool:
@@ -126,6 +157,10 @@ class Follow:
         config = self._config
         every = config.models_refresh_secs if is_url(config.models_file) else 0.0
         self._refresh_at = asyncio.get_running_loop().time() + every if every else math.inf
+
+    def _plan_prices(self) -> None:
+        every = self._config.prices_refresh_secs if self._config.prices_url else 0.0
+        self._prices_at = asyncio.get_running_loop().time() + every if every else math.inf
 
 
 def _nothing() -> None:

@@ -13,21 +13,24 @@ from msgspec.structs import fields, replace
 from proxy.config import aliases, document
 from proxy.config.advice import doubtful_addresses
 from proxy.config.aliases import Report
+from proxy.config.budget_advice import unknown_subjects
 from proxy.config.checks import is_url, kinds, list_url
 from proxy.config.environment import CONFIG_PATH, Environment, gather
 from proxy.config.exposure import open_to_pages
 from proxy.config.known_providers import HOSTED, KNOWN_PROVIDERS, completed, implied
 from proxy.config.left_out import Absence, LeftOutModel, absences, left_out, what_to_set, without
 from proxy.config.mistakes import Mistakes, join, near, quoted
+from proxy.config.price_document import PriceDocument
 from proxy.config.provider_schema import ModelsFile
 from proxy.config.proxies import unusable
 from proxy.config.reader import BROKEN, ConfigReader, type_at
-from proxy.config.schema import Admin, Config, ServerSettings
+from proxy.config.schema import Admin, Auth, Config, ServerSettings
 from proxy.config.sections import between, idle
 from proxy.config.variables import BY_NAME
 from proxy.errors import ConfigError
 
 DEFAULT_PATH = Path("config/config.yaml")
+MODELS_NAME = "models.yaml"  # of the usual file with models, beside the configuration
 
 _CONFIG = inspect.type_info(Config)
 _MODELS = inspect.type_info(ModelsFile)
@@ -37,7 +40,8 @@ class Loaded(Struct, frozen=True):
     """A loaded configuration. ``notices``: lines for the log. ``path``: ``None`` for built-in defaults.
 
     Providers that are disabled or without a key, and what refers to them, are not in ``config``; their models are in
-    ``left_out``. ``variables`` reports the known environment variables.
+    ``left_out``. ``variables`` reports the known environment variables. ``prices``: those at ``pricesUrl``, which
+    ``Source`` fetches; ``None``: the shipped ones.
     """
 
     config: Config
@@ -45,6 +49,7 @@ class Loaded(Struct, frozen=True):
     path: Path | None = None
     variables: Report = field(default_factory=Report)
     left_out: tuple[LeftOutModel, ...] = ()
+    prices: PriceDocument | None = None
 
 
 class Draft(Struct, frozen=True):
@@ -101,6 +106,7 @@ def check(draft: Draft, listed: bytes | None = None) -> Loaded:
     absent, notices = absences(variables.raw.get("providers"), draft.environment)
     if draft.implied:
         notices = []  # these providers are not configured explicitly
+    notices += variables.notices
     reading = _Reading(draft, variables, listed, absent)
     config, used, left = _config(reading, notices, mistakes)
     if mistakes:
@@ -111,8 +117,16 @@ def check(draft: Draft, listed: bytes | None = None) -> Loaded:
     config = _without_database(without(config, absent, notices), draft.raw, notices)
     if broken := unusable(_urls(config), draft.environment):
         raise ConfigError(broken)
-    notices += [*doubtful_addresses(config), *open_to_pages(config)]
+    notices += [*doubtful_addresses(config), *open_to_pages(config), *_unread_models(draft)]
+    notices += unknown_subjects(config, [each.name for each in left], draft.raw["providers"] or ())
     return Loaded(config, notices, draft.path, report, left)
+
+
+def _unread_models(draft: Draft) -> Iterator[str]:
+    """A notice for a list of models beside the file, which looks as if it were read."""
+    beside = draft.path.parent / MODELS_NAME if draft.path is not None else None
+    if beside is not None and draft.raw.get("modelsFile") is None and beside.is_file():
+        yield f"modelsFile is not set, so {beside} is not read; modelsFile: ./{MODELS_NAME} reads it"
 
 
 def listener(path: Path | None, environ: Mapping[str, str], env_file: Path | None = None) -> ServerSettings:
@@ -125,6 +139,12 @@ def control_plane(path: Path | None, environ: Mapping[str, str], env_file: Path 
     """The section ``admin``, like ``listener``."""
     admin: Admin = _section("admin", path, environ, env_file)
     return admin
+
+
+def authentication(path: Path | None, environ: Mapping[str, str], env_file: Path | None = None) -> Auth:
+    """The section ``auth``, like ``listener``."""
+    auth: Auth = _section("auth", path, environ, env_file)
+    return auth
 
 
 def _section(name: str, path: Path | None, environ: Mapping[str, str], env_file: Path | None) -> Any:
@@ -144,7 +164,7 @@ def _section(name: str, path: Path | None, environ: Mapping[str, str], env_file:
 
 
 def _urls(config: Config) -> Iterator[str]:
-    """All HTTP URLs that the gateway connects to from its start."""
+    """All HTTP URLs that the gateway connects to by itself."""
     for provider in config.providers.values():
         yield from provider.addresses
     if config.auth.jwt is not None and config.auth.jwt.jwks_url:
@@ -153,6 +173,8 @@ def _urls(config: Config) -> Iterator[str]:
         yield config.observe.tracing.endpoint
     if "://" in config.observe.sentry.dsn:
         yield config.observe.sentry.dsn
+    for webhook in config.events.webhooks:
+        yield webhook.url
 
 
 def _replaced(struct: Any, path: list[str], value: Any) -> Any:
@@ -258,7 +280,7 @@ def _config(
         _check_strategies(config, label, listed, notices if draft.models_url else None, mistakes)
     for complaint in between(config):
         if not any(f": {key}" in mistake for mistake in mistakes for key in complaint.reads):
-            mistakes.add(label, complaint.key, complaint.text)
+            own.refuse(complaint.key, complaint.text)
     notices += _admission(config, raw)
     return config, frozenset(used), tuple(left)
 

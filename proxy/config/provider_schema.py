@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from msgspec import UNSET, Meta, UnsetType, field
 
 from proxy.config.patches import PatchName
+from proxy.config.price_schema import PriceRows
 from proxy.config.types import (
     BaseUrl,
     Count,
@@ -220,6 +221,7 @@ class Capabilities(Section, frozen=True):
 
     like: OptionalName = ""
     efforts: list[EffortName] | UnsetType = UNSET
+    fetches: bool | UnsetType = UNSET
     sampling: bool | UnsetType = UNSET
     late_system: bool | UnsetType = UNSET
     structured: bool | UnsetType = UNSET
@@ -233,7 +235,7 @@ class ModelSettings(Section, frozen=True):
     """One model of a provider: ``name`` for clients, ``model`` at the provider.
 
     ``endpoints`` unset: those of the ``type``. If both are unset, the endpoints are unknown. ``patches`` replace those
-    of the provider, for all its dialects.
+    of the provider, for all its dialects. ``input_price``, ``output_price``: short forms of ``prices``.
     """
 
     name: Name
@@ -251,6 +253,7 @@ class ModelSettings(Section, frozen=True):
     max_concurrent: Count = 0  # 0: no bound
     input_price: Price | UnsetType = UNSET  # USD for a million tokens
     output_price: Price | UnsetType = UNSET
+    prices: PriceRows | UnsetType = UNSET
     prefill: bool = False  # it continues from an assistant message at the end
     quota_group: OptionalName = ""
     timeouts: Timeouts = field(default_factory=Timeouts)

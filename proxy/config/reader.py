@@ -57,6 +57,9 @@ class ConfigReader:
             case inspect.Metadata(extra={"kind": kind}):
                 return self._text_of_kind(kind, expected.type, value, path)
             case inspect.Metadata(extra={"one_or_more": True}):
+                if isinstance(value, dict) and isinstance(item := _item_type(expected), inspect.StructType):
+                    one = self._struct(item, value, path)
+                    return one if one is BROKEN else [one]
                 return self.read(expected.type, [value] if isinstance(value, str) else value, path)
             case inspect.UnionType():
                 return self.read(_only(expected), value, path)
@@ -125,6 +128,8 @@ class ConfigReader:
     def _dict(self, expected: inspect.DictType, value: Any, path: str) -> Any:
         if not isinstance(value, dict):
             return self.refuse(path, f"expected a mapping, got {sort(value)}")
+        if expected.max_length is not None and len(value) > expected.max_length:
+            return self.refuse(path, f"must not have more than {expected.max_length} entries")
         made = {}
         for key, item in value.items():
             if not isinstance(key, str):
@@ -295,6 +300,10 @@ def type_at(expected: Any, path: str) -> inspect.Type:
 def _only(expected: inspect.UnionType) -> inspect.Type:
     """``X`` of the type ``X | None``."""
     return next(kind for kind in expected.types if not isinstance(kind, inspect.NoneType))
+
+
+def _item_type(expected: inspect.Metadata) -> inspect.Type | None:
+    return expected.type.item_type if isinstance(expected.type, inspect.ListType) else None
 
 
 def _holds_keys(expected: inspect.Type) -> bool:

@@ -1,4 +1,4 @@
-"""Fetching a model list from a URL, and keeping its last valid copy on disk."""
+"""Fetching a list from a URL, of models or of prices, and keeping its last valid copy on disk."""
 
 from __future__ import annotations
 
@@ -75,10 +75,10 @@ class Copy:
     configuration's folder is often read-only or under version control.
     """
 
-    def __init__(self, url: str, environ: Mapping[str, str]) -> None:
-        name = hashlib.sha256(url.encode()).hexdigest()[:32]
+    def __init__(self, url: str, environ: Mapping[str, str], name: str = "models-{}.yaml") -> None:
+        digest = hashlib.sha256(url.encode()).hexdigest()[:32]
         folder = _caches(environ)
-        self.path = None if folder is None else folder / "sluice" / f"models-{name}.yaml"
+        self.path = None if folder is None else folder / "sluice" / name.format(digest)
 
     def read(self) -> bytes | None:
         """The copy; ``None`` if there is none."""

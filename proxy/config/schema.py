@@ -2,7 +2,7 @@
 
 Keys are camelCase in the files and snake_case here. Durations are seconds unless the key says otherwise. All structs
 are frozen: a loaded configuration never changes, it is replaced. Constrained types are in ``types.py``, providers and
-models in ``provider_schema.py``.
+models in ``provider_schema.py``, logging and observability in ``observe_schema.py``, money in ``billing_schema.py``.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType, field
 
+from proxy.config.billing_schema import Billing, BudgetSettings, Events
+from proxy.config.observe_schema import Logging, Observe
 from proxy.config.provider_schema import ModelSettings, PoolSettings, ProviderSettings, Timeouts
 from proxy.config.types import (
     AllowedHost,
     BasePath,
-    BaseUrl,
     Count,
     DatabaseUrl,
     File,
@@ -26,9 +27,10 @@ from proxy.config.types import (
     Key,
     KeyHash,
     KnownProvider,
+    LabelMap,
     ListenAddress,
     ListenHost,
-    LogPath,
+    ListUrl,
     Megabytes,
     Minutes,
     ModelNames,
@@ -47,14 +49,15 @@ from proxy.config.types import (
     Seconds,
     Section,
     SocketMode,
+    SpoolMegabytes,
 )
 
 
 class Fallback(Section, frozen=True):
     """The last candidate of every request; ``model`` may be an upstream name.
 
-    ``on_limit``: also used if only rate limits of the gateway stand in the way. Otherwise the response is 429, since a
-    limit that sends its excess to a paid fallback limits nothing.
+    ``on_limit``: also used if only rate limits and budgets of the gateway stand in the way. Otherwise the response is
+    429, since a limit that sends its excess to a paid fallback limits nothing. Its own budgets apply in any case.
     """
 
     provider: OptionalProvider = ""  # both are needed unless it is disabled
@@ -93,6 +96,21 @@ class Routing(Section, frozen=True):
     hedge_after_ms: Count = 0  # 0: never
 
 
+class FetchSettings(Section, frozen=True):
+    """Content that translated requests name by an address. The gateway fetches it where the provider takes no address.
+
+    ``max_mb`` and ``timeout_secs`` bound all content of one request. ``private_addresses``: hosts of any network may be
+    fetched from, and any port. ``via_proxy``: a forward proxy of the environment may be used, which resolves names
+    itself. Without it, what is behind a proxy is not fetched.
+    """
+
+    enabled: bool = True
+    max_mb: Megabytes = 20.0
+    timeout_secs: Annotated[float, Meta(gt=0, le=600)] = 10.0
+    private_addresses: bool = False
+    via_proxy: bool = False
+
+
 class Translate(Section, frozen=True):
     """Requests whose dialect a provider does not speak.
 
@@ -104,6 +122,7 @@ class Translate(Section, frozen=True):
     enabled: bool = True
     on_loss: Literal["tell", "refuse"] = "tell"
     orphans: Literal["repair", "refuse"] = "repair"
+    fetch: FetchSettings = field(default_factory=FetchSettings)
 
 
 class CircuitBreaker(Section, frozen=True):
@@ -168,18 +187,43 @@ class Redis(Section, frozen=True):
 
 
 class Database(Section, frozen=True):
-    """The database of keys made at run time; ``""``: a SQLite file in ``data_dir``."""
+    """The database of keys made at run time and of the ledger; ``""``: a SQLite file in ``data_dir``.
+
+    ``read_url``: where pages and analytics read, for example a replica; ``""``: the same.
+    """
 
     enabled: bool = True
     url: DatabaseUrl = ""
+    read_url: DatabaseUrl = ""
+
+
+class LedgerSettings(Section, frozen=True):
+    """What each attempt used and cost. It needs the database.
+
+    ``lost``: how an attempt is rated whose gateway was killed before its end. ``spool_mb``: what may wait on the disk
+    for the database. ``on_full``: then calls are refused, or go unrecorded.
+    """
+
+    enabled: bool = True
+    lost: Literal["estimate", "zero"] = "estimate"
+    spool_mb: SpoolMegabytes = 1024.0
+    on_full: Literal["refuse", "forget"] = "refuse"
+    keep_days: PositiveInt = 90  # rows
+    keep_hours_days: PositiveInt = 730  # sums by hour, run and label
 
 
 class ConfiguredKey(Section, frozen=True):
-    """An API key by its hash, as printed by ``sluice key new``. No models or providers: all of them."""
+    """An API key by its hash, as printed by ``sluice key new``. No models or providers: all of them.
+
+    ``owner``, ``team``, ``project`` and ``labels`` say to whom its calls are accounted.
+    """
 
     name: Name
     hash: KeyHash
     owner: OptionalName = ""
+    team: OptionalName = ""
+    project: OptionalName = ""
+    labels: LabelMap = {}
     enabled: bool = True
     expires: Moment = ""  # ISO 8601; "": never
     models: list[Name] = []
@@ -189,9 +233,16 @@ class ConfiguredKey(Section, frozen=True):
 
 
 class ConfiguredCertificate(Section, frozen=True):
-    """Clients by the name in their certificate; ``*`` matches any text. No models or providers: all of them."""
+    """Clients by the name in their certificate; ``*`` matches any text. No models or providers: all of them.
+
+    ``owner`` ``""``: the name in the certificate.
+    """
 
     name: Name
+    owner: OptionalName = ""
+    team: OptionalName = ""
+    project: OptionalName = ""
+    labels: LabelMap = {}
     models: list[Name] = []
     providers: list[KnownProvider] = []
     scopes: list[Literal["passthrough"]] = []
@@ -199,9 +250,13 @@ class ConfiguredCertificate(Section, frozen=True):
 
 
 class JwtClaims(Section, frozen=True):
-    """Names of the claims; dots separate nested members."""
+    """Names of the claims; dots separate nested members. ``""``: no claim says it."""
 
     client: Name = "sub"
+    owner: OptionalName = "sub"
+    team: OptionalName = ""
+    project: OptionalName = ""
+    labels: OptionalName = ""
     models: Name = "models"
     providers: Name = "providers"
     limits: Name = "limits"
@@ -219,6 +274,7 @@ class Jwt(Section, frozen=True):
     issuer: str = ""
     audience: list[str] = []
     leeway_secs: Seconds = 30.0
+    token_minutes: PositiveInt = 30  # of tokens that `sluice token new` signs with the secret
     claims: JwtClaims = field(default_factory=JwtClaims)
 
 
@@ -278,51 +334,13 @@ class ServerSettings(Section, frozen=True):
     proxy_protocol: bool = False  # connections from trusted_proxies begin with its header
 
 
-class ProbeSettings(Section, frozen=True):
-    """Periodic requests for the providers' model lists, to observe whether they answer. They may cost money."""
-
-    enabled: bool = False
-    every_secs: Annotated[float, Meta(ge=1, le=100_000)] = 60.0
-    timeout_secs: Annotated[float, Meta(gt=0, le=60)] = 5.0
-
-
-class TracingSettings(Section, frozen=True):
-    """OpenTelemetry spans by OTLP over HTTP (extra ``otel``)."""
-
-    enabled: bool = False
-    endpoint: BaseUrl = "http://127.0.0.1:4318/v1/traces"
-    headers: dict[Header, Key] = {}
-    service_name: Name = "sluice"
-    sample_ratio: Annotated[float, Meta(ge=0, le=1)] = 1.0
-
-
-class SentrySettings(Section, frozen=True):
-    """Reporting of unexpected errors (extra ``sentry``)."""
-
-    dsn: Key = ""
-    environment: OptionalName = ""
-
-
-class Observe(Section, frozen=True):
-    """Observability. ``capture_prompts``: the admin sees the prompts of clients."""
-
-    keep_requests: Annotated[int, Meta(ge=0, le=100_000)] = 500
-    capture_prompts: bool = False
-    probes: ProbeSettings = field(default_factory=ProbeSettings)
-    tracing: TracingSettings = field(default_factory=TracingSettings)
-    sentry: SentrySettings = field(default_factory=SentrySettings)
-    log_file: LogPath = ""  # "": standard error
-
-
-class Logging(Section, frozen=True):
-    level: Literal["debug", "info", "warning", "error"] = "info"
-
-
 class Config(Section, frozen=True):
     """The whole configuration, loaded and checked. ``models`` includes those of ``models_file``."""
 
     models_file: FileOrUrl = ""
     models_refresh_secs: Seconds = 300.0  # between fetches of a URL; 0: only at a reload
+    prices_url: ListUrl = ""  # "": the shipped prices of providers
+    prices_refresh_secs: Seconds = 86_400.0  # between fetches of it; 0: only at a reload
     default_provider: OptionalProvider = ""
     demo: Literal["auto", "never"] = "never"  # auto: the built-in provider serves while there is no other
     hooks: list[Hook] = []  # package.module:attribute, see proxy/hooks.py
@@ -340,6 +358,10 @@ class Config(Section, frozen=True):
     observe: Observe = field(default_factory=Observe)
     redis: Redis = field(default_factory=Redis)
     database: Database = field(default_factory=Database)
+    billing: Billing = field(default_factory=Billing)
+    budgets: list[BudgetSettings] = []
+    events: Events = field(default_factory=Events)
+    ledger: LedgerSettings = field(default_factory=LedgerSettings)
     data_dir: Folder = "data"  # of the working directory
     models: list[ModelSettings] = []
     aliases: dict[Name, ModelNames] = {}  # `*` in an alias matches any text

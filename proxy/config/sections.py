@@ -10,11 +10,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, get_args
 
 from msgspec import UNSET, Struct
+from msgspec.structs import fields
 
 from proxy.config.advice import address_mistake, key_mistake
+from proxy.config.billing_schema import Billing, BudgetSettings
+from proxy.config.budget_checks import AMOUNTS, CALLERS, budget_mistakes, repeated_names
 from proxy.config.known_providers import KNOWN_PROVIDERS
 from proxy.config.mistakes import near, quoted
 from proxy.config.patches import PATCHES, PatchName
+from proxy.config.price_schema import ClassPrices, ContextPrices, ModelPrices, TierPrices, is_exact
 from proxy.config.provider_schema import (
     CLOUD_KINDS,
     CloudSettings,
@@ -24,10 +28,23 @@ from proxy.config.provider_schema import (
     Tls,
     WireDialect,
 )
-from proxy.config.schema import Admin, Auth, Config, Fallback, Jwt, Limits, ListenTls, RateLimiting, ServerSettings
+from proxy.config.schema import (
+    Admin,
+    Auth,
+    Config,
+    Fallback,
+    Jwt,
+    Limits,
+    ListenTls,
+    RateLimiting,
+    ServerSettings,
+)
 
 SHORTEST_SECRET = 32  # bytes: as many as the hash of HS256 has (RFC 7518, section 3.2)
 SHORTEST_TOKEN = 16  # characters of the admin token
+
+_CLASS_KEYS = {each.name: each.encode_name for each in fields(ClassPrices)}
+_TOO_EXACT = "has more than nine decimals"
 
 _LEVELS = {
     "global": "global_",
@@ -62,10 +79,23 @@ def between(config: Config) -> Iterator[Complaint]:
     if config.auth.mode == "keys" and not config.auth.keys and not config.database.enabled:
         text = "is missing: without the database (database.enabled) there can be no other key"
         yield Complaint("auth.keys", text, ("auth.keys", "database"))
+    yield from _balances(config)
+    for name in repeated_names(config.budgets):
+        yield Complaint("budgets", f"more than one has the name {quoted(name)}")
     tls = config.server.tls
     if config.auth.certificates and config.auth.mode != "none" and not (tls is not None and tls.client_ca):
         text = "is missing: auth.certificates needs the CA of these certificates"
         yield Complaint("server.tls.clientCa", text, ("server.tls",))
+
+
+def _balances(config: Config) -> Iterator[Complaint]:
+    if not config.billing.enabled:
+        return
+    key, reads = "billing.enabled", ("billing", "auth", "database", "ledger")
+    if config.auth.mode == "none":
+        yield Complaint(key, "needs authentication, as an account belongs to who calls: set auth.mode", reads)
+    if not (config.database.enabled and config.ledger.enabled):
+        yield Complaint(key, "needs database.enabled and ledger.enabled, which have the balances", reads)
 
 
 def idle(config: Config) -> Iterator[Complaint]:
@@ -77,6 +107,13 @@ def idle(config: Config) -> Iterator[Complaint]:
         yield Complaint("auth.keys", f"has no effect: auth.mode is {auth.mode}")
     if auth.jwt is not None and auth.mode not in ("jwt", "any"):
         yield Complaint("auth.jwt", f"has no effect: auth.mode is {auth.mode}")
+    for number, budget in enumerate(config.budgets):
+        if budget.per in CALLERS and auth.mode == "none":
+            yield Complaint(
+                f"budgets[{number}]", f"has no effect: auth.mode is none, so no caller says its {budget.per}"
+            )
+    if config.budgets and not (config.database.enabled and config.ledger.enabled):
+        yield Complaint("budgets", "count from the start of the gateway, as no ledger is kept (ledger.enabled)")
 
 
 def _provider(provider: ProviderSettings, name: str) -> Iterator[Complaint]:
@@ -129,6 +166,37 @@ def _dialect_mistakes(provider: ProviderSettings, entry: DialectSettings) -> Ite
 def _model(model: ModelSettings) -> Iterator[Complaint]:
     if model.patches is not UNSET:
         yield from (Complaint("patches", text) for text in _patch_mistakes(model.patches, *PATCHES))
+    yield from _prices(model)
+
+
+def _prices(model: ModelSettings) -> Iterator[Complaint]:
+    rows = model.prices
+    for key, price in (("inputPrice", model.input_price), ("outputPrice", model.output_price)):
+        if price is UNSET:
+            continue
+        if rows is not UNSET:
+            yield Complaint(key, "cannot be used together with prices: remove one of them")
+        if not is_exact(price):
+            yield Complaint(key, _TOO_EXACT)
+    if rows == []:
+        yield Complaint("prices", "has no price", ("prices",))
+    for (start, hours), number in Counter((row.valid_from, row.hours) for row in rows or ()).items():
+        if number > 1:
+            same = f"the validFrom {start}" if start else "no validFrom"
+            yield Complaint("prices", f"{number} rows have {same}" + (f" and the hours {hours}" if hours else ""))
+
+
+def _class_prices(prices: ClassPrices) -> Iterator[Complaint]:
+    if not prices.given:
+        yield Complaint("", "has no price", tuple(_CLASS_KEYS.values()))
+    yield from (Complaint(_CLASS_KEYS[name], _TOO_EXACT) for name, price in prices.given.items() if not is_exact(price))
+
+
+def _tier_prices(prices: TierPrices) -> Iterator[Complaint]:
+    yield from _class_prices(prices)
+    for bound, number in Counter(tier.above for tier in prices.tiers).items():
+        if number > 1:
+            yield Complaint("tiers", f"{number} tiers are above {bound}")
 
 
 def _patch_mistakes(names: Sequence[PatchName], *dialects: str) -> Iterator[str]:
@@ -227,6 +295,21 @@ def _listen_tls(tls: ListenTls) -> Iterator[Complaint]:
         yield Complaint("clientCa", "is missing: clientAuth needs it", ("clientCa",))
 
 
+def _billing(billing: Billing) -> Iterator[Complaint]:
+    if billing.currency != "USD" and billing.usd_rate is UNSET:
+        text = f"{billing.currency} needs usdRate: how many {billing.currency} are one USD"
+        yield Complaint("currency", text, ("currency", "usdRate"))
+    elif billing.currency == "USD" and billing.rate != 1:
+        yield Complaint("usdRate", "needs a currency other than USD", ("currency",))
+    if not is_exact(billing.default_balance):
+        yield Complaint("defaultBalance", _TOO_EXACT)
+
+
+def _budget(budget: BudgetSettings) -> Iterator[Complaint]:
+    for key, text in budget_mistakes(budget):
+        yield Complaint(key, text, AMOUNTS if key in AMOUNTS else ())
+
+
 def _server(server: ServerSettings) -> Iterator[Complaint]:
     if not server.proxy_protocol:
         return
@@ -246,12 +329,17 @@ def _server(server: ServerSettings) -> Iterator[Complaint]:
 
 _CHECKS: dict[type, Callable[[Any], Iterable[Complaint]]] = {
     ModelSettings: _model,
+    ContextPrices: _class_prices,
+    TierPrices: _tier_prices,
+    ModelPrices: _tier_prices,
     Tls: _tls,
     Fallback: _fallback,
     RateLimiting: _rate_limiting,
     Auth: _auth,
     Jwt: _jwt,
     Admin: _admin,
+    Billing: _billing,
+    BudgetSettings: _budget,
     ListenTls: _listen_tls,
     ServerSettings: _server,
 }

@@ -1,4 +1,4 @@
-"""The source of the configuration for loading and reloading: files, environment, and a model list at a URL."""
+"""The source of the configuration for loading and reloading: files, environment, models and prices at URLs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from proxy.config import loader, remote
 from proxy.config.environment import ENV_FILE
 from proxy.config.loader import DEFAULT_PATH, Draft, Loaded, bare
+from proxy.config.price_source import PriceSource
 from proxy.config.remote import Copy, FetchFailed
 from proxy.config.watch import Stamp, stamp
 from proxy.errors import ConfigError
@@ -45,6 +46,7 @@ class Source:
         self._fetch = fetch
         self._fetched: bytes | None = None  # from the URL, valid or not
         self._valid: tuple[str, bytes] | None = None  # a URL and its last valid list
+        self._prices = PriceSource(fetch)
 
     @property
     def path(self) -> Path | None:
@@ -58,14 +60,9 @@ class Source:
 
     async def load(self) -> Loaded:
         """Load everything, in a thread so that streams continue. Raises ``ConfigError`` with all mistakes."""
-        draft = await self._read()
-        if not draft.models_url:
-            return self._amend(await asyncio.to_thread(loader.check, draft))
-        try:
-            fetched = await self._fetch(draft.models_url, draft.environment)
-        except FetchFailed as failure:
-            return self._amend(await asyncio.to_thread(self._check_without, draft, str(failure)))
-        return self._amend(await asyncio.to_thread(self._check_with, draft, fetched))
+        loaded = self._amend(await self._checked(await self._read()))
+        notices = await self._prices.load(loaded.config.prices_url, self.environment)
+        return replace(loaded, notices=[*loaded.notices, *notices], prices=self._prices.document)
 
     async def refresh(self) -> Loaded | None:
         """``load`` if the list at the URL has changed, else ``None``. Also raises ``FetchFailed``."""
@@ -75,7 +72,21 @@ class Source:
         fetched = await self._fetch(draft.models_url, draft.environment)
         if fetched == self._fetched:
             return None
-        return self._amend(await asyncio.to_thread(self._check_with, draft, fetched))
+        loaded = self._amend(await asyncio.to_thread(self._check_with, draft, fetched))
+        return replace(loaded, prices=self._prices.document)
+
+    async def refresh_prices(self) -> Loaded | None:
+        """``load`` if the prices at the URL have changed, else ``None``. Also raises ``FetchFailed``."""
+        return await self.load() if await self._prices.changed(self.environment) else None
+
+    async def _checked(self, draft: Draft) -> Loaded:
+        if not draft.models_url:
+            return await asyncio.to_thread(loader.check, draft)
+        try:
+            fetched = await self._fetch(draft.models_url, draft.environment)
+        except FetchFailed as failure:
+            return await asyncio.to_thread(self._check_without, draft, str(failure))
+        return await asyncio.to_thread(self._check_with, draft, fetched)
 
     async def _read(self) -> Draft:
         env_file = self._env_file or ENV_FILE  # the default may be missing

@@ -9,7 +9,7 @@ from msgspec.structs import fields, replace
 from proxy.config.schema import Auth, Config
 
 # Sections, and keys of other sections. Everything else is applied at a reload.
-STANDING = ("server", "pool", "hooks", "redis", "database", "admin", "data_dir", "observe")
+STANDING = ("server", "pool", "hooks", "redis", "database", "ledger", "admin", "data_dir", "observe")
 STANDING_KEYS = (
     ("auth", "mode"),
     ("rate_limiting", "store"),

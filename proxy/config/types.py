@@ -9,12 +9,15 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from proxy.config.labels import LONGEST_LABEL, LONGEST_VALUE, MOST_LABELS
+
 # The upper bounds only catch typing errors that would make timers that never fire.
 PositiveInt = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 Seconds = Annotated[float, Meta(ge=0, le=10_000_000)]
 Minutes = Annotated[float, Meta(gt=0, le=100_000)]
 Megabytes = Annotated[float, Meta(gt=0, le=1_000_000)]
+SpoolMegabytes = Annotated[float, Meta(ge=8, le=1_000_000)]  # two segments: one is written, one is being recorded
 Price = Annotated[float, Meta(ge=0, le=1_000_000)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Name = Annotated[str, Meta(min_length=1, max_length=200, extra={"kind": "name"})]
@@ -27,6 +30,9 @@ Key = Annotated[str, Meta(extra={"kind": "key"})]
 BaseUrl = Annotated[str, Meta(min_length=1, max_length=2000, extra={"kind": "base url"})]
 OptionalBaseUrl = Annotated[str, Meta(max_length=2000, extra={"kind": "optional base url"})]
 OptionalName = Annotated[str, Meta(max_length=200, extra={"kind": "name"})]
+LabelName = Annotated[str, Meta(min_length=1, max_length=LONGEST_LABEL, extra={"kind": "label name"})]
+LabelValue = Annotated[str, Meta(min_length=1, max_length=LONGEST_VALUE, extra={"kind": "label value"})]
+LabelMap = Annotated[dict[LabelName, LabelValue], Meta(max_length=MOST_LABELS)]
 BasePath = Annotated[str, Meta(min_length=1, max_length=200, extra={"kind": "base path"})]
 ListenHost = Annotated[str, Meta(min_length=1, max_length=255, extra={"kind": "listen host"})]
 AllowedHost = Annotated[str, Meta(min_length=1, max_length=255, extra={"kind": "allowed host"})]
@@ -43,10 +49,18 @@ DatabaseUrl = Annotated[str, Meta(max_length=2000, extra={"kind": "database url"
 KeyHash = Annotated[str, Meta(extra={"kind": "key hash"})]
 ListenAddress = Annotated[str, Meta(max_length=1000, extra={"kind": "listen address"})]
 Moment = Annotated[str, Meta(max_length=40, extra={"kind": "moment"})]
+Hours = Annotated[str, Meta(max_length=11, extra={"kind": "hours"})]
 Network = Annotated[str, Meta(min_length=1, max_length=100, extra={"kind": "network"})]
 Folder = Annotated[str, Meta(min_length=1, max_length=4000, extra={"kind": "folder"})]
 SocketMode = Annotated[str, Meta(max_length=4, extra={"kind": "socket mode"})]
 LogPath = Annotated[str, Meta(max_length=4000, extra={"kind": "log path"})]  # relative to the working directory
+ListUrl = Annotated[str, Meta(max_length=4000, extra={"kind": "list url"})]
+WebhookAddress = Annotated[str, Meta(min_length=1, max_length=4000, extra={"kind": "webhook url"})]
+WebhookSecret = Annotated[str, Meta(max_length=1000, extra={"kind": "webhook secret"})]
+BudgetName = Annotated[str, Meta(extra={"kind": "budget name"})]
+BudgetLevel = Annotated[str, Meta(extra={"kind": "budget level"})]
+TimeZone = Annotated[str, Meta(extra={"kind": "time zone"})]
+Currency = Annotated[str, Meta(extra={"kind": "currency"})]
 FileOrUrl = Annotated[str, Meta(max_length=4000, extra={"kind": "file or url"})]
 
 

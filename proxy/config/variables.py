@@ -7,6 +7,7 @@ text is converted; ``values`` translates only what differs. It raises ``ValueErr
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import Final
@@ -16,8 +17,8 @@ from msgspec import Struct
 from proxy.config.known_providers import HOSTED
 from proxy.config.texts import flag, is_placeholder, listed
 
-# By setting, which is a dotted path of keys: its text, or a list of mappings as the file would have it.
-Values = Mapping[str, str | list[dict[str, str]]]
+# By setting, which is a dotted path of keys: its text, or a mapping or list of mappings as the file would have it.
+Values = Mapping[str, str | dict[str, str] | list[dict[str, str]]]
 
 SHORTEST_KEY: Final = 20  # characters, as for `sluice key hash`
 
@@ -26,9 +27,10 @@ class Variable(Struct, frozen=True):
     """One variable. ``text`` explains it in a line; ``example`` is its value in ``.env.example``.
 
     ``values``: settings from the text and the whole environment; ``None``: it is no setting. ``wins``: it overrides the
-    file; otherwise the file overrides it. ``blocked_by``: further settings that override it. ``needs``: a setting, and
-    its values (none: any) with which the variable has an effect. ``strict``: a text that is not accepted is a mistake,
-    as it is with ``wins``; otherwise it is reported.
+    file; otherwise the file overrides it. ``blocked_by``: further settings that override it. ``needs``: settings, and
+    their values (none: any); one of them gives the variable its effect. ``strict``: a text that is not accepted is a
+    mistake, as it is with ``wins``; otherwise it is reported. ``unused``: it never has an effect. Then ``instead`` is
+    a sentence that says what does, unless a setting of ``blocked_by`` is set.
     """
 
     name: str
@@ -38,8 +40,9 @@ class Variable(Struct, frozen=True):
     wins: bool = False
     strict: bool = False
     blocked_by: tuple[str, ...] = ()
-    needs: tuple[str, tuple[str, ...]] = ("", ())
+    needs: tuple[tuple[str, tuple[str, ...]], ...] = ()
     unused: bool = False
+    instead: str = ""
 
 
 def _to(*paths: str) -> Callable[[str, Mapping[str, str]], Values]:
@@ -155,6 +158,29 @@ def _sentry(text: str, environment: Mapping[str, str]) -> Values:
     return {"observe.sentry.dsn": text.strip()}
 
 
+def _langfuse(text: str, environment: Mapping[str, str]) -> Values:
+    # https://langfuse.com/integrations/native/opentelemetry. Without both keys, it is about another program.
+    public, secret = environment.get("LANGFUSE_PUBLIC_KEY"), environment.get("LANGFUSE_SECRET_KEY")
+    if not public or not secret:
+        return {}
+    if not _has_otlp():
+        raise ValueError("needs the extra otel")
+    host = environment.get("LANGFUSE_BASE_URL") or environment.get("LANGFUSE_HOST") or "https://cloud.langfuse.com"
+    credential = b64encode(f"{public.strip()}:{secret.strip()}".encode()).decode()
+    return {
+        "observe.tracing.enabled": "true",
+        "observe.tracing.endpoint": f"{host.strip().rstrip('/')}/api/public/otel/v1/traces",
+        "observe.tracing.headers": {"Authorization": f"Basic {credential}"},
+    }
+
+
+def _has_otlp() -> bool:
+    try:
+        return find_spec("opentelemetry.exporter.otlp.proto.http") is not None
+    except ModuleNotFoundError:  # not even its namespace
+        return False
+
+
 def _hosts(text: str, environment: Mapping[str, str]) -> Values:
     hosts = [re.sub(r":[0-9]+$", "", host) for host in listed(text)]
     return {"server.allowedHosts": ",".join(hosts)}
@@ -241,7 +267,38 @@ VARIABLES: Final[tuple[Variable, ...]] = (
         "algorithm of JWT_SECRET_KEY (auth.jwt.algorithms)",
         "HS256",
         _to("auth.jwt.algorithms"),
-        needs=("auth.jwt.secret", ()),
+        needs=(("auth.jwt.secret", ()),),
+    ),
+    Variable(
+        "JWT_ACCESS_TOKEN_EXPIRE_MINUTES",
+        "how long tokens of `sluice token new` are valid (auth.jwt.tokenMinutes)",
+        "30",
+        _to("auth.jwt.tokenMinutes"),
+        needs=(("auth.jwt.secret", ()),),
+    ),
+    Variable(
+        "BILLING_ENABLED",
+        "true: balances (billing.enabled)",
+        "false",
+        _to("billing.enabled"),
+        strict=True,
+    ),
+    Variable(
+        "BILLING_CURRENCY", "currency of balances (billing.currency)", "USD", _to("billing.currency"), strict=True
+    ),
+    Variable(
+        "BILLING_USD_RATE",
+        "how much of that currency is one USD (billing.usdRate)",
+        "1.0",
+        _to("billing.usdRate"),
+        strict=True,
+    ),
+    Variable(
+        "BILLING_DEFAULT_BALANCE",
+        "what a new account gets (billing.defaultBalance)",
+        "0",
+        _to("billing.defaultBalance"),
+        strict=True,
     ),
     Variable("RETRY_ENABLED", "false: no retries (routing.maxRetries, rateLimitRetries)", "true", _retry_enabled),
     Variable("RETRY_MAX_ATTEMPTS", "attempts before the fallback (routing.maxRetries)", "3", _to("routing.maxRetries")),
@@ -278,6 +335,15 @@ VARIABLES: Final[tuple[Variable, ...]] = (
     Variable("PROMETHEUS_ENABLED", "false: /metrics needs the admin token (admin.protectMetrics)", "true", _prometheus),
     Variable("SENTRY_DSN", "where unexpected errors are reported (observe.sentry.dsn)", "https://key@host/1", _sentry),
     Variable(
+        "LANGFUSE_PUBLIC_KEY",
+        "with the next one: traces are sent to Langfuse (observe.tracing)",
+        "your_langfuse_public_key_here",
+        _langfuse,
+    ),
+    Variable("LANGFUSE_SECRET_KEY", "its secret key", "your_langfuse_secret_key_here", _langfuse),
+    Variable("LANGFUSE_BASE_URL", "its address", "https://cloud.langfuse.com", _langfuse),
+    Variable("LANGFUSE_HOST", "its address, without LANGFUSE_BASE_URL", "https://cloud.langfuse.com", _langfuse),
+    Variable(
         "CORS_ORIGINS",
         "web pages that may call: a JSON list or commas (server.corsOrigins)",
         "https://chat.example.org,http://localhost:*",
@@ -291,11 +357,21 @@ VARIABLES: Final[tuple[Variable, ...]] = (
     ),
     Variable(
         "DATABASE_URL",
-        "database of API keys, where auth.mode is keys or any (database.url)",
+        "database (database.url), where auth.mode is keys or any, or billing.enabled is true",
         "sqlite:///data/sluice.db",
         _database,
-        needs=("auth.mode", ("keys", "any")),
+        needs=(("auth.mode", ("keys", "any")), ("billing.enabled", ("true",))),
     ),
+    Variable(
+        "SUPABASE_URL",
+        "without effect: DATABASE_URL names the database",
+        "https://abc.supabase.co",
+        blocked_by=("database.url",),
+        unused=True,
+        instead="the gateway does not use the API of Supabase; set DATABASE_URL to the connection string of the"
+        " project's PostgreSQL database (postgresql://...)",
+    ),
+    Variable("SUPABASE_KEY", "without effect: DATABASE_URL has the credential", "your_supabase_key_here", unused=True),
     Variable("DATA_DIR", "folder of the admin token and the SQLite database (dataDir)", "data", _to("dataDir")),
     Variable("XDG_CACHE_HOME", "folder for the last valid list of a modelsFile URL", "~/.cache"),
     Variable("HTTPS_PROXY", "proxy to https:// providers", "http://proxy.example.org:3128"),

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from proxy.config.left_out import LeftOutModel
 from proxy.config.schema import Config
 from proxy.routing.catalog import Catalog
 from proxy.routing.live import Registry
@@ -30,6 +31,7 @@ class LiveConfig(Protocol):
 
     ``catalog`` is compiled from it. ``registry`` has the state of deployments, and survives a reload. ``config_path``:
     path of its file, ``""`` without one. ``waiting``: changed keys that take effect at the next start only.
+    ``left_out``: models of the files whose provider is not in use.
     ``secrets``: to be masked in text that others wrote.
     """
 
@@ -43,6 +45,8 @@ class LiveConfig(Protocol):
     def config_path(self) -> str: ...
     @property
     def waiting(self) -> Sequence[str]: ...
+    @property
+    def left_out(self) -> Sequence[LeftOutModel]: ...
     @property
     def secrets(self) -> Collection[str]: ...
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from msgspec import Struct
 
-from proxy.config.schema import Database
 from proxy.errors import ConfigError
+
+if TYPE_CHECKING:
+    from proxy.config.schema import Database
 
 FILE = "sluice.db"
 
@@ -66,6 +69,16 @@ def require(address: Address) -> None:
             package = module.partition(".")[0]
             text = f"database: {package} is not installed; {_NAMES[address.kind]} needs sluice-gateway[{extra}]"
             raise ConfigError([text]) from None
+
+
+def missing_package(address: Address) -> str:
+    """The same as a sentence, without importing a package; ``""``: none is missing."""
+    modules, extra = _MODULES[address.kind]
+    for module in modules:
+        package = module.partition(".")[0]
+        if find_spec(package) is None:
+            return f"{package} is not installed; {_NAMES[address.kind]} needs sluice-gateway[{extra}]"
+    return ""
 
 
 _NAMES = {"sqlite": "the SQLite file", "postgresql": "PostgreSQL"}

@@ -25,13 +25,19 @@ TIME_LIMIT = 2.0  # seconds, for a transaction from the wait for a connection to
 
 
 class Engine:
-    """Connects at the first use, which also runs the missing migrations."""
+    """Connects at the first use, which also runs the missing migrations.
 
-    def __init__(self, address: Address, health: DatabaseHealth, *, time_limit: float = TIME_LIMIT) -> None:
+    ``keeps``: connections stay open between two uses. One to SQLite is a thread, which costs each token something.
+    """
+
+    def __init__(
+        self, address: Address, health: DatabaseHealth, *, time_limit: float = TIME_LIMIT, keeps: bool = True
+    ) -> None:
         self._address = address
         self._health = health
         self._time_limit = time_limit
-        self._reading = drivers.open_pool(address, time_limit)
+        opened = drivers.open_pool if keeps else drivers.open_single
+        self._reading = opened(address, time_limit)
         self._writing = self._reading.execution_options(**drivers.WRITING)
         self._failures: tuple[type[Exception], ...] = (*drivers.failures(address), ConfigError)
         self._current = False
@@ -56,13 +62,16 @@ class Engine:
         except self._failures as error:
             raise self._failed(error) from None
 
-    async def read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Run ``work`` in a transaction that only reads, and return its result. Raises Unreachable."""
-        return await self._run(self._reading, work)
+    async def read(self, work: Callable[[AsyncConnection], Awaitable[T]], time_limit: float = 0.0) -> T:
+        """Run ``work`` in a transaction that only reads, and return its result. Raises Unreachable.
+
+        ``time_limit`` (seconds): of this transaction, if it may take longer than others.
+        """
+        return await self._run(self._reading, work, max(time_limit, self._time_limit))
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run ``work`` in a transaction that writes, and commit. Raises Unreachable; it may still be committed."""
-        return await self._run(self._writing, work)
+        return await self._run(self._writing, work, self._time_limit)
 
     async def close(self) -> None:
         """Let what runs end, but not for long; close every connection. Nothing may be run afterwards."""
@@ -77,10 +86,10 @@ class Engine:
             await asyncio.wait(self._canceled)
         await self._reading.dispose()
 
-    async def _run(self, engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def _run(self, engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[T]], time_limit: float) -> T:
         began = time.monotonic()
         try:
-            result = await self._limited(self._transaction(engine, work))
+            result = await self._limited(self._transaction(engine, work), time_limit)
         except IntegrityError:  # the database answered
             raise
         except self._failures as error:
@@ -93,13 +102,13 @@ class Engine:
         async with engine.begin() as connection:
             return await work(connection)
 
-    async def _limited(self, work: Coroutine[Any, Any, T]) -> T:
+    async def _limited(self, work: Coroutine[Any, Any, T], time_limit: float) -> T:
         # In a task of its own: a canceled query first closes its connection, which may take long.
         task = asyncio.get_running_loop().create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         try:
-            await asyncio.wait((task,), timeout=self._time_limit)
+            await asyncio.wait((task,), timeout=time_limit)
         except asyncio.CancelledError:
             task.add_done_callback(_retrieve)
             asyncio.get_running_loop().call_later(GRACE, self._abandon_late, task)
@@ -107,7 +116,7 @@ class Engine:
         if not task.done():
             self._abandon(task)
         if task in self._canceled:
-            raise TimeoutError(f"no answer within {self._time_limit:g} s")
+            raise TimeoutError(f"no answer within {time_limit:g} s")
         return task.result()
 
     async def _upgraded(self) -> None:

@@ -51,6 +51,16 @@ class KeyTable:
 
         return await self.engine.read(work)
 
+    async def expiring(self, after: float, before: float, limit: int) -> list[Record]:
+        """Up to ``limit`` enabled keys that expire between two times, the first to expire first."""
+        soon = _ROW.expires_at.between(after, before)
+        query = select(API_KEYS).where(_LIVE, _ROW.enabled, soon).order_by(_ROW.expires_at, _ROW.id).limit(limit)
+
+        async def work(connection: AsyncConnection) -> list[Record]:
+            return _records(await connection.execute(query))
+
+        return await self.engine.read(work)
+
     async def now(self) -> float:
         """The database's clock."""
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
+
+from msgspec import structs
 
 from proxy.config.schema import Database
 from proxy.database.address import address_of, require
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
 class LazyEngine:
     """The engine of the configured database, created when it is first needed.
 
-    ``warn`` and ``info`` take one line each when the database stops answering and when it answers again.
+    ``warn`` and ``info`` take one line each when the database stops answering and when it answers again. ``keeps``: see
+    ``Engine``.
     """
 
     def __init__(
@@ -29,10 +32,13 @@ class LazyEngine:
         data_dir: str | Path,
         warn: Callable[[str], object],
         info: Callable[[str], object],
+        *,
+        keeps: bool = True,
     ) -> None:
         self._settings = settings
         self._data_dir = data_dir
         self._health = DatabaseHealth(warn=warn, info=info)
+        self._keeps = keeps
         self._engine: Engine | None = None
 
     @property
@@ -47,13 +53,26 @@ class LazyEngine:
             require(address)
             from proxy.database.engine import Engine
 
-            self._engine = Engine(address, self._health)
+            self._engine = Engine(address, self._health, keeps=self._keeps)
         return self._engine
 
     async def close(self) -> None:
         """Close its connections. Nothing may be queried afterwards."""
         if self._engine is not None:
             await self._engine.close()
+
+
+class Lines(Protocol):
+    """``proxy.observe.log.Log``."""
+
+    def warning(self, message: str, /) -> None: ...
+    def info(self, message: str, /) -> None: ...
+
+
+def open_reader(settings: Database, data_dir: str | Path, log: Lines) -> LazyEngine:
+    """Where pages and analytics read, which is rare: the database of ``readUrl`` if there is one."""
+    url = settings.read_url or settings.url
+    return LazyEngine(structs.replace(settings, url=url), data_dir, log.warning, log.info, keeps=False)
 
 
 async def compare(settings: Database, data_dir: str | Path, time_limit: float) -> Revisions | None:

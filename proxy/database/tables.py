@@ -7,13 +7,39 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, Boolean, Column, Double, Index, Integer, MetaData, Table, Text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Double,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    literal_column,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ColumnElement
 
+from proxy.database.columns import CLASSES, COSTS, COUNTS, DIMENSIONS, LABEL_DIMENSIONS, USAGE
+
 # Constraints need names, so that a later migration can change them.
 METADATA = MetaData(naming_convention={"ix": "ix_%(table_name)s_%(column_0_name)s", "pk": "pk_%(table_name)s"})
+
+
+def _text(name: str) -> Column[str]:
+    return Column(name, Text, nullable=False, server_default=text("''"))
+
+
+def _count(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, server_default="0")
+
 
 API_KEYS = Table(
     "api_keys",
@@ -34,10 +60,146 @@ API_KEYS = Table(
     Column("previous_until", Double),
     Column("deleted", Boolean, nullable=False),  # the row stays, so that replicas see the change
     Column("revision", Integer, nullable=False),
+    _text("team"),
+    _text("project"),
+    # From name to value. PostgreSQL compares no ``json``, so a test could not compare its default.
+    Column("labels", JSON().with_variant(JSONB(), "postgresql"), nullable=False, server_default=text("'{}'")),
     Index(None, "hash", unique=True),
     Index(None, "previous_hash", unique=True),
     Index(None, "created_at", "id"),
     Index(None, "changed_at", "id"),
+)
+
+_HAS_RUN = text("run <> ''")
+
+# One attempt, ``proxy.ledger.row.Row``. PostgreSQL has a partition for each month (UTC) of ``at``, which the recorder
+# makes.
+LEDGER = Table(
+    "ledger",
+    METADATA,
+    Column("at", Double, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("request_id", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    *(
+        Column(name, Text, nullable=False, server_default=text("''"))
+        for name in ("endpoint", "client_dialect", "provider_dialect")
+    ),
+    Column("stream", Boolean, nullable=False),
+    *(
+        Column(name, Text, nullable=False, server_default=text("''"))
+        for name in ("model", "provider", "deployment", "upstream_model")
+    ),
+    *(
+        Column(name, Text, nullable=False, server_default=text("''"))
+        for name in ("client", "key", "owner", "team", "project", "run")
+    ),
+    Column("labels", JSON, nullable=False),
+    _count("bytes_in"),
+    _count("bytes_out"),
+    Column("answered", Boolean, nullable=False),
+    _text("end"),
+    Column("status", Integer, nullable=False, server_default="0"),
+    _text("response_model"),
+    *(Column(f"{name}_ms", Double) for name in ("sent", "headers", "first_content", "ended", "longest_gap")),
+    Column("usage_source", Text, nullable=False),
+    *(Column(name, BigInteger) for name in CLASSES),
+    _text("service_tier"),
+    Column("cost", BigInteger),  # nano-USD; NULL: unknown or unpriced
+    Column("cost_source", Text, nullable=False),
+    _text("price_version"),
+    Column("usd_rate", Double),
+    Column("counters", JSON(none_as_null=True)),  # keys of budget counters; NULL: none
+    Index(None, "owner", "at"),
+    Index(None, "request_id"),
+    Index(None, "run", "at", sqlite_where=_HAS_RUN, postgresql_where=_HAS_RUN),
+)
+
+# Sums of the rows by hour and dimensions. ``digest`` is a hash of these, as a key of them all is too long.
+LEDGER_HOURS = Table(
+    "ledger_hours",
+    METADATA,
+    Column("hour", BigInteger, primary_key=True),  # Unix seconds of its begin
+    Column("digest", Text, primary_key=True),
+    *(Column(name, Text, nullable=False) for name in DIMENSIONS if name != "end"),
+    _text("end"),  # a later one, without which former versions insert sums
+    *map(_count, (*COUNTS, *CLASSES, *COSTS)),
+    Index(None, "owner", "hour"),
+)
+
+# Sums of the rows by hour and by one label: ``name`` is ``label:NAME``, or ``run``, or empty for all rows. A row adds
+# to those of its run, of each of its labels, and of all. ``digest`` is a hash of the value and the dimensions.
+LEDGER_LABELS = Table(
+    "ledger_labels",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("hour", BigInteger, primary_key=True),
+    Column("digest", Text, primary_key=True),
+    *(Column(name, Text, nullable=False) for name in ("value", *LABEL_DIMENSIONS)),
+    *map(_count, (*COUNTS, *CLASSES, *COSTS, "with_duration")),
+    Index(None, "owner", "name", "hour"),
+)
+
+# At most one row: an hour before which rows may lack their sums by label, as they are older than these.
+LEDGER_LABELS_BEGIN = Table(
+    "ledger_labels_begin", METADATA, Column("hour", BigInteger, primary_key=True, autoincrement=False)
+)
+
+# What the rows of each process add up to, by key of a budget counter. Process "": what was spent before it existed, and
+# by processes that have ended long ago.
+BUDGET_SPEND = Table(
+    "budget_spend",
+    METADATA,
+    Column("counter", Text().with_variant(Text(collation="C"), "postgresql"), primary_key=True),  # found by prefix
+    Column("process", Text, primary_key=True),  # the ids of its rows begin with it
+    Column("nano", BigInteger, nullable=False),
+    Column("tokens", BigInteger, nullable=False),
+    Column("last", Double, nullable=False),  # when it was last added to
+)
+
+# An account is an owner's, or a client's without one. Sums of its transfers in nano-USD: what was posted to it less
+# what was posted from it, and what its calls cost.
+ACCOUNTS = Table(
+    "accounts",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("credits", BigInteger, nullable=False),
+    Column("charges", BigInteger, nullable=False),
+    Column("opened_at", Double, nullable=False),
+)
+
+LISTED_CREDIT = literal_column(
+    f"credit <> '{USAGE}'", Boolean
+)  # a query by ``credit`` must have this condition to use the index
+
+# Append-only, by triggers. ``id`` is that of the ledger's row if it is a charge.
+TRANSFERS = Table(
+    "transfers",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("debit", Text, nullable=False),
+    Column("credit", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),  # nano-USD
+    Column("description", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("usd_rate", Double),
+    CheckConstraint("amount > 0", name="ck_transfers_amount"),
+    CheckConstraint("debit <> credit", name="ck_transfers_accounts"),
+    Index(None, "debit", "at", "id"),
+    Index(None, "credit", "at", "id", sqlite_where=LISTED_CREDIT, postgresql_where=LISTED_CREDIT),
+)
+
+# Answers to requests with an ``Idempotency-Key``, for some days.
+IDEMPOTENCY = Table(
+    "idempotency",
+    METADATA,
+    Column("key", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("digest", Text, nullable=False),  # of the request
+    Column("answer", JSON, nullable=False),
+    Column("at", Double, nullable=False),
+    Index(None, "at"),
 )
 
 

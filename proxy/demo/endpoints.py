@@ -31,7 +31,7 @@ from proxy.demo.models import DemoModel
 from proxy.demo.moderations import ModerationCall, moderations
 from proxy.demo.openai_api import OpenAIApi
 from proxy.demo.refusal import DemoRefusal
-from proxy.demo.responses import ResponsesCall, responses
+from proxy.demo.responses import ResponsesCall, input_tokens, responses
 
 
 class DemoEndpoint(Struct, frozen=True):
@@ -62,6 +62,7 @@ ENDPOINTS: Final[Mapping[str, DemoEndpoint]] = {
     "/v1/completions": DemoEndpoint(CompletionCall, completion),
     "/v1/embeddings": DemoEndpoint(EmbeddingCall, embeddings),
     "/v1/responses": DemoEndpoint(ResponsesCall, responses),
+    "/v1/responses/input_tokens": DemoEndpoint(ResponsesCall, input_tokens),
     "/v1/moderations": DemoEndpoint(ModerationCall, moderations),
     "/v1/images/generations": DemoEndpoint(ImageCall, images),
     "/v1/audio/speech": DemoEndpoint(SpeechCall, speech),

@@ -48,6 +48,11 @@ def responses(call: ResponsesCall, model: DemoModel) -> DemoAnswer:
     return event_stream(written.frames(), model.rate, event(broken | {"sequence_number": 0}, name="error"))
 
 
+def input_tokens(call: ResponsesCall, model: DemoModel) -> DemoAnswer:
+    """The number of input tokens, which are words in the demo."""
+    return json_answer({"object": "response.input_tokens", "input_tokens": words.count(_ask(call).text)})
+
+
 class _Response:
     """One response object, and its events with sequence numbers."""
 

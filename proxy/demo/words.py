@@ -20,7 +20,7 @@ _SENTENCES = (
     "Ask for the models to see which faults can be tried by name.",
     "The tokens are counted as words, so that the arithmetic is easy to check.",
     "A real model would have found something better to say here.",
-    "Nothing that you send is stored, and nothing leaves this machine.",
+    "No text that you send is stored, and nothing leaves this machine.",
 )
 _THOUGHTS = (
     "The user asks about “{prompt}”.",

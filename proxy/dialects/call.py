@@ -12,7 +12,9 @@ from proxy.wire.patch import Members, parse
 
 if TYPE_CHECKING:
     from proxy.dialects.patches.base import BodyChange, Patch
-    from proxy.dialects.translation.conversation import Conversation
+    from proxy.dialects.translation.absent import WantedContent
+    from proxy.dialects.translation.conversation import ContentSource, Conversation
+    from proxy.dialects.translation.embeddings import EmbeddingRequest
 
 AUTO: Final = "auto"  # in place of a model's name: the gateway chooses
 
@@ -29,7 +31,8 @@ class Call(Struct, eq=False, gc=False):
     answer. ``stateless``: the provider is asked to store nothing. ``other_models`` is the member by which the provider
     may answer with another model, ``""`` if there is none. ``aliased``: an alias was named; the answer names it too.
     ``changes`` are those of patches, if they were found before the first attempt, as for a large body.
-    ``conversation``: the body in neutral terms, once an attempt had to translate it.
+    ``neutral``: the body in neutral terms, once an attempt had to translate it. ``contents``: what was fetched for it,
+    or the reason (a sentence) why that failed. ``added``: bytes of text that the gateway sends beside the body's.
     """
 
     body: bytes
@@ -47,13 +50,15 @@ class Call(Struct, eq=False, gc=False):
     other_models: str = ""
     aliased: bool = False
     changes: dict[Patch, BodyChange | None] | None = None
-    conversation: Conversation | None = None
+    neutral: Conversation | EmbeddingRequest | None = None
+    contents: dict[WantedContent, ContentSource | str] | None = None
+    added: int = 0
 
     def release(self) -> None:
         """Forget the body, not what was read of it."""
         self.body = b"{}"
         self.members = _EMPTY
-        self.conversation = None
+        self.neutral = self.contents = None
 
     def use_model(self, name: str) -> None:
         """Take the model from elsewhere: the body's own name is ignored and replaced."""

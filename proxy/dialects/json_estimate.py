@@ -13,15 +13,16 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from proxy.dialects.base import BYTES_PER_TOKEN
 from proxy.dialects.call import Call
 from proxy.dialects.payloads import Kind, payloads
 from proxy.wire.patch import Members
 
-BYTES_PER_TOKEN: Final = 4
 MOST_BYTES: Final = 1024 * 1024  # of a member that is read
 MOST_PIECES: Final = 5_000  # commas: one for every message, part and element beyond the first, and those in texts
 LONGEST_NUMBER: Final = 32  # characters
 MOST_TOKENS: Final = 10**12
+_DIGITS: Final = 12  # of a number that is below it
 
 _text_of: Final = msgspec.json.Decoder(str).decode
 
@@ -105,11 +106,34 @@ def add_definitions(call: Call, names: Iterable[str], found: Content) -> None:
 
 def limit_of(members: Members, name: str) -> int:
     """The number that a member is; -1 if it is absent or no limit (some servers use -1 for that)."""
-    size = members.size(name)
-    if not 0 < size <= LONGEST_NUMBER:
+    value = members.values.get(name)
+    if value is None:
         return -1
-    raw = members.raw(name) or b""
-    return int(min(float(raw), MOST_TOKENS)) if raw[:1].isdigit() else -1
+    if len(value) <= _DIGITS:
+        try:
+            most = int(value)  # of its bytes where they are: half the time of ``number_of``
+        except ValueError:
+            most = 0
+        if most > 0:
+            return most
+    return number_of(bytes(memoryview(value)[: LONGEST_NUMBER + 1]))
+
+
+def number_of(raw: bytes) -> int:
+    """The whole number of a JSON value, at most ``MOST_TOKENS``; -1 if it is none, or below 0.
+
+    A number may stand in a string, which some servers accept. One of more than 32 characters is taken as the most.
+    """
+    if not raw.isdigit():
+        raw = raw.strip(b'" +')
+    if not raw[:1].isdigit():
+        return -1
+    if len(raw) > LONGEST_NUMBER:
+        return MOST_TOKENS
+    try:
+        return int(raw) if raw.isdigit() and len(raw) <= _DIGITS else int(min(float(raw), MOST_TOKENS))
+    except ValueError:
+        return -1
 
 
 def size(text: str) -> int:

@@ -14,7 +14,13 @@ _SPACE: Final = b" \t\r\n"
 
 
 def payloads(body: bytes, begin: int, end: int, kinds: Mapping[bytes, Kind]) -> Iterator[tuple[Kind, int]]:
-    """Kind and size in bytes of each payload between ``begin`` and ``end``. ``kinds``: by the keys of a dialect.
+    """Kind and size in bytes of each payload between ``begin`` and ``end``. ``kinds``: by the keys of a dialect."""
+    for kind, start, stop in payload_spans(body, begin, end, kinds):
+        yield kind, stop - start
+
+
+def payload_spans(body: bytes, begin: int, end: int, kinds: Mapping[bytes, Kind]) -> Iterator[tuple[Kind, int, int]]:
+    """Kind, begin and end of each payload between ``begin`` and ``end``, without its quotes.
 
     Nothing is parsed: a payload is at least ``SHORTEST`` bytes long, has no quote, and follows a known key. A step
     skips that many bytes, so 50 MB take about 3 ms, whatever the content.
@@ -29,7 +35,7 @@ def payloads(body: bytes, begin: int, end: int, kinds: Mapping[bytes, Kind]) -> 
         if close < 0:
             return
         if close - at >= SHORTEST and (key := _key_before(body, max(begin, at - _LONGEST_KEY), at - 1)) in kinds:
-            yield _kind(kinds[key], body[at : at + 11]), close - at
+            yield _kind(kinds[key], body[at : at + 11]), at, close
         at = close + 1
 
 

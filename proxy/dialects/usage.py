@@ -6,8 +6,13 @@ from msgspec import UNSET, Struct, UnsetType
 
 
 class UsageDetails(Struct, frozen=True, gc=False):
-    """The classes that few answers have. ``cache_write``: written to a cache for the provider's usual time (5 minutes
-    at Anthropic); ``cache_write_1h``: for an hour.
+    """The classes that few answers have, and what else a provider tells of what it bills.
+
+    ``cache_write``: written to a cache for the provider's usual time (5 minutes at Anthropic); ``cache_write_1h``: for
+    an hour or longer. ``images``: number of images that were made. ``audio_ms``: duration of what was transcribed,
+    where the provider counts no tokens. ``web_searches``: made by the provider. ``service_tier``: as the provider names
+    it, ``""``: the standard one. ``reported_cost``: nano-USD. ``other_models``: other models had a part in the answer,
+    whose prices are not those of this one.
     """
 
     cache_write: int | None = None
@@ -16,6 +21,12 @@ class UsageDetails(Struct, frozen=True, gc=False):
     audio_output: int | None = None
     image_input: int | None = None
     image_output: int | None = None
+    images: int | None = None
+    audio_ms: int | None = None
+    web_searches: int | None = None
+    service_tier: str = ""
+    reported_cost: int | None = None
+    other_models: bool = False
 
 
 class Usage(Struct, frozen=True, gc=False, rename={"cache_read": "cached"}):
@@ -43,6 +54,17 @@ class Usage(Struct, frozen=True, gc=False, rename={"cache_read": "cached"}):
         if output is not None:
             output += (details.audio_output or 0) + (details.image_output or 0)
         return Usage(input_, self.cache_read, output, self.reasoning)
+
+    @property
+    def known_tokens(self) -> int:
+        """The sum of all counts of tokens that are known."""
+        found = (self.input or 0) + (self.cache_read or 0) + (self.output or 0) + (self.reasoning or 0)
+        details = self.details
+        if details is UNSET:
+            return found
+        found += (details.cache_write or 0) + (details.cache_write_1h or 0)
+        found += (details.audio_input or 0) + (details.audio_output or 0)
+        return found + (details.image_input or 0) + (details.image_output or 0)
 
     @property
     def total_input(self) -> int | None:

@@ -5,6 +5,8 @@ The next model gets the text so far, as the beginning of its answer (prefill). T
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from proxy.dialects.call import Call
@@ -15,6 +17,8 @@ from proxy.dispatch.dispatch import Dispatch, RunAttempt, conclude_exchange
 from proxy.dispatch.failure import AttemptFailure
 from proxy.errors import ClientGone, GatewayError, UpstreamFault
 from proxy.server.outlet import Outlet, OutletWrapper
+
+_MESSAGE: Final = 64  # bytes around the text of a message
 
 _encode = msgspec.json.Encoder().encode
 
@@ -45,6 +49,9 @@ class Continuation:
             run.changes = {"messages": _prefilled(self._call, text)}
         failure = await self._run_attempt(run)
         if failure is not None:
+            if run.attempt.first_content is not None:
+                reply = responder.request.reply
+                run.attempt.bytes_out = reply.bytes_out - sum(each.bytes_out for each in exchange.attempts)
             self._prepare_next(failure, outlet)
         return failure
 
@@ -72,6 +79,7 @@ class Continuation:
     def _prepare_next(self, failure: AttemptFailure, outlet: ContinuedOutlet) -> None:
         dispatch, attempt = self._dispatch, failure.attempt
         if self._transcript.text:
+            self._call.added = len(self._transcript.text.encode()) + _MESSAGE
             dispatch.plan.require_prefill()
             if outlet.fault is not None:
                 self._broken = outlet

@@ -6,6 +6,7 @@ rules table (``routing/rules.py``).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from proxy.config.schema import Routing
     from proxy.dispatch.dispatcher import Dispatcher
     from proxy.dispatch.waiting import WaitBudget
-    from proxy.exchange import Exchange
+    from proxy.exchange import Exchange, RefusedBy
     from proxy.relay.upstream_request import UpstreamRequest
     from proxy.responder import Responder
     from proxy.routing.deployment import Deployment
@@ -55,8 +56,9 @@ class Dispatch(Struct, eq=False):
     pings: bool = False
     fallback: Deployment | None = None  # once the plan has proposed it
     keyless: tuple[Deployment, ...] = ()  # skipped: their provider has no usable key
-    limited: tuple[Deployment, ...] = ()  # skipped because of the gateway's own limits
+    limited: tuple[tuple[Deployment, RefusedBy], ...] = ()  # skipped because of the gateway's own limits and budgets
     waits: WaitBudget | None = None  # once the exchange had to wait
+    fetching: asyncio.Lock | None = None  # so that attempts that race fetch the same content once
 
     def __repr__(self) -> str:
         return f"<Dispatch of {self.exchange!r}, {len(self.exchange.attempts)} attempts>"
@@ -98,13 +100,14 @@ class Dispatch(Struct, eq=False):
         (conclude or conclude_exchange)(self, failure)
 
     async def admitted(self, deployment: Deployment, answer: bool | Awaitable[bool]) -> bool:
-        """Whether the gateway's limits admit ``deployment``. ``answer``: ``reserve``'s, ``False`` or an awaitable.
+        """Whether the gateway's limits and budgets admit ``deployment``.
 
-        Raises RateLimited if they admit no deployment.
+        ``answer``: ``reserve``'s, ``False`` or an awaitable. Raises RateLimited if they admit no deployment.
         """
         admitted = answer if isinstance(answer, bool) else await answer
-        if not admitted:
-            self.limited += (deployment,)
+        reservation = self.exchange.reservation
+        if not admitted and reservation is not None:
+            self.limited += ((deployment, reservation.refused_by),)
         return admitted
 
     def begin(self, deployment: Deployment, now: float) -> AttemptRun | None:
@@ -123,7 +126,7 @@ class Dispatch(Struct, eq=False):
         quota = live.quota
         if quota.refused_until > now >= quota.cooldown_until:
             quota.probe(now, probe_at(self.routing, now))
-        attempt = Attempt(deployment, permit, key, now)
+        attempt = Attempt(deployment, permit, key, now, self.dispatcher.wall())
         exchange.attempts.append(attempt)
         if deployment is self.fallback:
             exchange.fallback_used = True
@@ -137,7 +140,7 @@ class Dispatch(Struct, eq=False):
 
     def _skipped(self) -> tuple[tuple[str, str], ...]:
         """Labels of the deployments skipped so far, with the reason."""
-        found = [(each.label, "limit") for each in self.limited]
+        found: list[tuple[str, str]] = [(each.label, reason) for each, reason in self.limited]
         found += [(each.label, "keys_resting") for each in self.keyless]
         found += [(each.label, reason) for each, reason in self.plan.skipped]
         return tuple(found[:MOST_SKIPPED])

@@ -8,8 +8,12 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from proxy.client import tls
 from proxy.client.credentials.refresher import CredentialRefresher
 from proxy.client.dial import Origin
+from proxy.config.provider_schema import Tls
+from proxy.fetch.fetcher import ContentFetcher
+from proxy.ledger.ledger import Ledger
 from proxy.providers.provider import Site
 from proxy.relay.context import TransportContext
 from proxy.responder import Responder
@@ -46,7 +50,7 @@ class Dispatcher:
     """Shared state of all exchanges.
 
     ``warn`` writes to the log; ``clock`` is the loop's unless a test sets one. ``credentials`` are those that clouds
-    issue.
+    issue. ``contents`` fetches content of requests by its address. ``ledger``: ``None`` keeps no account.
     """
 
     def __init__(
@@ -56,6 +60,8 @@ class Dispatcher:
         chance: random.Random | None = None,
         warn: Callable[..., None] | None = None,
         credentials: CredentialRefresher | None = None,
+        contents: ContentFetcher | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         clock = clock or LoopClock(context.loop)
         self.context = context
@@ -66,6 +72,8 @@ class Dispatcher:
         self._sleep = clock.sleep
         self.origins = Origins()
         self.credentials = credentials or CredentialRefresher({})
+        self.ledger = ledger
+        self.contents = contents or ContentFetcher({}, lambda: tls.context(Tls()))
 
     def adopt(self, catalog: Catalog) -> None:
         """Use the sites of this catalog from now on."""

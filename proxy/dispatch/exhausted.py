@@ -10,9 +10,9 @@ from typing import Final
 
 from proxy import router_metadata
 from proxy.dispatch.failure import AttemptFailure
-from proxy.dispatch.skipped import describe, describe_keys
+from proxy.dispatch.skipped import describe, describe_keys, describe_refusal
 from proxy.errors import UpstreamFault
-from proxy.exchange import Exchange
+from proxy.exchange import Exchange, RefusedBy
 from proxy.routing import rules
 from proxy.routing.deployment import Deployment
 from proxy.routing.plan import Plan, Reason
@@ -32,17 +32,17 @@ def exhausted(
     last: AttemptFailure | None,
     now: float,
     keyless: Sequence[Deployment] = (),
-    limited: Sequence[Deployment] = (),
+    limited: Sequence[tuple[Deployment, RefusedBy]] = (),
 ) -> UpstreamFault:
     """The error, with the status of ``rules.final_status``.
 
     ``last`` is the last attempt's failure, ``None`` if there was no attempt. ``keyless`` are the deployments without a
-    usable key, ``limited`` those skipped because of the gateway's own limits.
+    usable key, ``limited`` those skipped because of the gateway's own limits and budgets.
     """
     tried = [FailureKind(attempt.failure) for attempt in exchange.attempts if attempt.failure]
     passed = [_cause(*each) for each in plan.skipped]
     passed += [FailureKind.RATE_LIMITED if each.provider.keys.limited else FailureKind.AUTH for each in keyless]
-    passed += [FailureKind.RATE_LIMITED for _ in limited]
+    passed += [FailureKind.RATE_LIMITED if by == "limit" else FailureKind.OUT_OF_QUOTA for _, by in limited]
     status = rules.final_status(tried, passed)
     causes = {*tried, *passed}
     # A refused key in cooldown has a replacement, so a new request may succeed.
@@ -76,7 +76,7 @@ def _message(
     plan: Plan,
     last: AttemptFailure | None,
     keyless: Sequence[Deployment],
-    limited: Sequence[Deployment],
+    limited: Sequence[tuple[Deployment, RefusedBy]],
     now: float,
 ) -> str:
     failed = router_metadata.failures(exchange)
@@ -88,7 +88,7 @@ def _message(
     reasons = [f"{failure.provider}/{failure.model_name}: {failure.message.rstrip('.')}" for failure in failed]
     reasons += [f"{deployment.label}: {describe(deployment, reason, now)}" for deployment, reason in plan.skipped]
     reasons += [f"{deployment.label}: {describe_keys(deployment, now)}" for deployment in keyless]
-    reasons += [f"{deployment.label}: its limit here is reached" for deployment in limited]
+    reasons += [f"{deployment.label}: {describe_refusal(by)}" for deployment, by in limited]
     text = "; ".join(f"{reason} ({n} times)" if n > 1 else reason for reason, n in Counter(reasons).items())[:MESSAGE]
     message = f"No model could answer ({text})." if text else "No model could answer."
     return f"{message} The last provider said: {quoted}" if quoted else message

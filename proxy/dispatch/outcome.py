@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from proxy.billing import MAY_BE_BILLED
 from proxy.dialects.provider_error import ProviderError
 from proxy.dispatch import cooldowns, verdict
 from proxy.dispatch.failure import AttemptFailure
 from proxy.dispatch.next_candidate import attempts_at
-from proxy.errors import ClientFault, ErrorInStream, GatewayError, UpstreamFault
+from proxy.dispatch.race import Lost
+from proxy.errors import ClientFault, ClientGone, ErrorInStream, GatewayError, UpstreamFault
 from proxy.routing import rules
 from proxy.routing.rules import FailureKind
 
@@ -34,6 +36,8 @@ def refused(run: AttemptRun, answer: CollectedAnswer) -> AttemptFailure:
     """The failure of an attempt whose provider returned an error response."""
     attempt, exchange = run.attempt, run.dispatch.exchange
     attempt.status = answer.status
+    if answer.status in MAY_BE_BILLED:
+        run.estimate_input()
     if run.responder.call is not None and _refused_options(run, answer):
         verdict.release(attempt, run.dispatch.dispatcher.now())
         attempt.failure, attempt.reason = FailureKind.OPTIONS, "the provider does not support stream_options"
@@ -81,6 +85,18 @@ def untranslatable(run: AttemptRun, fault: ClientFault) -> AttemptFailure:
     verdict.release(run.attempt, now)
     run.attempt.failure, run.attempt.reason = FailureKind.UNTRANSLATABLE, fault.message
     return AttemptFailure(run.attempt, FailureKind.UNTRANSLATABLE, fault=fault)
+
+
+def ended(run: AttemptRun, end: BaseException, waited: float) -> None:
+    """Note an attempt that was ended from outside. ``waited``: see ``verdict.cancel``."""
+    attempt, now = run.attempt, run.dispatch.dispatcher.now()
+    if isinstance(end, Lost):
+        kind = FailureKind.OUTRUN
+    elif isinstance(end, (GatewayError, ClientGone)):
+        kind = rules.kind_of_fault(end)
+    else:
+        kind = FailureKind.OURS
+    attempt.failure = verdict.cancel(attempt, kind, waited, run.dispatch.exchange.endpoint.path, now).value
 
 
 def _account(run: AttemptRun, failure: AttemptFailure, reason: str) -> AttemptFailure:

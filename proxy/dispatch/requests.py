@@ -91,7 +91,8 @@ def _translated_request(run: AttemptRun) -> UpstreamRequest:
     if translated is None:
         run.translated = translated = translate(run)
         attempt.dropped = exchange.dropped = translated.dropped
-        responder.attempt_lines = router_metadata.attempt_lines(attempt)
+        if translated.dropped:
+            responder.attempt_lines = router_metadata.attempt_lines(attempt)
     path, changes = translated.endpoint.path, dict(translated.changes or {})
     body: Segments = (translated.body,)
     patches = deployment.patches.get(path, ())
@@ -103,7 +104,7 @@ def _translated_request(run: AttemptRun) -> UpstreamRequest:
     )
     lines = serialize(responder.request.raw_headers, verdicts)
     if b"anthropic-version" not in provider.configured:
-        lines += translated.provider.header_lines
+        lines += translated.header_lines
     if trace is not None:
         lines += _traced(trace, attempt)
     head = deployment.call_head(path, attempt.key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from proxy.exchange import RefusedBy
 from proxy.routing.deployment import Deployment
 from proxy.routing.plan import Reason
 
@@ -18,6 +19,18 @@ _TEXTS: Final[dict[Reason, str]] = {
     "context": "its context is too small",
     "prefill": "it cannot continue a started answer",
 }
+
+
+_REFUSALS: Final[dict[RefusedBy, str]] = {
+    "limit": "its limit here is reached",
+    "budget": "a budget does not cover it",
+    "no_price": "it has no price, and a budget applies",
+}
+
+
+def describe_refusal(by: RefusedBy) -> str:
+    """Text for a limit or a budget of the gateway's own."""
+    return _REFUSALS[by]
 
 
 def describe(deployment: Deployment, reason: Reason, now: float) -> str:

@@ -7,85 +7,108 @@ deployment that is tried.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct, structs
 
-from proxy.dialects.translation.base import AnswerContext, ClientSide, EncodingTarget, ProviderSide
-from proxy.dialects.translation.calls import CallParts
+from proxy.dialects.translation.absent import ContentAbsent, fill
+from proxy.dialects.translation.answer_losses import lost_of
+from proxy.dialects.translation.base import (
+    AnswerContext,
+    AnswerDecoder,
+    ClientSide,
+    EncodingTarget,
+    EventEncoder,
+    OneChoiceDecoder,
+    OneChoiceEncoder,
+    ProviderSide,
+)
+from proxy.dialects.translation.calls import CallFilter, CallParts
+from proxy.dialects.translation.client_names import member_names
+from proxy.dialects.translation.conversation import Conversation
 from proxy.dialects.translation.loss import Losses
-from proxy.dialects.translation.parts import AnswerFailed, AnswerPart, Dropped
+from proxy.dialects.translation.multi_choice_calls import MultiChoiceCalls
+from proxy.dialects.translation.multi_choice_decoder import MultiChoiceDecoder
+from proxy.dialects.translation.multi_choice_encoder import MultiChoiceEncoder
+from proxy.dialects.translation.parts import AnswerFailed, AnswerPart, CallStart
 from proxy.dialects.translation.repairs import repair
 from proxy.dialects.translation.stream import StreamTranslation
 from proxy.dialects.translation.tool_names import ToolNames
+from proxy.dispatch.translate_embeddings import translate_embeddings
+from proxy.dispatch.translated_call import MOST_DROPPED, TranslatedCall
 from proxy.errors import BrokenAnswer, ClientFault, ErrorInStream, Untranslatable
 from proxy.routing.endpoints import streamed
 from proxy.wire import document
 
 if TYPE_CHECKING:
     from proxy.dialects.call import Call
-    from proxy.dialects.translation.conversation import Conversation
     from proxy.dispatch.attempt import AttemptRun
-    from proxy.routing.endpoints import Endpoint
 
-MOST_DROPPED: Final = 64  # names of lost members that are kept
 _other: Final = re.compile(r"[^A-Za-z0-9_-]").sub
 
 
-class TranslatedCall(Struct, eq=False):
-    """The call of one attempt in its provider's dialect, and what its answer needs to be translated back.
+class ConversationAnswer(Struct, eq=False):
+    """Implements ``AnswerTranslation`` for an answer of a conversation. ``names``: of the tools of the request."""
 
-    ``endpoint`` is the provider's. ``dropped``: what was lost of the request, ``of_answer``: of the answer.
-    ``changes``: members that the kind of provider needs changed.
-    """
-
-    endpoint: Endpoint
-    body: bytes
     client: ClientSide
     provider: ProviderSide
     context: AnswerContext
     names: ToolNames
-    dropped: tuple[str, ...]
-    changes: Mapping[str, bytes | None] | None = None
-    of_answer: dict[str, None] = {}
-
-    @property
-    def all_dropped(self) -> tuple[str, ...]:
-        """What was lost so far of the request and the answer."""
-        return tuple(dict.fromkeys((*self.dropped, *self.of_answer)))[:MOST_DROPPED]
-
-    @property
-    def call(self) -> Call:
-        """The call as if a client had made it."""
-        return self.endpoint.dialect.requests.read(self.body, checked=True)
+    dropped: dict[str, None] = {}
 
     def stream(self) -> StreamTranslation:
-        """The translation of an event stream."""
-        encoder = self.client.encode_stream(self.context)
-        calls = CallParts(self.names, f"call_{self.context.id}_", sequential=encoder.sequential)
-        translation = StreamTranslation(self.provider.decode_answer(), encoder, calls)
-        self.of_answer = translation.dropped
+        encoder = self._encoder()
+        translation = StreamTranslation(self._decoder(), encoder, self._calls(sequential=encoder.sequential))
+        self.dropped = translation.dropped
         return translation
 
-    def answer(self, body: bytes) -> bytes:
-        """A whole answer for the client. Notes what was lost of it."""
-        parts = self.provider.decode_answer().whole(body)
+    def whole(self, body: bytes) -> bytes:
+        parts = self._decoder().whole(body)
         if not parts:
             raise BrokenAnswer("The provider's answer is empty.", code="upstream_empty_answer")
-        calls = CallParts(self.names, f"call_{self.context.id}_", sequential=True)
-        self.of_answer = {part.name: None for part in parts if isinstance(part, Dropped)}
-        passed: list[AnswerPart] = []
-        for part in parts:
-            if isinstance(part, AnswerFailed):
-                raise ErrorInStream(part.message)
-            passed += calls.pass_on(part)
-        passed += calls.end()
-        return self.client.encode_answer(self.context, passed)
+        self.dropped = dict.fromkeys(lost_of(parts, self.client.encode_stream.cites))
+        kinds = set(map(type, parts))
+        if AnswerFailed in kinds:
+            raise ErrorInStream(next(part.message for part in parts if isinstance(part, AnswerFailed)))
+        passed = self._with_calls(parts) if CallStart in kinds else parts
+        if not self.context.request.stream:
+            return self.client.encode_answer(self.context, passed)
+        encoder = self.client.encode_stream(self.context)
+        return b"".join((*map(encoder.encode, passed), encoder.finish()))
+
+    def _with_calls(self, parts: Sequence[AnswerPart]) -> list[AnswerPart]:
+        calls = self._calls(sequential=True)
+        passed = [each for part in parts for each in calls.pass_on(part)]
+        return [*passed, *calls.end()]
+
+    def _decoder(self) -> AnswerDecoder:
+        make, request = self.provider.decode_answer, self.context.request
+        if request.choices == 1:
+            return make()
+        assert issubclass(make, OneChoiceDecoder)  # the encoder of the request refused it otherwise
+        return MultiChoiceDecoder(make, request.choices, member_names(request.source).choices)
+
+    def _encoder(self) -> EventEncoder:
+        make = self.client.encode_stream
+        if self.context.request.choices == 1:
+            return make(self.context)
+        assert issubclass(make, OneChoiceEncoder)  # no other client can request several
+        return MultiChoiceEncoder(make, self.context)
+
+    def _calls(self, *, sequential: bool) -> CallFilter:
+        prefix, choices = f"call_{self.context.id}_", self.context.request.choices
+        if choices == 1:
+            return CallParts(self.names, prefix, sequential=sequential)
+        each = [CallParts(self.names, f"{prefix}{at}_", sequential=sequential) for at in range(choices)]
+        return MultiChoiceCalls(each)
 
 
 def translate(run: AttemptRun) -> TranslatedCall:
-    """Translate the call of an attempt. Raises ClientFault for what is wrong in it, or cannot be translated."""
+    """Translate the call of an attempt. Raises ClientFault for what is wrong in it, or cannot be translated.
+
+    Raises ContentAbsent if it can be translated once ``contents.py`` has fetched content.
+    """
     try:
         return _translate(run)
     except RecursionError:  # it was decoded, but from fewer frames
@@ -97,6 +120,8 @@ def _translate(run: AttemptRun) -> TranslatedCall:
     call, exchange = responder.call, responder.exchange
     assert call is not None
     own, endpoint = exchange.endpoint.dialect, deployment.translated[exchange.endpoint.path]
+    if own.embedding_client is not None:
+        return translate_embeddings(run, call, own.embedding_client, endpoint)
     if exchange.stream:
         endpoint = streamed(endpoint)
     client, provider = own.client, endpoint.dialect.provider
@@ -104,7 +129,7 @@ def _translate(run: AttemptRun) -> TranslatedCall:
     assert provider is not None
     conversation = _conversation(run, call, client)
     strict = exchange.catalog.config.translate.on_loss == "refuse"
-    known, losses = Losses(strict), Losses(strict, client.names)
+    known, losses = Losses(strict), Losses(strict, {**client.names, **conversation.own_names})
     known.drop(*conversation.dropped)
     known.tell(*conversation.repaired)
     names = ToolNames(provider.name_limit, letter_first=provider.letter_first)
@@ -113,6 +138,8 @@ def _translate(run: AttemptRun) -> TranslatedCall:
     target = EncodingTarget(model, deployment.facts(endpoint.path), issuer)
     try:
         members = provider.encode_request.encode(conversation, target, losses, names)
+    except ContentAbsent:
+        raise
     except Untranslatable as fault:
         raise fault.renamed(client.names) from None
     if conversation.stream and endpoint.dialect.usage_option:
@@ -123,21 +150,23 @@ def _translate(run: AttemptRun) -> TranslatedCall:
     return TranslatedCall(
         endpoint,
         document.encode_for_parsers(members),
-        client,
-        provider,
-        _context(run, call, conversation, issuer),
-        names,
+        ConversationAnswer(client, provider, _context(run, call, conversation, issuer), names),
         tuple(dict.fromkeys((*known.names, *losses.names)))[:MOST_DROPPED],
+        provider.header_lines,
+        choices=conversation.choices,
     )
 
 
 def _conversation(run: AttemptRun, call: Call, client: ClientSide) -> Conversation:
     """The call in neutral terms. A wrapper of the attempt may have changed the client's members."""
     if run.changes:
-        return _decode(run, client, b"".join(call.segments(run.changes)))
-    found = call.conversation
-    if found is None:
-        call.conversation = found = _decode(run, client, call.body)
+        changed = _decode(run, client, b"".join(call.segments(run.changes)))
+        if call.contents is not None:
+            fill(changed, call.contents)
+        return changed
+    found = call.neutral
+    if not isinstance(found, Conversation):
+        call.neutral = found = _decode(run, client, call.body)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable
+from typing import Final
 
 from proxy.dispatch.attempt import AttemptRun, run_attempt
 from proxy.dispatch.dispatch import Dispatch
@@ -21,6 +22,8 @@ from proxy.routing.routes import Route
 from proxy.server.body import BodyReader
 from proxy.server.form import Form
 from proxy.server.query import check as check_query
+
+_READING: Final = frozenset(("GET", "HEAD", "OPTIONS", "DELETE"))  # methods that no provider bills
 
 
 async def dispatch_form(
@@ -55,6 +58,7 @@ async def dispatch_opaque(dispatcher: Dispatcher, responder: Responder, route: R
     assert route.pinned is not None
     reader.admit(decode=False)
     exchange = responder.exchange
+    exchange.free = responder.request.method in _READING
     if exchange.caller is not None and not exchange.caller.passthrough:
         raise ClientFault(
             "Paths that are relayed untouched need a credential with the scope passthrough.",

@@ -12,6 +12,8 @@ from typing import Literal, Protocol
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
+from proxy.budgets.base import Charge, Shortfall, Wants
+
 Level = Literal["global", "client", "address", "model", "provider"]
 Unit = Literal["requestsPerMinute", "requestsPerHour", "tokensPerMinute", "concurrent"]
 
@@ -54,6 +56,7 @@ class Verdict(Struct, frozen=True, gc=False):
     ``limit``: of the bucket that refused, else of the tightest one (the smallest share of its capacity left); ``None``
     if there were no costs. ``remaining`` and ``reset_after`` (seconds until full) describe that bucket.
     ``retry_after``: seconds until the refused amount is available; 0 if admitted, 1 for a slot, as its end is unknown.
+    ``budget``: that refused; then ``limit`` is ``None``.
     """
 
     admitted: bool
@@ -61,19 +64,24 @@ class Verdict(Struct, frozen=True, gc=False):
     remaining: float
     reset_after: float
     retry_after: float
+    budget: Shortfall | None = None
 
 
 class Store(Protocol):
     """Holds buckets. ``lease`` identifies the holder of slots, which are released under the same number."""
 
-    def take(self, costs: Sequence[Cost], lease: int) -> Verdict | Awaitable[Verdict]:
-        """Take all costs, or none. Returns an awaitable only if the store has to wait.
+    def take(self, costs: Sequence[Cost], lease: int, wants: Wants = ()) -> Verdict | Awaitable[Verdict]:
+        """Take all costs, and hold all wants, or none. Returns an awaitable only if the store has to wait.
 
         The costs must name different buckets. No amount may exceed its capacity.
         """
 
-    def settle(self, corrections: Sequence[Cost], slots: Sequence[Cost], lease: int) -> None:
-        """Correct what was taken, and release slots. Synchronous, and never raises: remote work is queued.
+    def settle(
+        self, corrections: Sequence[Cost], slots: Sequence[Cost], lease: int, charges: Sequence[Charge] = ()
+    ) -> None:
+        """Correct what was taken, release slots, and bill what was held.
+
+        Synchronous, and never raises: remote work is queued.
 
         A positive correction takes more than was reserved, and may leave the bucket in debt by at most its capacity.
         A negative one returns what was not used, up to a full bucket. Slots that the lease does not hold are ignored.

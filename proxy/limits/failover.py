@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from proxy.budgets.base import Charge, Wants, hold
 from proxy.caches import LruCache
 from proxy.errors import Overloaded
 from proxy.limits.base import Cost, Limit, Store, Verdict
@@ -23,6 +24,11 @@ _MEANWHILE = {
     "open": "requests are not limited",
     "closed": "requests are refused",
 }
+_MEANWHILE_BUDGETS = {
+    "local": "each process counts its own spend, and what it last knew of the others",
+    "open": "budgets refuse nothing",
+    "closed": "requests with a budget are refused",
+}
 _MOST_LEASES = 20_000  # some 400 bytes each; more than are in flight at once
 
 
@@ -32,6 +38,10 @@ class StoreDown(Exception):
     def __init__(self, reason: str, *, sent: bool = False) -> None:
         super().__init__(reason)
         self.sent = sent
+
+
+class BudgetsUnknown(StoreDown):
+    """The store is there, but not what was spent of a budget."""
 
 
 class SharedStore(Store, Protocol):
@@ -44,7 +54,7 @@ class SharedStore(Store, Protocol):
 class LocalStore(Store, Protocol):
     """A store that never waits."""
 
-    def take(self, costs: Sequence[Cost], lease: int) -> Verdict: ...
+    def take(self, costs: Sequence[Cost], lease: int, wants: Wants = ()) -> Verdict: ...
 
 
 class StoreState(Struct, frozen=True):
@@ -85,6 +95,7 @@ class Failover:
         self._reason = ""
         self._probing: asyncio.Task[None] | None = None
         self._closed = False
+        self._unknown = False  # budgets, at the last take with some
         # Buckets from which a lease took during an outage. Their corrections do not go to the remote store.
         self._elsewhere: LruCache[int, set[tuple[str, str]]] = LruCache(_MOST_LEASES)
 
@@ -101,21 +112,26 @@ class Failover:
 
     # -- as a Store -------------------------------------------------------------------------------
 
-    def take(self, costs: Sequence[Cost], lease: int) -> Verdict | Awaitable[Verdict]:
-        """Raises Overloaded if the store is down and the policy is ``closed``; never StoreDown."""
-        if self._reason:
-            return self._take_elsewhere(costs, lease)
-        return self._take_remote(costs, lease)
+    def take(self, costs: Sequence[Cost], lease: int, wants: Wants = ()) -> Verdict | Awaitable[Verdict]:
+        """Raises Overloaded if the store is down, or budgets are not known, and the policy is ``closed``.
 
-    def settle(self, corrections: Sequence[Cost], slots: Sequence[Cost], lease: int) -> None:
+        Never raises StoreDown.
+        """
+        if self._reason:
+            return self._take_elsewhere(costs, lease, wants)
+        return self._take_remote(costs, lease, wants)
+
+    def settle(
+        self, corrections: Sequence[Cost], slots: Sequence[Cost], lease: int, charges: Sequence[Charge] = ()
+    ) -> None:
         elsewhere = self._elsewhere.get(lease)
         if elsewhere is None:
-            self._remote.settle(corrections, slots, lease)
+            self._remote.settle(corrections, slots, lease, charges)
             return
         local = [cost for cost in corrections if _bucket(cost) in elsewhere]
         remote = [cost for cost in corrections if _bucket(cost) not in elsewhere]
         # Slots are released in both stores: the one where the lease holds none ignores them.
-        self._remote.settle(remote, slots, lease)
+        self._remote.settle(remote, slots, lease, charges)
         if self._policy == "local":
             self._local.settle(local, slots, lease)
 
@@ -133,19 +149,29 @@ class Failover:
 
     # -- while it is up ---------------------------------------------------------------------------
 
-    async def _take_remote(self, costs: Sequence[Cost], lease: int) -> Verdict:
+    async def _take_remote(self, costs: Sequence[Cost], lease: int, wants: Wants) -> Verdict:
         try:
-            verdict = await self._timed_take(costs, lease)
+            verdict = await self._timed_take(costs, lease, wants)
+        except BudgetsUnknown as unknown:
+            self._mark_unknown(str(unknown))
+            if self._policy == "closed":
+                raise Overloaded(
+                    "What was spent of a budget cannot be read. Try again later.", code="budgets_unavailable"
+                ) from None
+            return self._take_elsewhere(costs, lease, wants)
         except StoreDown as down:
             self._mark_down(str(down))
-            return self._take_elsewhere(costs, lease)
+            return self._take_elsewhere(costs, lease, wants)
         if self._elsewhere and verdict.admitted and (taken := self._elsewhere.get(lease)) is not None:
             taken.difference_update(map(_bucket, costs))
+        if self._unknown and wants:
+            self._unknown = False
+            self._info("Budgets are counted over all processes again.")
         return verdict
 
-    async def _timed_take(self, costs: Sequence[Cost], lease: int) -> Verdict:
+    async def _timed_take(self, costs: Sequence[Cost], lease: int, wants: Wants = ()) -> Verdict:
         began = self._now()
-        answer = self._remote.take(costs, lease)
+        answer = self._remote.take(costs, lease, wants)
         verdict = await answer if isawaitable(answer) else answer
         self._latency = self._now() - began
         return verdict
@@ -159,12 +185,26 @@ class Failover:
         self._warn(f"The rate limit store is down ({self._reason}). Until it is back, {_MEANWHILE[self._policy]}.")
         self._probing = asyncio.get_running_loop().create_task(self._probe(), name="rate limit store probe")
 
-    def _take_elsewhere(self, costs: Sequence[Cost], lease: int) -> Verdict:
+    def _mark_unknown(self, reason: str) -> None:
+        if not self._unknown and not self._closed:
+            self._unknown = True
+            self._warn(
+                f"What all processes spent of the budgets is {reason}."
+                f" Until it is known, {_MEANWHILE_BUDGETS[self._policy]}."
+            )
+
+    def _take_elsewhere(self, costs: Sequence[Cost], lease: int, wants: Wants) -> Verdict:
         if self._policy == "closed":
             raise Overloaded("The rate limit store is unavailable. Try again later.", code="limiter_unavailable")
-        verdict = self._local.take(costs, lease) if self._policy == "local" else _UNLIMITED
+        if self._policy == "local":
+            verdict = self._local.take(costs, lease, wants)
+        else:
+            verdict = _UNLIMITED
+            hold(wants)
         if verdict.admitted:
             self._remember(costs, lease)
+            if wants:  # so that other processes count what is held here, when the store is back
+                self._remote.settle((), (), lease, [(counter, 0, 0) for counter, _ in wants])
         return verdict
 
     def _remember(self, costs: Sequence[Cost], lease: int) -> None:

@@ -1,6 +1,6 @@
 """The limiter middleware: before the body is read, a request takes from the global and its client's buckets.
 
-``Reservation`` takes what depends on the call later: buckets of models and providers, and tokens.
+``Reservation`` takes what depends on the call later: buckets of models and providers, tokens, and money.
 """
 
 from __future__ import annotations
@@ -8,33 +8,62 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from itertools import count
 
+from proxy.budgets.book import Book
+from proxy.budgets.holds import Holds
+from proxy.budgets.rules import BudgetRules
+from proxy.budgets.seeding import LedgerSeeds
+from proxy.budgets.thresholds import SharedSpend
+from proxy.config.schema import Config
 from proxy.limits.base import Limit, Store, Verdict
 from proxy.limits.failover import Failover, StoreState
+from proxy.limits.prepared import NO_COSTS
 from proxy.limits.reservation import Reservation
 from proxy.limits.rules import Rules
+from proxy.limits.shared_budgets import SharedBudgets
 from proxy.limits.snapshot import LimiterSnapshot, Tally
 from proxy.responder import Responder
+from proxy.wire.attribution import BUDGET
 
 Handler = Callable[[Responder], Awaitable[None]]
 
 
 class Limiter:
-    """Makes the middleware (``wrap``). ``adopt`` replaces the rules and keeps the buckets."""
+    """Makes the middleware (``wrap``). ``adopt`` replaces the rules and keeps the buckets and counters.
 
-    def __init__(self, store: Store, rules: Rules, wall: Callable[[], float], tally: Tally) -> None:
+    ``shared``: the budgets that the store shares with other processes, ``spend``: what these know together; ``None``:
+    they share nothing.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        rules: Rules,
+        wall: Callable[[], float],
+        tally: Tally,
+        book: Book | None = None,
+        shared: SharedBudgets | None = None,
+        spend: SharedSpend | None = None,
+    ) -> None:
         self.store = store
+        self.spend = spend
+        self._shared = shared
+        self.book = Book(BudgetRules.of(Config()), "", wall) if book is None else book
         self._wall = wall
         self._tally = tally
         self._leases = count(1)
-        self.adopt(rules)
+        self._seeds: LedgerSeeds | None = None
+        self.adopt(rules, self.book.rules)
 
-    def adopt(self, rules: Rules) -> None:
+    def adopt(self, rules: Rules, budgets: BudgetRules) -> None:
         """Apply new rules to exchanges that begin from now on."""
         self.rules = rules
-        self._snapshot: LimiterSnapshot | None = None  # None: nothing is limited
-        self._only_own = not rules.enabled  # only clients with limits of their own are limited
-        if not rules.inactive:
-            self._snapshot = LimiterSnapshot(rules, self.store, self._leases, self._wall, self._tally)
+        self.book.adopt(budgets)
+        self._budgeted = budgets.active
+        if budgets.active and self._shared is not None:
+            self._shared.join()  # now, as the first process on an empty Redis has to wait for others
+        self._only_own = not rules.enabled and not budgets.active  # only clients with limits of their own are limited
+        self._idle = rules.inactive and not budgets.active  # only runs that their client caps are limited
+        self._snapshot = LimiterSnapshot(rules, self.store, self._leases, self._wall, self._tally)
 
     @property
     def state(self) -> StoreState | None:
@@ -46,27 +75,40 @@ class Limiter:
         if isinstance(self.store, Failover):
             await self.store.start()
 
+    def seed_by(self, seeds: LedgerSeeds | None) -> None:
+        """Read from the ledger what was spent of budgets, from now on. ``None``: count from 0."""
+        self.book.seeder = self._seeds = seeds
+        if seeds is not None and self._shared is not None:
+            self._shared.seeds.reader = seeds
+            seeds.sums.share = self._shared.seed
+
     def own_limits(self) -> dict[tuple[str, str], Limit]:
         """``LimiterSnapshot.own_limits`` of the current rules."""
-        return {} if self._snapshot is None else self._snapshot.own_limits()
+        return self._snapshot.own_limits()
 
     def wrap(self, handler: Handler) -> Handler:
         # Not a coroutine function, since a store in memory answers at once.
         def limited(responder: Responder) -> Awaitable[None]:
-            snapshot = self._snapshot
-            if snapshot is None:
+            exchange, request = responder.exchange, responder.request
+            # Later calls of a run that its client capped may not say so.
+            capped = request.attributed and (BUDGET in request.headers or self.book.counts_runs)
+            if self._idle and not capped:
                 return handler(responder)
-            exchange = responder.exchange
-            client = exchange.caller
-            if self._only_own and (client is None or client.limits is None):
+            client, snapshot = exchange.caller, self._snapshot
+            if self._only_own and not capped and (client is None or client.limits is None):
                 return handler(responder)
             prepared = snapshot.client_costs(client)  # before ``has_slots``, which it may set
             lease = next(snapshot.leases) if snapshot.rules.has_slots else 0
-            answer = snapshot.prepared_store.grant(prepared, lease)
+            answer = snapshot.prepared_store.grant(prepared, lease) if prepared.costs else NO_COSTS
+            holds = Holds(self.book, exchange) if self._budgeted or capped else None
             if isinstance(answer, tuple):
-                exchange.reservation = Reservation(snapshot, client, exchange.attempts, lease, prepared.costs, answer)
+                exchange.reservation = Reservation(
+                    snapshot, client, exchange.attempts, lease, prepared.costs, answer, holds
+                )
                 return handler(responder)
-            reservation = exchange.reservation = Reservation(snapshot, client, exchange.attempts, lease, prepared.costs)
+            reservation = exchange.reservation = Reservation(
+                snapshot, client, exchange.attempts, lease, prepared.costs, NO_COSTS, holds
+            )
             if not isinstance(answer, Verdict):
                 return _wait(responder, handler, reservation, answer)
             reservation.begin(answer)
@@ -75,6 +117,8 @@ class Limiter:
         return limited
 
     async def close(self) -> None:
+        if self._seeds is not None:
+            await self._seeds.close()
         await self.store.close()
 
 

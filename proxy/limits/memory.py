@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from math import inf
 from operator import itemgetter
 
+from proxy.budgets.base import Charge, Wants, charge, hold, shortfall
 from proxy.limits import bucket
 from proxy.limits.base import Cost, Limit, Verdict
 from proxy.limits.bucket import BOUND, FULL
@@ -44,8 +45,8 @@ class Memory:
     def __repr__(self) -> str:
         return f"<Memory {self._buckets} {self._slots}>"
 
-    def take(self, costs: Sequence[Cost], lease: int) -> Verdict:
-        answer = self.grant(self.prepare(costs), lease)
+    def take(self, costs: Sequence[Cost], lease: int, wants: Wants = ()) -> Verdict:
+        answer = self.grant(self.prepare(costs), lease, wants)
         return _verdict(*answer) if isinstance(answer, tuple) else answer
 
     def prepare(self, costs: Sequence[Cost]) -> PreparedCosts:
@@ -62,8 +63,19 @@ class Memory:
                 slots.append(cost)
         return PreparedCosts(tuple(costs), tuple(buckets), tuple(slots))
 
-    def grant(self, prepared: PreparedCosts, lease: int) -> Granted | Verdict:
-        """Take all costs, or return the verdict that refuses them."""
+    def grant(self, prepared: PreparedCosts, lease: int, wants: Wants = ()) -> Granted | Verdict:
+        """Take all costs and hold all wants, or return the verdict that refuses them."""
+        if not wants:
+            return self._take(prepared, lease)
+        short = shortfall(wants)
+        if short is not None:
+            return Verdict(False, None, 0.0, 0.0, 0.0, short)
+        answer = self._take(prepared, lease) if prepared.costs else NO_COSTS
+        if isinstance(answer, tuple):
+            hold(wants)
+        return answer
+
+    def _take(self, prepared: PreparedCosts, lease: int) -> Granted | Verdict:
         now = self._now()
         if now >= self._turns_at:
             self._turn(now)
@@ -93,7 +105,12 @@ class Memory:
             return self._refusal(prepared.costs, lease, now)
         return answer
 
-    def settle(self, corrections: Sequence[Cost], slots: Sequence[Cost], lease: int) -> None:
+    def settle(
+        self, corrections: Sequence[Cost], slots: Sequence[Cost], lease: int, charges: Sequence[Charge] = ()
+    ) -> None:
+        charge(charges)
+        if not corrections and not slots:
+            return
         now = self._now()
         for cost in corrections:
             limit, key = cost.limit, cost.key

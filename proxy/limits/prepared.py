@@ -6,10 +6,11 @@ A client or a deployment has the same costs for each request, so their buckets a
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 from msgspec import Struct
 
+from proxy.budgets.base import Wants
 from proxy.limits.base import Cost, Limit, Store, Verdict
 from proxy.limits.generations import Generations
 
@@ -34,12 +35,17 @@ class PreparedCosts(Struct, frozen=True, eq=False):
         return PreparedCosts(self.costs + other.costs, self.buckets + other.buckets, self.slots + other.slots)
 
 
+NO_PREPARED: Final = PreparedCosts(())
+
+
 @runtime_checkable
 class PreparedStore(Protocol):
     """A store with a faster ``take``, for prepared costs: ``grant`` returns less if it grants at once."""
 
     def prepare(self, costs: Sequence[Cost]) -> PreparedCosts: ...
-    def grant(self, prepared: PreparedCosts, lease: int) -> Granted | Verdict | Awaitable[Verdict]: ...
+    def grant(
+        self, prepared: PreparedCosts, lease: int, wants: Wants = ()
+    ) -> Granted | Verdict | Awaitable[Verdict]: ...
 
 
 class UnpreparedStore:
@@ -53,8 +59,8 @@ class UnpreparedStore:
     def prepare(self, costs: Sequence[Cost]) -> PreparedCosts:
         return PreparedCosts(tuple(costs))
 
-    def grant(self, prepared: PreparedCosts, lease: int) -> Granted | Verdict | Awaitable[Verdict]:
-        return self._store.take(prepared.costs, lease) if prepared.costs else NO_COSTS
+    def grant(self, prepared: PreparedCosts, lease: int, wants: Wants = ()) -> Granted | Verdict | Awaitable[Verdict]:
+        return self._store.take(prepared.costs, lease, wants) if prepared.costs or wants else NO_COSTS
 
 
 def part_of(verdict: Verdict) -> float:

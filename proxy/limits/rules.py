@@ -86,6 +86,15 @@ class Rules:
         """Whether no request can be limited."""
         return not self.enabled and not self.credentials
 
+    def shared_tokens(self, client: Client | None) -> list[tuple[Limit | None, str]]:
+        """The token limits of the levels above deployments, each with its key."""
+        found = [(self.shared.tokens, SHARED_KEY)]
+        if client is not None:
+            found.append((self.client(client.limits).tokens, client.id))
+            if client.address:
+                found.append((self.address.tokens, client.address))
+        return found
+
     def client(self, overrides: Limits | None) -> Bounds:
         """The limits of a client. Members of its own limits replace the configured ones.
 

@@ -2,7 +2,8 @@
 -- that live on, then takes, each all or none. Redis 7 and Valkey; nothing else runs meanwhile, so no two takes, of
 -- whatever process, ever see the same level.
 --
--- KEYS     first the buckets, then the sets of slots. Below a bucket is a number from 1 up, a set one from -1 down.
+-- KEYS     first the buckets, then the sets of slots, then what counters.lua uses. Below a bucket is a number from 1 up,
+--          a set one from -1 down.
 -- ARGV[1]  MessagePack:
 --   now          microseconds, or false: this server's time
 --   owner        of leases: the calling process
@@ -14,11 +15,13 @@
 --   released     {{set, lease, ...}, ...}
 --   renewed      the same
 --   takes        {{lease, number, cost, room, ...}, ...}
+--   budgets      what counters.lua documents, or absent
 -- What a take costs and what a bucket has room for are both the microseconds that refilling them takes, so that one
 -- bucket may be asked with different limits; of slots it is 1 and how many there are.
 --
 -- Answers MessagePack, for each take two numbers: which of its wants is the tightest, counted from 1, or as a negative
--- number which of them refused; and how much of that one's room is taken.
+-- number which of them refused; and how much of that one's room is taken. The wants of budgets are numbered after those,
+-- and a take without others says 1 if it is granted. 0: it cannot be decided yet; then microseconds to wait.
 --
 -- A bucket's key holds "at wait": the moment of the last change, and how long after it the bucket is full. As one sum
 -- they would be rounded to a quarter of a microsecond, always the same way for the same cost, and many small takes
@@ -137,18 +140,36 @@ local function tightest(take)
   return which
 end
 
-local answers = {}
-for _, take in ipairs(takes) do
+local budgets = ask[11] and open_budgets(ask[11], owner, now)
+
+-- Two numbers for a take, see above.
+local function answer_to(index, take)
+  if budgets then
+    local which, used = budgets.refuser(index)
+    if which then
+      return which > 0 and -which - (#take - 1) / 3 or 0, used
+    end
+  end
   local member = member_of(take[1])
   local which = -refuser(take, member)
   if which == 0 then
     for place = 2, #take, 3 do
       commit(take[place], take[place + 1], member)
     end
+    if budgets then
+      budgets.hold(index)
+    end
     which = tightest(take)
   end
-  answers[#answers + 1] = which
-  answers[#answers + 1] = used[take[math.abs(which) * 3 - 1]]
+  if which == 0 then
+    return 1, 0
+  end
+  return which, used[take[math.abs(which) * 3 - 1]]
+end
+
+local answers = {}
+for index, take in ipairs(takes) do
+  answers[#answers + 1], answers[#answers + 2] = answer_to(index, take)
 end
 
 for number in pairs(changed) do
@@ -160,4 +181,4 @@ for number in pairs(changed) do
   end
 end
 
-return cmsgpack.pack(answers)
+return cmsgpack.pack(budgets and budgets.close(answers) or answers)

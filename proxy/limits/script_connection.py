@@ -26,7 +26,7 @@ class ScriptConnection:
         self._pool = redis.pool
         self._timeout = redis.timeout
         self._script = script.encode()
-        self._sha = hashlib.sha1(self._script, usedforsecurity=False).hexdigest()
+        self._sha = hashlib.sha1(self._script, usedforsecurity=False).hexdigest().encode()
         self._connection: AbstractConnection | None = None
         self._used = 0.0
 
@@ -58,11 +58,11 @@ class ScriptConnection:
         return self._connection
 
     async def _evaluated(self, connection: AbstractConnection, keys: Sequence[bytes], argument: bytes) -> bytes:
-        rest: tuple[int | bytes, ...] = (len(keys), *keys, argument)
+        rest = (b"%d" % len(keys), *keys, argument)
         try:
-            return await _execute(connection, "EVALSHA", self._sha, *rest)
+            return await _execute(connection, b"EVALSHA", self._sha, *rest)
         except self._no_script:  # a new server, or flushed scripts; EVAL loads the script as well
-            return await _execute(connection, "EVAL", self._script, *rest)
+            return await _execute(connection, b"EVAL", self._script, *rest)
 
     async def _drop(self) -> None:
         if self._connection is not None:
@@ -71,12 +71,17 @@ class ScriptConnection:
             await self._pool.release(connection)
 
 
-async def _execute(connection: AbstractConnection, *command: str | int | bytes) -> bytes:
-    await connection.send_packed_command(connection.pack_command(*command), check_health=False)
+async def _execute(connection: AbstractConnection, *command: bytes) -> bytes:
+    await connection.send_packed_command(packed(command), check_health=False)
     reply = await connection.read_response()
     if not isinstance(reply, bytes):
         raise TypeError(f"the script answered {type(reply).__name__}")
     return reply
+
+
+def packed(command: Sequence[bytes]) -> bytes:
+    """A command in RESP. redis-py takes five times as long, as it joins what it has for each argument."""
+    return b"".join((b"*%d\r\n" % len(command), *[b"$%d\r\n%b\r\n" % (len(each), each) for each in command]))
 
 
 def _reason(error: BaseException, timeout: float) -> str:

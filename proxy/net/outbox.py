@@ -45,6 +45,13 @@ class Outbox:
         elif count >= MOST:
             self.flush()
 
+    def precede(self, call: Callable[[], None]) -> None:
+        """``call()`` right before all that waits, or is posted meanwhile, is written. It must not raise."""
+        waiting = self.waiting
+        waiting.insert(0, (lambda _: call(), b""))
+        if len(waiting) == 1:
+            self._call_soon(self._call_soon, self._flush)
+
     def flush(self) -> None:
         """Write what waits."""
         waiting, self.waiting = self.waiting, []

@@ -10,7 +10,10 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
+from msgspec import UNSET
+
 from proxy.exchange import Attempt, Exchange
+from proxy.identity import Client
 from proxy.observe.truncate import truncate
 from proxy.routing.rules import NEUTRAL
 
@@ -28,6 +31,7 @@ OPERATIONS: Final = {
     "audio/speech": "speech",
     "audio/transcriptions": "transcription",
     "audio/translations": "translation",
+    "responses/input_tokens": "count_tokens",
     "messages": "chat",
     "messages/count_tokens": "count_tokens",
     "generateContent": "generate_content",
@@ -73,6 +77,7 @@ def of_exchange(exchange: Exchange, operation: str) -> Attributes:
         if exchange.first_content is not None:
             attributes["gen_ai.server.time_to_first_token"] = exchange.first_content - exchange.began
         _usage(attributes, exchange)
+    _attribution(attributes, exchange)
     if error := _error(exchange):
         attributes["error.type"] = error
     return attributes
@@ -125,6 +130,32 @@ def _usage(attributes: Attributes, exchange: Exchange) -> None:
         attributes["gen_ai.usage.cache_read.input_tokens"] = usage.cache_read
     if usage.reasoning:
         attributes["gen_ai.usage.reasoning.output_tokens"] = usage.reasoning
+    if usage.details is not UNSET:
+        written = (usage.details.cache_write or 0) + (usage.details.cache_write_1h or 0)
+        if written:
+            attributes["gen_ai.usage.cache_creation.input_tokens"] = written
+
+
+def _attribution(attributes: Attributes, exchange: Exchange) -> None:
+    """Who used it, for what and at what cost. ``gen_ai.usage.cost`` is in no convention, but read by backends: USD."""
+    if exchange.run:
+        attributes["session.id"] = attributes["gen_ai.conversation.id"] = exchange.run
+    caller = exchange.caller
+    if caller is not None:
+        attributes |= {name: text for name, text in _facts_of(caller) if text}
+    for name, value in exchange.labels:
+        attributes[f"sluice.label.{name}"] = value
+    if exchange.cost is not None:
+        attributes["gen_ai.usage.cost"] = exchange.cost / 1e9
+
+
+def _facts_of(caller: Client) -> tuple[tuple[str, str], ...]:
+    return (
+        ("user.id", caller.owner),
+        ("sluice.key", caller.key),
+        ("sluice.team", caller.team),
+        ("sluice.project", caller.project),
+    )
 
 
 def _error(exchange: Exchange) -> str:

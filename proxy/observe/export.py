@@ -22,6 +22,7 @@ BATCH: Final = 64
 EVERY: Final = 1.0  # seconds between batches that are not full
 PATIENCE: Final = 5.0  # seconds for one batch, including retries
 FLUSH: Final = 2.0  # seconds at the shutdown
+SILENT: Final = logging.CRITICAL + 1  # level of a logger
 
 Tell = Callable[..., None]
 
@@ -50,10 +51,11 @@ class Export:
         self._overflowed = 0
         self._failing = False
         self._closed = False
-        # The SDK logs each failed batch; the warning here is written once.
-        self._silenced = logging.getLogger("opentelemetry")
-        self._level = self._silenced.level
-        self._silenced.setLevel(logging.CRITICAL + 1)
+        # The SDK logs each failed batch; the warning here is written once. The first of several exports silences it.
+        logger = logging.getLogger("opentelemetry")
+        self._silenced = logger if logger.level != SILENT else None
+        self._level = logger.level
+        logger.setLevel(SILENT)
         self._exporter = _Counted(exporter, self._from_thread)
         self._processor: SpanProcessor = BatchSpanProcessor(
             self._exporter,
@@ -99,7 +101,8 @@ class Export:
         except TimeoutError:
             self._exporter.shutdown()  # fails what is still queued
         self._closed = True
-        self._silenced.setLevel(self._level)
+        if self._silenced is not None:
+            self._silenced.setLevel(self._level)
         self._failed = self._put - self._delivered
         if self.lost:
             self._warn("Spans were lost: the collector did not accept them.", spans=self.lost)

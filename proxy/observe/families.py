@@ -12,6 +12,9 @@ from proxy.observe.family import CellsOfPair, Count, Family, HistogramCell
 
 OUTCOMES: Final[tuple[str, ...]] = get_args(Outcome)
 DIRECTIONS: Final = ("input", "cached", "output", "reasoning")
+# Where a cost comes from: prices of the configuration, the provider itself, the catalog; or by estimated tokens.
+COST_SOURCES: Final = ("operator", "provider", "catalog", "estimated")
+UNKNOWN_COSTS: Final = ("usage", "price")  # what is not known of them
 # Levels whose limit can refuse a request (``limits.base.Level``), and the level of requests that none refused.
 LEVELS: Final = ("global", "client", "address", "model", "provider")
 EVERY_LEVEL: Final = "all"
@@ -60,6 +63,11 @@ class Families:
             "Longest time without data within each streamed response.", GAP, bound)
         self.tokens = _counter("llm_tokens_total",
             "Tokens as reported by providers; the directions are disjoint.", (*_PAIR, "direction"), bound, DIRECTIONS)
+        self.cost = _counter("llm_cost_usd_total",
+            "Cost of the attempts of calls to models, as far as it is known.", (*_PAIR, "source"), bound, COST_SOURCES)
+        self.unknown_cost = _counter("llm_unknown_cost_attempts_total",
+            "Attempts that cost an unknown amount, as their usage or its price is not known.",
+            (*_PAIR, "reason"), bound, UNKNOWN_COSTS)
         self.truncated = _counter("llm_streams_truncated_total",
             "Responses that broke off after their first content.", _PAIR, bound)
         self.attempts = _counter("llm_upstream_attempts_total",
@@ -67,6 +75,12 @@ class Families:
         self.limits = _counter("rate_limit_requests_total",
             "Requests that rate limits admitted or refused, by the level of the limit.",
             ("level", "outcome"), len(LEVELS) + 3)
+        self.thresholds = _counter("budget_thresholds_total",
+            "Thresholds of budgets, in percent, that what was spent has reached.", ("budget", "threshold"), bound)
+        self.refusals = _counter("budget_refusals_total",
+            "Calls that were refused, by the budget that did not cover them.", ("budget",), bound)
+        self.webhooks = _counter("webhook_events_total",
+            "Events for webhooks: delivered, dropped, and tries that failed.", ("webhook", "outcome"), bound)
         self.overhead = _histogram("gateway_overhead_seconds",
             "The gateway's share of each exchange: before the first attempt, and after the last response.",
             OVERHEAD, 1, labels=())
@@ -84,6 +98,8 @@ class Series:
         self.labels = labels
         self.requests = CellsOfPair(families.requests, labels).__getitem__  # a third of the cost of a subscript
         self.tokens = CellsOfPair(families.tokens, labels).__getitem__
+        self.cost = CellsOfPair(families.cost, labels).__getitem__
+        self.unknown_cost = CellsOfPair(families.unknown_cost, labels).__getitem__
 
     @cached_property
     def duration(self) -> Callable[[float], None]:

@@ -5,8 +5,10 @@ Sampling the breakers of 10,000 deployments takes milliseconds, so it is done in
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, get_args
+
+from msgspec import Struct
 
 from proxy.breakers.table import State
 from proxy.observe.family import OTHER, Count, Family, single
@@ -14,6 +16,10 @@ from proxy.observe.lag import Lag
 
 STATES: tuple[State, ...] = get_args(State)
 PORTION: Final = 500  # deployments: some 0.3 ms
+
+_BUDGET_SPENT: Final = "Spent in the counters of a budget that this process uses, by all processes."
+_BUDGET_HELD: Final = "Held by this process for calls that are not billed yet."
+_BUDGET_USED: Final = "The highest part of its cap that a counter of a budget has spent."
 
 
 class BreakerSample(NamedTuple):
@@ -23,6 +29,28 @@ class BreakerSample(NamedTuple):
     provider: str
     model: str
     state: State
+
+
+class RecorderSample(NamedTuple):
+    """What waits for the ledger's database: rows, the oldest for so many seconds, and bytes of the spool."""
+
+    rows: int
+    seconds: float
+    spool_bytes: int
+
+
+class BudgetSample(Struct):
+    """What the counters of a budget say together. ``unit``: ``usd`` or ``tokens``, of the amounts.
+
+    ``cap``: of each counter; ``None``: they have no common one. ``used``: the highest part of a cap that is spent.
+    """
+
+    name: str
+    unit: str
+    cap: float | None
+    spent: float = 0.0
+    held: float = 0.0
+    used: float = 0.0
 
 
 _Row = dict[State, Count]
@@ -60,7 +88,7 @@ def _entered(key: tuple[str, str, str], rows: dict[tuple[str, str, str], _Row], 
 
 
 def components_up(components: Mapping[str, bool], bound: int) -> Family[Count]:
-    documentation = "Whether a component (limiter, database, breakers) can be reached."
+    documentation = "Whether a component (limiter, database, breakers, ledger, recorder) can be reached."
     family = Family("gateway_component_up", "gauge", documentation, ("component",), Count, bound=bound)
     for name, up in components.items():
         family.cell(name).value = int(up)
@@ -73,6 +101,37 @@ def open_connections(by_provider: Mapping[str, int], bound: int) -> Family[Count
     for provider, count in by_provider.items():
         family.cell(provider).value += count
     return family
+
+
+def waiting_rows(sample: RecorderSample) -> Iterator[Family[Count]]:
+    yield single("llm_ledger_waiting_rows", "gauge", "Attempts that wait for the ledger's database.", sample.rows)
+    yield single("llm_ledger_behind_seconds", "gauge", "How long the oldest of them has waited.", sample.seconds)
+    yield single("llm_ledger_spool_bytes", "gauge", "Size of the ledger's spool on the disk.", sample.spool_bytes)
+
+
+def user_balances(balances: Mapping[str, float]) -> Family[Count]:
+    """``balances``: by user, which the caller bounds."""
+    documentation = "Balances in billing.currency, of the users whose calls ended last."
+    family = Family("user_balance", "gauge", documentation, ("user",), Count, bound=len(balances) + 1)
+    for user, balance in balances.items():
+        family.cell(user).value = balance
+    return family
+
+
+def budget_amounts(samples: Sequence[BudgetSample], bound: int) -> Iterator[Family[Count]]:
+    """Families with a cell for each budget."""
+    labels = ("budget", "unit")
+    spent = Family("budget_spent", "gauge", _BUDGET_SPENT, labels, Count, bound=bound)
+    held = Family("budget_held", "gauge", _BUDGET_HELD, labels, Count, bound=bound)
+    cap = Family("budget_cap", "gauge", "The cap of each counter of a budget.", labels, Count, bound=bound)
+    used = Family("budget_used_ratio", "gauge", _BUDGET_USED, ("budget",), Count, bound=bound)
+    for sample in samples:
+        spent.cell(sample.name, sample.unit).value += sample.spent
+        held.cell(sample.name, sample.unit).value += sample.held
+        used.cell(sample.name).value = sample.used
+        if sample.cap is not None:
+            cap.cell(sample.name, sample.unit).value = sample.cap
+    yield from (spent, held, cap, used)
 
 
 def lag(loop: Lag) -> Iterator[Family[Count]]:

@@ -23,6 +23,7 @@ from proxy.observe.logfile import LogFile
 from proxy.observe.mask import Mask
 from proxy.observe.sink import LogSink
 from proxy.observe.truncate import NAME, truncate
+from proxy.pricing.rates import NANO
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -77,10 +78,17 @@ class Line(msgspec.Struct, gc=False):
     duration_ms: float | None
     longest_gap_ms: float | None
     tokens: Usage | None
+    cost_usd: float | UnsetType
     bytes_in: int
+    bytes_fetched: int | UnsetType
     bytes_out: int
     client: str
     caller: str | UnsetType
+    owner: str | UnsetType
+    team: str | UnsetType
+    project: str | UnsetType
+    run: str | UnsetType
+    labels: dict[str, str] | UnsetType
 
 
 class Log:
@@ -142,8 +150,9 @@ class Log:
         outcome, caller, usage = exchange.outcome, exchange.caller, exchange.usage
         if len(model) + len(upstream) > NAME:
             model, upstream = truncate(model), truncate(upstream)
+        labels = exchange.labels
         usual = outcome == "ok" and len(exchange.attempts) < 2
-        # By position, since 23 keyword arguments would double the cost.
+        # By position, since 30 keyword arguments would double the cost.
         return Line(
             stamp,
             "info" if usual else _level(exchange),
@@ -167,10 +176,17 @@ class Log:
             round((ended - began) * 1e6) / 1e3 if ended is not None else None,
             round(exchange.longest_gap * 1e6) / 1e3 if first is not None and exchange.stream else None,
             usage if usage is None or usage.details is UNSET else usage.summed(),
+            UNSET if exchange.cost is None else exchange.cost / NANO,
             exchange.bytes_in,
+            exchange.bytes_fetched or UNSET,
             exchange.bytes_out,
             exchange.client,
             UNSET if caller is None else _named(caller.id),
+            UNSET if caller is None else caller.owner or UNSET,
+            UNSET if caller is None else caller.team or UNSET,
+            UNSET if caller is None else caller.project or UNSET,
+            exchange.run or UNSET,
+            dict(labels) if labels else UNSET,
         )
 
     def _encoded(self, lines: list[Line]) -> bytes:
@@ -293,10 +309,14 @@ def _readable_exchange(line: Line) -> bytes:
         words.append(f"{line.duration_ms:.0f} ms")
     if line.tokens is not None:
         words.append(f"{_known(line.tokens.total_input)} + {_known(line.tokens.total_output)} tokens")
+    if line.cost_usd is not UNSET:
+        words.append(f"${line.cost_usd:.6f}")
     if line.patches:
         words.append(f"patched: {', '.join(line.patches)}")
     if line.dropped:
         words.append(f"dropped: {', '.join(line.dropped)}")
+    if line.labels:
+        words += [f"{name}={value}" for name, value in line.labels.items()]
     words.append(line.request_id)
     words += filter(None, (line.error, line.detail))
     return _readable(line.time, line.level, "  ".join(words))

@@ -3,9 +3,9 @@
 ``llm_requests_...`` and ``llm_tokens_...`` are calls to models. All other requests are in
 ``gateway_other_requests_total``.
 
-Labels are configured names or our own words, never text of clients. A metric has at most ``max_label_sets`` label
-sets; later ones are counted as ``other``. An exchange without attempts has provider and model ``none``. Values that
-are only read at a scrape are in ``gauges.py``, the families in ``families.py``.
+Labels are configured names or our own words, never text of clients, except the users of ``user_balance``. A metric has
+at most ``max_label_sets`` label sets; later ones are counted as ``other``. An exchange without attempts has provider
+and model ``none``. Values that are only read at a scrape are in ``gauges.py``, the families in ``families.py``.
 """
 
 from __future__ import annotations
@@ -25,10 +25,23 @@ from proxy.observe.bounds import CONNECT
 from proxy.observe.facts import own_share, streamed_tokens
 from proxy.observe.families import EVERY_LEVEL, LEVELS, OUTCOMES, Families, Series
 from proxy.observe.family import OTHER, CellsOfLast, Count, Family, HistogramCell, single
-from proxy.observe.gauges import BreakerSample, breaker_states, components_up, lag, open_connections
+from proxy.observe.gauges import (
+    BreakerSample,
+    BudgetSample,
+    RecorderSample,
+    breaker_states,
+    budget_amounts,
+    components_up,
+    lag,
+    open_connections,
+    user_balances,
+    waiting_rows,
+)
 from proxy.observe.lag import Lag
 from proxy.observe.listed import ListedModels
 from proxy.observe.process_limits import ProcessLimits
+from proxy.pricing.bill import Bill
+from proxy.pricing.rates import NANO
 
 NONE: Final = "none"
 
@@ -47,6 +60,7 @@ _SINGLES: Final[dict[str, tuple[Literal["counter", "gauge"], str]]] = {
         "counter",
         "Events of providers without data, or with data that no JSON parser reads; they were not relayed.",
     ),
+    "llm_forgotten_attempts_total": ("counter", "Attempts that the ledger has no row of, as its spool was full."),
     "llm_possible_double_executions_total": (
         "counter",
         "Requests sent again after a kept connection broke; the provider may have run both.",
@@ -58,8 +72,10 @@ class Metrics:
     """All metrics of one process.
 
     The plain numbers are incremented by their owners. Callables are called at each scrape: ``running`` (exchanges in
-    progress), ``upstream_connections`` (by provider), ``breakers``, ``components`` (whether each is up). ``registry``
-    has what prometheus_client measures, including ``connect_seconds`` for ``prometheus_async.aio.time``.
+    progress), ``upstream_connections`` (by provider), ``breakers``, ``components`` (whether each is up), ``recorder``
+    (of the ledger; ``None``: there is none), ``balances`` (of accounts; empty: there are none), ``budgets`` (it yields
+    between portions). ``registry`` has what prometheus_client measures, including ``connect_seconds`` for
+    ``prometheus_async.aio.time``.
     """
 
     def __init__(self, *, max_label_sets: int = 500, version: str = "unknown") -> None:
@@ -67,12 +83,16 @@ class Metrics:
         self.upstream_connections: Callable[[], Mapping[str, int]] = dict
         self.breakers: Callable[[], Iterable[BreakerSample]] = tuple
         self.components: Callable[[], Mapping[str, bool]] = dict
+        self.recorder: Callable[[], RecorderSample | None] = lambda: None
+        self.balances: Callable[[], Mapping[str, float]] = dict
+        self.budgets: Callable[[], Generator[None, None, Sequence[BudgetSample]]] = _no_budgets
         self.lag: Lag | None = None
         self.upstream_connections_opened = 0
         self.upstream_connections_reused = 0
         self.client_disconnects = 0
         self.dropped_events = 0
         self.possible_double_executions = 0
+        self.forgotten_attempts = 0
         self.fallbacks = 0
 
         self.families = families = Families(max_label_sets)
@@ -83,6 +103,7 @@ class Metrics:
         self.listed = ListedModels(max_label_sets // 2 // len(OUTCOMES))
         self._series: dict[tuple[str, str], Series] = {}
         self._breaker_states: Family[Count] | None = None  # from the last ``gather``
+        self._budgets: Sequence[BudgetSample] = ()  # from the last ``gather``
         self._good_attempts = CellsOfLast(families.attempts, "ok").__getitem__
         # Made now, so that the first refusal is an increase.
         self.admitted = families.limits.cell(EVERY_LEVEL, "admitted")  # exchanges that all limits admitted
@@ -122,7 +143,9 @@ class Metrics:
             if exchange.endpoint.kind != "call":
                 self._count_other(exchange)
                 continue
-            series = known.get((exchange.provider, exchange.request_model)) or self._find(exchange)
+            series = known.get((exchange.provider, exchange.request_model)) or self._find(
+                exchange.provider, exchange.request_model
+            )
             series.requests(exchange.outcome).value += 1
             end = exchange.ended
             if end is not None:
@@ -137,6 +160,8 @@ class Metrics:
                     self._count_attempt(attempt)
                 else:
                     good_attempts(attempt.deployment.provider.name).value += 1
+                if (bill := attempt.bill) is not None and bill.source != "none":
+                    _count_cost(series if len(attempts) == 1 else self._series_of(exchange, attempt), bill)
             if attempts:
                 overhead(own_share(exchange, attempts))
             if exchange.fallback_used:
@@ -160,16 +185,29 @@ class Metrics:
         cell = self._refused.get(level)
         (cell if cell is not None else self.families.limits.cell(OTHER, "refused")).value += 1
 
+    def not_covered(self, budget: str) -> None:
+        """Count a call that a budget has refused."""
+        self.families.refusals.cell(budget).value += 1
+
+    def crossed(self, budget: str, threshold: int) -> None:
+        """Count a threshold that a budget has reached, in percent."""
+        self.families.thresholds.cell(budget, str(threshold)).value += 1
+
+    def webhook(self, host: str, outcome: str) -> None:
+        """Count an event for the webhook at ``host``, or a try that failed."""
+        self.families.webhooks.cell(host, outcome).value += 1
+
     def reject(self, reason: str) -> None:
         """Count a request that was refused before any attempt; ``reason`` is the code of the error."""
         _named(self.families.rejected, reason).value += 1
 
     def gather(self) -> Generator[None]:
-        """Sample the breakers for ``collect``; yields between portions."""
+        """Sample the breakers and budgets for ``collect``; yields between portions."""
         self._breaker_states = yield from breaker_states(self.breakers(), self._bound)
+        self._budgets = yield from self.budgets()
 
     def collect(self) -> Iterator[Family[Count] | Family[HistogramCell]]:
-        """Current families, except those of ``registry``; breakers are from the last ``gather``."""
+        """Current families, except those of ``registry``; breakers and budgets are from the last ``gather``."""
         families = self.families
         yield families.requests
         yield families.errors
@@ -181,9 +219,14 @@ class Metrics:
         yield families.inter_token
         yield families.longest_gap
         yield families.tokens
+        yield families.cost
+        yield families.unknown_cost
         yield families.attempts
         yield _single("llm_fallbacks_total", self.fallbacks)
         yield families.limits
+        yield families.thresholds
+        yield families.refusals
+        yield families.webhooks
         yield families.overhead
         if self._breaker_states is not None:
             yield self._breaker_states
@@ -196,7 +239,14 @@ class Metrics:
         yield _single("llm_client_disconnects_total", self.client_disconnects)
         yield families.truncated
         yield _single("llm_events_dropped_total", self.dropped_events)
+        yield _single("llm_forgotten_attempts_total", self.forgotten_attempts)
         yield _single("llm_possible_double_executions_total", self.possible_double_executions)
+        if (sample := self.recorder()) is not None:
+            yield from waiting_rows(sample)
+        if self._budgets:
+            yield from budget_amounts(self._budgets, self._bound)
+        if balances := self.balances():
+            yield user_balances(balances)
 
     def _fold(self) -> None:
         self._unfolded = 0
@@ -204,8 +254,12 @@ class Metrics:
             for cell in family.cells.values():
                 cell.fold()
 
-    def _find(self, exchange: Exchange) -> Series:
-        provider, model = exchange.provider, exchange.request_model
+    def _series_of(self, exchange: Exchange, attempt: Attempt) -> Series:
+        """The cells of one of several attempts."""
+        deployment = attempt.deployment
+        return self._find(deployment.provider.name, deployment.upstream_model or exchange.model)
+
+    def _find(self, provider: str, model: str) -> Series:
         # Pairs that are not configured take two lookups each time, so that names of clients are not stored.
         if not provider:
             labels = (NONE, NONE)
@@ -239,6 +293,11 @@ class Metrics:
             series.truncated.value += 1
 
 
+def _no_budgets() -> Generator[None, None, Sequence[BudgetSample]]:
+    yield from ()
+    return ()
+
+
 def _count_stream(series: Series, exchange: Exchange) -> None:
     first, end = exchange.first_content, exchange.ended
     if first is None:
@@ -259,6 +318,14 @@ def _count_tokens(cell: Callable[[str], Count], usage: Usage) -> None:
         cell("output").value += tokens
     if (tokens := usage.reasoning) is not None and tokens >= 0:
         cell("reasoning").value += tokens
+
+
+def _count_cost(series: Series, bill: Bill) -> None:
+    nano, source = bill.cost.nano, bill.cost.source
+    if nano is None:
+        series.unknown_cost("usage" if bill.source == "unknown" else "price").value += 1
+    else:
+        series.cost("estimated" if bill.source == "estimated" else source).value += nano / NANO
 
 
 def _named(family: Family[Count], name: str) -> Count:

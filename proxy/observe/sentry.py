@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, Final
 
+from proxy.config.observe_schema import SentrySettings as Settings
 from proxy.config.proxies import proxy_url
-from proxy.config.schema import SentrySettings as Settings
 from proxy.errors import ConfigError
 from proxy.observe.bridge import place
 
@@ -115,8 +115,7 @@ def opened(settings: Settings, environ: Mapping[str, str], *, version: str) -> S
         from sentry_sdk import Client
         from sentry_sdk.utils import BadDsn
     except ImportError:
-        text = "the Sentry SDK is not installed: pip install 'sluice-gateway[sentry]'"
-        raise ConfigError([f"observe.sentry: {text}"]) from None
+        raise _missing_sdk() from None
     proxy = proxy_url(settings.dsn, environ) if "://" in settings.dsn else None
     try:
         client = Client(
@@ -136,11 +135,37 @@ def opened(settings: Settings, environ: Mapping[str, str], *, version: str) -> S
             spotlight=False,
             before_send=_without_text,
         )
-    except (BadDsn, ValueError):  # their text quotes the DSN
-        raise ConfigError(["observe.sentry.dsn: is not a valid DSN"]) from None
+    except (BadDsn, ValueError):
+        raise _bad_dsn() from None
     sentry = Sentry(client)
     sentry.listen()
     return sentry
+
+
+def otlp_of(dsn: str) -> tuple[str, Mapping[str, str]]:
+    """Where a Sentry project takes OTLP over HTTP, and the header that authenticates. Raises ConfigError.
+
+    https://docs.sentry.io/concepts/otlp/
+    """
+    try:
+        from sentry_sdk.consts import EndpointType
+        from sentry_sdk.utils import BadDsn, Dsn
+    except ImportError:
+        raise _missing_sdk() from None
+    try:
+        auth = Dsn(dsn).to_auth("sluice")
+    except (BadDsn, ValueError):
+        raise _bad_dsn() from None
+    return auth.get_api_url(EndpointType.OTLP_TRACES), {"X-Sentry-Auth": auth.to_header()}
+
+
+def _missing_sdk() -> ConfigError:
+    return ConfigError(["observe.sentry: the Sentry SDK is not installed: pip install 'sluice-gateway[sentry]'"])
+
+
+def _bad_dsn() -> ConfigError:
+    """The text of the SDK's error quotes the DSN."""
+    return ConfigError(["observe.sentry.dsn: is not a valid DSN"])
 
 
 def _send(client: Client, error: BaseException, tags: dict[str, str]) -> None:

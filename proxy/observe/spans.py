@@ -17,7 +17,16 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from proxy.exchange import Attempt, Exchange
-from proxy.observe.conventions import blamed, is_failure, model_of, of_attempt, of_exchange, operation_of, text_of
+from proxy.observe.conventions import (
+    Attributes,
+    blamed,
+    is_failure,
+    model_of,
+    of_attempt,
+    of_exchange,
+    operation_of,
+    text_of,
+)
 from proxy.wire.trace_context import Trace
 
 UNROUTED: Final = "refused request"  # name of the span without an endpoint
@@ -25,14 +34,31 @@ _UNSET: Final = Status(StatusCode.UNSET)
 _FAILED: Final = Status(StatusCode.ERROR)
 
 
-class Spans:
-    """Builds spans. ``wall``: nanoseconds since 1970, which times of the loop's clock are converted to."""
+# Attributes for one backend: of an exchange's span, or of that of one of its attempts.
+MoreAttributes = Callable[[Exchange, Attempt | None], Attributes]
 
-    def __init__(self, service: str, version: str, wall: Callable[[], int] = time.time_ns) -> None:
+
+class Spans:
+    """Builds spans. ``wall``: nanoseconds since 1970, which times of the loop's clock are converted to.
+
+    ``environment``: of the deployment, ``""``: not named. ``more`` returns attributes beside those of the conventions.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        version: str,
+        wall: Callable[[], int] = time.time_ns,
+        *,
+        environment: str = "",
+        more: MoreAttributes | None = None,
+    ) -> None:
         self._wall = wall
-        self._resource = Resource.create(
-            {"service.name": service, "service.version": version, "service.instance.id": str(uuid.uuid4())}
-        )
+        self._more = more or _nothing
+        facts = {"service.name": service, "service.version": version, "service.instance.id": str(uuid.uuid4())}
+        if environment:
+            facts["deployment.environment.name"] = environment
+        self._resource = Resource.create(facts)
         self._scope = InstrumentationScope("sluice", version)
 
     def of(self, exchange: Exchange, trace: Trace) -> list[ReadableSpan]:
@@ -49,7 +75,7 @@ class Spans:
             context=frame.own,
             parent=frame.parent,
             resource=self._resource,
-            attributes=of_exchange(exchange, frame.operation),
+            attributes=of_exchange(exchange, frame.operation) | self._more(exchange, None),
             kind=SpanKind.SERVER,
             status=_FAILED if is_failure(exchange) else _UNSET,
             start_time=frame.at(exchange.began),
@@ -64,7 +90,7 @@ class Spans:
             context=frame.context(attempt.span or frame.trace.new_span()),
             parent=frame.own,
             resource=self._resource,
-            attributes=of_attempt(exchange, attempt, frame.operation, model),
+            attributes=of_attempt(exchange, attempt, frame.operation, model) | self._more(exchange, attempt),
             events=tuple(_events(attempt, frame)),
             kind=SpanKind.CLIENT,
             status=Status(StatusCode.ERROR, text_of(attempt.reason) or None) if blamed(attempt) else _UNSET,
@@ -72,6 +98,11 @@ class Spans:
             end_time=frame.at(attempt.ended),
             instrumentation_scope=self._scope,
         )
+
+
+def _nothing(exchange: Exchange, attempt: Attempt | None) -> Attributes:
+    """Default of ``more``."""
+    return {}
 
 
 class _Frame:

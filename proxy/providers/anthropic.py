@@ -11,6 +11,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct
 
+from proxy.config.provider_schema import WireDialect
 from proxy.providers.base import ProviderKind
 from proxy.providers.model_list import ModelList, ModelPage, decoded
 
@@ -38,6 +39,9 @@ class Anthropic(ProviderKind):
 
     def target(self, base: str, query: str, path: str, model: str | None) -> str:
         return f"{base}/{path}"
+
+    def counts_at(self, base_url: str) -> frozenset[WireDialect]:
+        return self.wires
 
 
 class _Model(Struct):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 from urllib.parse import unquote
 
 from msgspec import Struct
@@ -16,6 +16,10 @@ from proxy.providers import refusal
 from proxy.providers.credential_source import CredentialSource
 from proxy.providers.model_list import ModelList
 from proxy.providers.refusal import Refusal
+
+# How a model embeds texts of clients of other dialects. ``""``: by the endpoint of the provider's dialect; ``vertex``:
+# by the same in Vertex AI's form; ``predict``: by Vertex AI's method of this name.
+EmbeddingMethod = Literal["", "vertex", "predict"]
 
 
 class CallChanges(Struct, frozen=True):
@@ -68,6 +72,14 @@ class ProviderKind(ABC):
     def wires_of(self, model: str) -> frozenset[WireDialect]:
         """Those of ``wires`` that this model of the provider's has."""
         return self.wires
+
+    def embeds_by(self, model: str) -> EmbeddingMethod:
+        """How this model of the provider's embeds texts, if it does."""
+        return ""
+
+    def counts_at(self, base_url: str) -> frozenset[WireDialect]:
+        """Those of ``wires`` in which it is known to count tokens at this address."""
+        return frozenset()
 
     def accepts_name(self, model: str) -> bool:
         """Whether a client may choose this name of a model, which the configuration does not have."""

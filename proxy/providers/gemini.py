@@ -11,6 +11,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct, field
 
+from proxy.config.provider_schema import WireDialect
 from proxy.providers.base import ProviderKind, safe_in_path
 from proxy.providers.model_list import ModelList, ModelPage, decoded
 
@@ -51,6 +52,9 @@ class Gemini(ProviderKind):
 
     def dropped_parameters(self, base: str, query: str) -> frozenset[str]:
         return frozenset({"alt", "$alt", "callback"})  # they choose another form of the answer
+
+    def counts_at(self, base_url: str) -> frozenset[WireDialect]:
+        return self.wires
 
     def accepts_name(self, model: str) -> bool:
         return safe_in_path(model)

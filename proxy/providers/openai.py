@@ -5,7 +5,9 @@ Source: https://platform.openai.com/docs/api-reference/authentication
 
 from __future__ import annotations
 
+from proxy.config.provider_schema import WireDialect
 from proxy.providers.base import ProviderKind
+from proxy.providers.models.servers import server_name
 
 
 class OpenAI(ProviderKind):
@@ -16,6 +18,11 @@ class OpenAI(ProviderKind):
 
     def target(self, base: str, query: str, path: str, model: str | None) -> str:
         return f"{base}/{path}"
+
+    # Others have the Responses API without it: https://github.com/vllm-project/vllm/issues/49533,
+    # https://github.com/openai/openai-dotnet/issues/1165 (Azure)
+    def counts_at(self, base_url: str) -> frozenset[WireDialect]:
+        return frozenset({"responses"}) if server_name("", base_url) == "openai" else frozenset()
 
     def dropped_parameters(self, base: str, query: str) -> frozenset[str]:
         return frozenset({"api-version"})  # of clients made for Azure

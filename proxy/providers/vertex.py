@@ -15,16 +15,26 @@ from msgspec import Struct, field
 
 from proxy.config.provider_schema import ProviderSettings, WireDialect
 from proxy.dialects.call import Call
-from proxy.providers.base import CallChanges, ProviderKind, safe_in_path
+from proxy.dialects.gemini.call import COUNTED_REQUEST
+from proxy.dialects.json_call import members_of
+from proxy.providers.base import CallChanges, EmbeddingMethod, ProviderKind, safe_in_path
 from proxy.providers.credential_source import CredentialSource
 from proxy.providers.model_list import ModelList, ModelPage, decoded
 
 MESSAGES: Final = "messages"
 COUNT_TOKENS: Final = "messages/count_tokens"
+COUNT_CONTENTS: Final = "countTokens"
+# Members of a request of ``generateContent`` that ``countTokens`` has here:
+# https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/count-tokens
+_COUNTED: Final = frozenset(
+    ("contents", "systemInstruction", "system_instruction", "tools", "generationConfig", "generation_config")
+)
 _OWN_VERSION: Final = b'"vertex-2023-10-16"'  # of Anthropic's API, where the client has none that is newer
 _OLD: Final = "2023-06-01"
 _encode: Final = msgspec.json.Encoder().encode
 _is_claude: Final = re.compile(r"publishers/anthropic/|(?:.*/)?claude-").match
+# As in ``t_is_vertex_embed_content_model`` of google-genai 3.6.
+_has_embed_content: Final = re.compile(r"(?:.*/)?[^/]*(?:gemini|maas)[^/]*").fullmatch
 # What precedes the version in a base URL.
 _before_version: Final = re.compile(r"(.*?)(?:/v1(?:beta1)?(?:/projects/.*)?)?").fullmatch
 
@@ -76,10 +86,18 @@ class Vertex(ProviderKind):
     def wires_of(self, model: str) -> frozenset[WireDialect]:
         return frozenset({"messages"} if _is_claude(model) else {"gemini"})
 
+    def embeds_by(self, model: str) -> EmbeddingMethod:
+        return "vertex" if _has_embed_content(model) else "predict"
+
+    def counts_at(self, base_url: str) -> frozenset[WireDialect]:
+        return self.wires
+
     def accepts_name(self, model: str) -> bool:
         return safe_in_path(model)
 
     def call_changes(self, path: str, call: Call, version: str) -> CallChanges | None:
+        if path == COUNT_CONTENTS:
+            return _unwrapped(call)
         if path not in (MESSAGES, COUNT_TOKENS):
             return None
         members: dict[str, bytes | None] = {}
@@ -98,6 +116,16 @@ class Vertex(ProviderKind):
             if "/projects/" not in urlsplit(address).path:
                 return ".baseUrl: must end with /v1/projects/PROJECT/locations/LOCATION"
         return ""
+
+
+def _unwrapped(call: Call) -> CallChanges | None:
+    """The members of a whole request, which only the Gemini API takes as one; ``None`` where there is none."""
+    members = call.members
+    name = next((name for name in COUNTED_REQUEST if members.first_byte(name) == b"{"), None)
+    if name is None:
+        return None
+    request = members_of(members.raw(name) or b"", _COUNTED, checked=True)
+    return CallChanges({name: None} | {each: request.raw(each) for each in _COUNTED if each in request})
 
 
 def _resource(model: str, publisher: str) -> str:

@@ -69,7 +69,10 @@ def body_for(chosen: Treatment, call: UpstreamCall, pump: AnswerPump, head: Head
         case Treatment.ERROR_PIPE:
             return ErrorPipe(pump, outlet, head.status, length, MAX_ERROR, _redact_of(call))
     pipe = Pipe(pump, outlet, head.status, length)
-    return pipe if chosen is Treatment.PIPE else Collector(pump, pipe, length, context.max_answer, context.budget)
+    if chosen is Treatment.PIPE:
+        return pipe
+    whole = call.upstream_request.attempt_context.translates
+    return Collector(pump, pipe, length, context.max_answer, context.budget, whole=whole)
 
 
 def relay_for(call: UpstreamCall, pump: AnswerPump, connection: UpstreamConnection) -> EventRelay:

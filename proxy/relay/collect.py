@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from proxy.errors import GatewayError
+from proxy.errors import BrokenAnswer, GatewayError
 from proxy.net.budget import Budget
 from proxy.relay.body import BodyOwner
 from proxy.relay.pipe import Pipe
 
 
 class Collector:
-    """Collects a body of up to ``limit`` bytes, and passes it on complete. A larger one goes to ``pipe``."""
+    """Collects a body of up to ``limit`` bytes, and passes it on complete.
 
-    __slots__ = ("_budget", "_held", "_length", "_limit", "_owner", "_pieces", "_pipe")
+    A larger one goes to ``pipe``. With ``whole``, as for a translation, it is an error instead.
+    """
 
-    def __init__(self, owner: BodyOwner, pipe: Pipe, length: int | None, limit: int, budget: Budget) -> None:
+    __slots__ = ("_budget", "_held", "_length", "_limit", "_owner", "_pieces", "_pipe", "_whole")
+
+    def __init__(
+        self, owner: BodyOwner, pipe: Pipe, length: int | None, limit: int, budget: Budget, *, whole: bool = False
+    ) -> None:
         self._owner = owner
         self._pipe = pipe
         self._length = length
         self._limit = limit
         self._budget = budget
+        self._whole = whole
         self._pieces: list[bytes] = []
         self._held = 0
 
@@ -27,7 +33,7 @@ class Collector:
         return self._pipe.committed
 
     def feed(self, chunk: bytes) -> None:
-        """Raises Overloaded if the process has buffered too much."""
+        """Raises Overloaded if the process has buffered too much, BrokenAnswer for a whole body over the limit."""
         if self._pipe.committed:
             self._pipe.feed(chunk)
             return
@@ -38,6 +44,11 @@ class Collector:
             self._held = held
         self._pieces.append(chunk)
         if held > self._limit:
+            if self._whole:
+                raise BrokenAnswer(
+                    f"The provider's answer is too large to be translated (limit {self._limit} bytes).",
+                    code="answer_too_large",
+                )
             self._pipe.begin(b"".join(self._pieces))
             self.release()
 

@@ -134,9 +134,12 @@ class EventFilter:
         return self.seams.complete() + comment(text, numbered=self.numbered)
 
     def terminal(self) -> bytes:
-        """What a complete stream lacks that ended without its terminal event."""
+        """What a complete stream lacks that ended without its terminal event.
+
+        An error event if the last part of the answer cannot be translated. ``reader.error`` is set then.
+        """
         if self._translation is not None:
-            return self._translation.finish()
+            return self._finished(self._translation)
         return b"" if self.reader.ended else self._exchange.endpoint.dialect.writer.terminal
 
     def failed(self, fault: GatewayError) -> bytes:
@@ -199,11 +202,16 @@ class EventFilter:
             return self._each_hooked(self._redact(translation.failed(fault)))
         events = translation.translate(block)
         if translation.failure:
-            return self._given_up(translation, events, begun=begun)
+            return self._each_hooked(self._given_up(translation, events, begun=begun))
         if not self.reader.ended:
             return self._each_hooked(events)
         self._owner.concluding()
-        return self._each_hooked(events) + self.epilogue() + self._each_hooked(translation.finish())
+        return self._each_hooked(events) + self.epilogue() + self._each_hooked(self._finished(translation))
+
+    def _finished(self, translation: StreamTranslation) -> bytes:
+        """The last events of an answer that has begun: of a complete one, or of one that failed at its end."""
+        events = translation.finish()
+        return self._given_up(translation, events, begun=True) if translation.failure else events
 
     def _given_up(self, translation: StreamTranslation, events: bytes, *, begun: bool) -> bytes:
         """The last events of an answer that the provider gave up.
@@ -214,7 +222,7 @@ class EventFilter:
         fault = fault_of(self.reader.error)
         if not begun:
             raise fault
-        return self._each_hooked(events + self._redact(translation.failed(fault)))
+        return events + self._redact(translation.failed(fault))
 
     def _each_hooked(self, events: bytes) -> bytes:
         return events if self._hook is None else b"".join(map(self._hooked, events_of(events)))

@@ -41,7 +41,6 @@ class EventRelay:
         "_framer",
         "_held",
         "_last",
-        "_longest_gap",
         "_outlet",
         "_owner",
         "_plain",
@@ -49,6 +48,7 @@ class EventRelay:
         "_translation",
         "_write",
         "committed",
+        "longest_gap",
         "reader",
     )
 
@@ -80,7 +80,7 @@ class EventRelay:
         # Counted here and added to the exchange at the end: per token, a Struct's field costs several times as much.
         self._events = 0
         self._forwarded = 0  # bytes
-        self._longest_gap = 0.0
+        self.longest_gap = 0.0
 
     # -- once per token ---------------------------------------------------------------------------
 
@@ -94,8 +94,8 @@ class EventRelay:
             return False
         self._events += 1
         now = self._connection.last_read
-        if now - self._last > self._longest_gap:
-            self._longest_gap = now - self._last
+        if now - self._last > self.longest_gap:
+            self.longest_gap = now - self._last
         self._last = now
         self._forwarded += len(chunk)
         forward(framed)
@@ -107,8 +107,8 @@ class EventRelay:
             if self._plain(chunk):
                 self._events += 1
                 now = self._connection.last_read
-                if now - self._last > self._longest_gap:
-                    self._longest_gap = now - self._last
+                if now - self._last > self.longest_gap:
+                    self.longest_gap = now - self._last
                 self._last = now
                 self._write(chunk)
                 return
@@ -126,8 +126,8 @@ class EventRelay:
             return False
         self._events += 1
         now = self._connection.last_read
-        if now - self._last > self._longest_gap:
-            self._longest_gap = now - self._last
+        if now - self._last > self.longest_gap:
+            self.longest_gap = now - self._last
         self._last = now
         if events:
             self._write(events)
@@ -163,7 +163,7 @@ class EventRelay:
                 self._commit()
         elif held:
             now = self._connection.last_read
-            self._longest_gap = max(self._longest_gap, now - self._last)
+            self.longest_gap = max(self.longest_gap, now - self._last)
             self._last = now
             self._outlet.numbered = self._filter.numbered
             self._write(b"".join(held))
@@ -216,11 +216,13 @@ class EventRelay:
 
         A stream that lost only its terminal event is complete: this method adds the event.
         """
-        reader = self.reader
+        reader, translation = self.reader, self._translation
         if reader.error is not None:
             self._conclude(last)
             return
         whole = reader.ended or (reader.complete and not reader.lacks_usage)
+        if translation is not None and translation.failure:
+            whole = False
         if whole and not self._held:  # otherwise a hook raised in ``write``
             self._conclude(last, self._filter.terminal())
             return
@@ -230,13 +232,13 @@ class EventRelay:
         self._break_off(fault, self._filter.error_epilogue() + self._filter.failed(fault))
 
     def _conclude(self, last: bytes, terminal: bytes = b"") -> None:
-        """End the answer. ``terminal``: the terminal event to add, if the provider sent none."""
+        """End the answer. ``terminal``: the terminal event to add, if the provider sent none, or an error event."""
         fault = self.note_outcome()
         if fault is None:
             self._outlet.end(last + self._filter.epilogue() + terminal)
             self._owner.delivered()
         else:
-            self._break_off(fault, last + self._filter.error_epilogue())
+            self._break_off(fault, last + self._filter.error_epilogue() + terminal)
 
     def _break_off(self, fault: GatewayError, last: bytes) -> None:
         tail = self._exchange.endpoint.dialect.writer.error_tail(fault)
@@ -267,7 +269,7 @@ class EventRelay:
         """Add the counts since the last call to the exchange."""
         exchange = self._exchange
         exchange.events += self._events + self._filter.events
-        exchange.longest_gap = max(exchange.longest_gap, self._longest_gap)
+        exchange.longest_gap = max(exchange.longest_gap, self.longest_gap)
         self._outlet.count(self._forwarded)
         self._events = self._forwarded = self._filter.events = 0
 

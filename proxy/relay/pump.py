@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from proxy.billing import plausible
 from proxy.client.connection import UpstreamConnection
 from proxy.client.head import Head
 from proxy.dialects.base import EventKind
@@ -90,15 +91,21 @@ class AnswerPump:
     def finish(self) -> None:
         """Release what is held, and note usage and model. Breaks the reference cycle between body and pump."""
         self.stop()
-        events = self._events
+        events, exchange = self._events, self._call.exchange
+        before = exchange.events
         if self._body is not None:
             self._body.release()
         self._body = self._events = None
-        if events is not None:
-            reader, exchange = events.reader, self._call.exchange
-            exchange.usage = reader.usage
-            exchange.response_model = reader.response_model
-            exchange.lenient_events += reader.lenient
+        if events is None:
+            return
+        reader, attempt = events.reader, self._call.upstream_request.attempt_context.attempt
+        usage = reader.usage
+        attempt.usage, attempt.partial = plausible(usage), not reader.whole
+        attempt.response_model = reader.response_model
+        attempt.events, attempt.longest_gap = exchange.events - before, events.longest_gap
+        exchange.lenient_events += reader.lenient
+        if events.committed or exchange.usage is None:  # else it may have lost a race
+            exchange.usage, exchange.response_model = usage, attempt.response_model
 
     # -- the client's side ------------------------------------------------------------------------
 

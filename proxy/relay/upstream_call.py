@@ -60,6 +60,7 @@ class UpstreamCall(Struct, eq=False):
     _uploading: asyncio.Task[None] | None = None
     draining: bool = False  # the client disconnected, and the answer is still read for its usage
     sent_at: float | None = None  # when the request went out
+    unsent: bool = False  # a part of it did not, or it would have to go out again
     headed_at: float | None = None  # when the head of the answer came
     waited: float = 0.0  # share of the running timeout that had passed without an event at the end of the call
 
@@ -89,6 +90,7 @@ class UpstreamCall(Struct, eq=False):
         if connection is not None:
             if self._watch is not None and not self.draining:
                 self.waited = self._watch.waited()
+            self.unsent = connection.sending
             self._leave(connection)
         if self._connecting is not None:
             self._connecting.cancel()
@@ -115,6 +117,7 @@ class UpstreamCall(Struct, eq=False):
             if outcome.done():
                 context.pool.release(connection)
             else:
+                self.unsent = False
                 self._send(connection, context.loop.time())
         except asyncio.CancelledError:
             # Not raised again: nothing awaits this task, and the error with its frames would form a cycle.
@@ -167,6 +170,7 @@ class UpstreamCall(Struct, eq=False):
         ):
             return False
         self._leave(connection)
+        self.unsent = True
         if self._uploading is not None:
             self._uploading.cancel()
         self.context.counters.possible_double_executions += 1

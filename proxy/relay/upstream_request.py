@@ -36,6 +36,10 @@ class AttemptContext(Protocol):
     def clocks(self) -> Clocks:
         """The timeouts of the attempt."""
 
+    @property
+    def translates(self) -> bool:
+        """Whether the answer is translated, so that none of its bytes may go to the client."""
+
     def ping(self) -> None:
         """Send a ping to a client before any content."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TypeAlias
 
 from msgspec import UNSET
@@ -9,6 +10,11 @@ from msgspec import UNSET
 from proxy.config.provider_schema import ModelSettings, Timeouts, WireDialect
 from proxy.config.schema import Config
 from proxy.config.timeouts import Clocks, resolve
+from proxy.pricing.catalog import PriceCatalog, shipped
+from proxy.pricing.operator import operator_sheet
+from proxy.pricing.sheet import PriceSheet
+from proxy.pricing.vendors import vendor_at
+from proxy.providers.base import EmbeddingMethod
 from proxy.providers.provider import Provider, Site
 from proxy.routing.deployment import Deployment
 from proxy.routing.endpoints import paths_of, served
@@ -19,15 +25,21 @@ from proxy.routing.service import Service, service_of
 
 # For plain responses and streams, then the same for media endpoints.
 AllClocks: TypeAlias = tuple[Clocks, Clocks, Clocks, Clocks]
-_ServiceKey: TypeAlias = tuple[Site, bool, bool, frozenset[WireDialect], frozenset[str] | None]
+_ServiceKey: TypeAlias = tuple[Site, bool, bool, frozenset[WireDialect], EmbeddingMethod, frozenset[str] | None]
 
 
 class DeploymentBuilder:
-    """Builds deployments. ``registry`` owns their live state, by key."""
+    """Builds deployments. ``registry`` owns their live state, by key. ``prices``, ``epoch``: as in ``Catalog``."""
 
-    def __init__(self, config: Config, registry: Registry) -> None:
+    def __init__(
+        self, config: Config, registry: Registry, prices: PriceCatalog | None = None, epoch: float = 0.0
+    ) -> None:
         self._config = config
         self._registry = registry
+        if prices is None and any(map(vendor_at, _addresses(config))):
+            prices = shipped()  # read now, as it would delay a request
+        self._prices = prices
+        self._epoch = epoch
         self._clocks: dict[tuple[str, Timeouts | None], AllClocks] = {}
         self._services: dict[_ServiceKey, Service] = {}
         self._patches: dict[Site, Patches] = {}
@@ -36,7 +48,8 @@ class DeploymentBuilder:
         """The deployment for one configured model at one address. Raises ConfigError for a wrong setting of it."""
         found = self.build(site, model.name, model.upstream_model, model)
         for endpoint in found.translated.values():
-            found.facts(endpoint.path)
+            if endpoint.dialect.provider is not None:
+                found.facts(endpoint.path)
         return found
 
     def build(
@@ -60,7 +73,16 @@ class DeploymentBuilder:
             model=model,
             label=label,
             patches=self.patches(site, model),
+            prices=self._sheet(site, upstream, model),
+            epoch=self._epoch,
         )
+
+    def _sheet(self, site: Site, upstream: str | None, model: ModelSettings | None) -> PriceSheet | None:
+        """The operator's prices, else the catalog's; ``None``: there are none."""
+        own = None if model is None else operator_sheet(model)
+        if own is not None or upstream is None or self._prices is None:
+            return own
+        return self._prices.sheet(site.base_url, upstream)
 
     def patches(self, site: Site, model: ModelSettings | None = None) -> Patches:
         """The patches for a model, cached: most models use those of the provider."""
@@ -81,7 +103,8 @@ class DeploymentBuilder:
         paths, translates = served(model), self._config.translate.enabled
         responses_first = translates and bool(upstream) and prefers_responses(site, model, upstream)
         lacking = site.kind.wires - site.kind.wires_of(upstream) if upstream else frozenset[WireDialect]()
-        key = site, names_model, responses_first, lacking, paths
+        embeds_by = site.kind.embeds_by(upstream)
+        key = site, names_model, responses_first, lacking, embeds_by, paths
         found = self._services.get(key)
         if found is None:
             found = self._services[key] = service_of(
@@ -91,6 +114,7 @@ class DeploymentBuilder:
                 translates=translates,
                 responses_first=responses_first,
                 lacking=lacking,
+                embeds_by=embeds_by,
             )
         return found
 
@@ -111,3 +135,8 @@ class DeploymentBuilder:
                 resolve(self._config, provider.settings, model, True, media=True),
             )
         return found
+
+
+def _addresses(config: Config) -> Iterator[str]:
+    for provider in config.providers.values():
+        yield from provider.addresses

@@ -15,6 +15,7 @@ from proxy.config.any_model import any_model
 from proxy.config.left_out import LeftOutModel
 from proxy.config.schema import Config, Fallback
 from proxy.errors import GatewayError
+from proxy.pricing.catalog import PriceCatalog
 from proxy.providers.provider import Provider
 from proxy.routing import faults
 from proxy.routing.access import ALL, Access, forbidden, forbidden_provider
@@ -46,7 +47,8 @@ class Catalog:
     """Makes plans. ``pages`` renders the models for clients; ``fallback``: deployments of the configured fallback.
 
     ``lists``: model lists fetched from providers; they outlive the catalog. ``left_out``: configured models whose
-    provider is not in use, for a helpful error.
+    provider is not in use, for a helpful error. ``prices``: ``None`` for the shipped ones. ``epoch``: Unix time at
+    which the clock of ``now`` was 0, for prices that change at a date.
     """
 
     def __init__(
@@ -59,6 +61,8 @@ class Catalog:
         via: bytes = b"",
         lists: ModelLists | None = None,
         left_out: Sequence[LeftOutModel] = (),
+        prices: PriceCatalog | None = None,
+        epoch: float = 0.0,
     ) -> None:
         self.config = config
         self._lists = lists = lists or ModelLists()
@@ -69,7 +73,7 @@ class Catalog:
             )
             for name, settings in config.providers.items()
         }
-        self._builder = builder = DeploymentBuilder(config, registry)
+        self._builder = builder = DeploymentBuilder(config, registry, prices, epoch)
         self.deployments = tuple(
             builder.configured(site, model)
             for model in config.models

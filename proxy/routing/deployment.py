@@ -7,6 +7,7 @@ import msgspec
 from proxy.config.provider_schema import ModelSettings
 from proxy.config.timeouts import Clocks
 from proxy.dialects.translation.model_facts import ModelFacts
+from proxy.pricing.sheet import PriceSheet
 from proxy.providers.issuers import main_issuer
 from proxy.providers.keys import Key
 from proxy.providers.provider import Site
@@ -28,7 +29,7 @@ class Deployment:
     ``dialects``: of its answers, by the path of the endpoint; ``sites``: where its requests go, without the paths that
     the provider cannot serve. ``translated``: the provider's endpoint, by the paths of endpoints whose requests are
     translated. ``patches``: what its requests need changed, only for paths with any. ``cloud``: its requests need what
-    ``dispatch/cloud.py`` does.
+    ``dispatch/cloud.py`` does. ``prices``: ``None`` if there are none. ``epoch``: as in ``Catalog``.
     """
 
     __slots__ = (
@@ -40,6 +41,7 @@ class Deployment:
         "context_size",
         "dialects",
         "endpoints",
+        "epoch",
         "key",
         "label",
         "live",
@@ -50,6 +52,7 @@ class Deployment:
         "model_json",
         "name",
         "patches",
+        "prices",
         "provider",
         "router_lines",
         "router_member",
@@ -73,6 +76,8 @@ class Deployment:
         model: ModelSettings | None,
         label: str,
         patches: Patches,
+        prices: PriceSheet | None,
+        epoch: float,
     ) -> None:
         self.name = name
         self.site = site
@@ -88,6 +93,8 @@ class Deployment:
         self.model_json = _encode(upstream_model) if upstream_model is not None else b""
         self.model = model
         self.patches = patches
+        self.prices = prices
+        self.epoch = epoch
         self.weight = 1.0 if model is None else model.weight
         self.context_size = 0 if model is None else model.context_size  # tokens; 0: unknown
         self.max_concurrent = 0 if model is None else model.max_concurrent  # 0: no bound
@@ -107,10 +114,11 @@ class Deployment:
         return endpoint in self.sites and (self.endpoints is None or endpoint in self.endpoints)
 
     def serves_auto(self, endpoint: str) -> bool:
-        """Whether ``auto`` may choose it for this path."""
-        if endpoint in self.translated:
+        """Whether ``auto`` may choose it for this path. A model without a type is for text."""
+        chosen, target = TEXT if self.endpoints is None else self.endpoints, self.translated.get(endpoint)
+        if target is not None and target.path in chosen:
             return True
-        return endpoint in self.sites and endpoint in (TEXT if self.endpoints is None else self.endpoints)
+        return endpoint in self.sites and endpoint in chosen
 
     def call_head(self, path: str, key: Key, query: str = "") -> bytes:
         """The head of a JSON call to the endpoint ``path`` up to the client's header lines.

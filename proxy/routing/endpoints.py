@@ -18,14 +18,23 @@ from msgspec import UNSET, Struct
 from proxy.config.provider_schema import EndpointName, ModelSettings, WireDialect
 from proxy.dialects import table
 from proxy.dialects.table import (
+    ANTHROPIC_OTHER,
     CHAT,
     COMPLETIONS,
-    COUNT_TOKENS,
+    EMBEDDINGS,
     GEMINI,
+    GEMINI_BATCH_EMBED,
+    GEMINI_COUNT,
+    GEMINI_EMBED,
     GEMINI_OTHER,
     MESSAGES,
+    MESSAGES_COUNT,
     OTHER,
     RESPONSES,
+    RESPONSES_COUNT,
+    VERTEX_BATCH_EMBED,
+    VERTEX_EMBED,
+    VERTEX_PREDICT,
     Dialect,
 )
 
@@ -60,7 +69,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
              force_stream=True, alias="chat/completions/stream"),
     Endpoint("completions",          COMPLETIONS, True,   True,   "json",      "json"),
     Endpoint("responses",            RESPONSES,   True,   False,  "json",      "json", wire="responses"),
-    Endpoint("embeddings",           OTHER,       False,  True,   "json",      "json"),
+    Endpoint("responses/input_tokens", RESPONSES_COUNT, False, True, "json",   "json", wire="responses"),
+    Endpoint("embeddings",           EMBEDDINGS,  False,  True,   "json",      "json"),
     Endpoint("moderations",          OTHER,       False,  True,   "json",      "json"),
     Endpoint("images/generations",   OTHER,       True,   False,  "json",      "json", media=True),
     Endpoint("audio/speech",         OTHER,       True,   False,  "json",      "any", media=True),
@@ -68,14 +78,21 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("audio/translations",   OTHER,       False,  False,  "multipart", "any", media=True),
     Endpoint("images/edits",         OTHER,       True,   False,  "multipart", "json", media=True),
     Endpoint("messages",             MESSAGES,    True,   True,   "json",      "json", wire="messages"),
-    Endpoint("messages/count_tokens", COUNT_TOKENS, False, True,  "json",      "json", wire="messages"),
+    Endpoint("messages/count_tokens", MESSAGES_COUNT, False, True, "json",     "json", wire="messages"),
     Endpoint("generateContent",      GEMINI,      False,  True,   "json",      "json", wire="gemini", in_path=True),
     Endpoint("streamGenerateContent", GEMINI,     True,   True,   "json",      "json", wire="gemini", in_path=True,
              force_stream=True),
-    Endpoint("countTokens",          GEMINI_OTHER, False, True,   "json",      "json", wire="gemini", in_path=True),
-    Endpoint("embedContent",         GEMINI_OTHER, False, True,   "json",      "json", wire="gemini", in_path=True),
-    Endpoint("batchEmbedContents",   GEMINI_OTHER, False, True,   "json",      "json", wire="gemini", in_path=True),
+    Endpoint("countTokens",          GEMINI_COUNT, False, True,   "json",      "json", wire="gemini", in_path=True),
+    Endpoint("embedContent",         GEMINI_EMBED, False, True,   "json",      "json", wire="gemini", in_path=True),
+    Endpoint("batchEmbedContents",   GEMINI_BATCH_EMBED, False, True, "json",  "json", wire="gemini", in_path=True),
 )  # fmt: skip
+
+# Endpoints of Vertex AI that calls for embeddings are translated to; no client's request has them.
+_ONE_ON_VERTEX: Final = Endpoint("embedContent", VERTEX_EMBED, False, True, "json", "json", wire="gemini", in_path=True)
+BATCH_ON_VERTEX: Final = Endpoint(
+    "batchEmbedContents", VERTEX_BATCH_EMBED, False, True, "json", "json", wire="gemini", in_path=True
+)
+PREDICT: Final = Endpoint("predict", VERTEX_PREDICT, False, True, "json", "json", wire="gemini", in_path=True)
 
 _STREAM: Final = next(endpoint for endpoint in ENDPOINTS if endpoint.in_path and endpoint.force_stream)
 
@@ -83,6 +100,11 @@ _STREAM: Final = next(endpoint for endpoint in ENDPOINTS if endpoint.in_path and
 def streamed(endpoint: Endpoint) -> Endpoint:
     """The endpoint for the same answer as a stream; the same one where the body says that it is one."""
     return _STREAM if endpoint.path == "generateContent" else endpoint
+
+
+def embedding(endpoint: Endpoint, texts: int) -> Endpoint:
+    """The endpoint for so many texts. Vertex AI has one for a single text, which is older than that for several."""
+    return _ONE_ON_VERTEX if endpoint is BATCH_ON_VERTEX and texts == 1 else endpoint
 
 
 PATHS: Final = tuple(dict.fromkeys(endpoint.path for endpoint in ENDPOINTS))
@@ -123,10 +145,10 @@ OPAQUE = Endpoint("*", table.OPAQUE, True, False, "opaque", "any", kind="passthr
 
 # Lists of models, and requests with an unknown path, by the API that the client speaks.
 MODELS = Endpoint("models", OTHER, False, True, "opaque", "json", kind="models")
-ANTHROPIC_MODELS = Endpoint("models", COUNT_TOKENS, False, True, "opaque", "json", kind="models")
+ANTHROPIC_MODELS = Endpoint("models", ANTHROPIC_OTHER, False, True, "opaque", "json", kind="models")
 GEMINI_MODELS = Endpoint("models", GEMINI_OTHER, False, True, "opaque", "json", kind="models")
 UNROUTED = Endpoint("-", table.OPAQUE, False, False, "opaque", "any", kind="unrouted")
-ANTHROPIC_UNROUTED = Endpoint("-", COUNT_TOKENS, False, False, "opaque", "any", kind="unrouted")
+ANTHROPIC_UNROUTED = Endpoint("-", ANTHROPIC_OTHER, False, False, "opaque", "any", kind="unrouted")
 GEMINI_UNROUTED = Endpoint("-", GEMINI_OTHER, False, False, "opaque", "any", kind="unrouted")
 
 
@@ -143,9 +165,7 @@ STATEFUL = frozenset(
      "files", "fine_tuning", "realtime", "skills", "threads", "uploads", "vector_stores", "videos")
 )  # fmt: skip
 # Stateless paths that the gateway does not serve itself; relayed to ``defaultProvider`` as well.
-UNSUPPORTED = frozenset(
-    ("images/variations", "responses/input_tokens", "responses/compact", "content_provenance_checks", "realtime")
-)
+UNSUPPORTED = frozenset(("images/variations", "responses/compact", "content_provenance_checks", "realtime"))
 STATEFUL_BELOW = (
     "responses/",
     "chat/completions/",
@@ -156,4 +176,4 @@ STATEFUL_BELOW = (
 )
 
 # Administration of the provider's account: never relayed.
-FORBIDDEN = frozenset(("organization", "projects"))
+FORBIDDEN = frozenset(("organization", "projects", "organizations", "compliance"))

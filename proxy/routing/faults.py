@@ -11,7 +11,11 @@ from proxy.routing.deployment import Deployment
 from proxy.routing.endpoints import PATHS
 
 # Endpoints that count tokens, and the endpoint beside each that answers what they count.
-COUNTED: Final = {"messages/count_tokens": "messages", "countTokens": "generateContent"}
+COUNTED: Final = {
+    "messages/count_tokens": "messages",
+    "countTokens": "generateContent",
+    "responses/input_tokens": "responses",
+}
 
 
 def not_served(name: str, deployments: Sequence[Deployment], endpoint: str) -> ClientFault:
@@ -29,7 +33,7 @@ def not_served(name: str, deployments: Sequence[Deployment], endpoint: str) -> C
 
 
 def _cannot_count(name: str) -> ClientFault:
-    """The 501 for a model whose messages are translated: clients estimate the tokens then."""
+    """The 501 for a model that answers, and whose provider cannot count: clients estimate the tokens then."""
     fault = ClientFault(
         f"The provider of the model {name[:200]!r} cannot count tokens. Estimate them.",
         status=501,

@@ -41,6 +41,8 @@ def facts_of(site: Site, wire: WireDialect, model: ModelSettings | None, upstrea
     facts = structs.replace(facts, **_of_wire(facts, server, wire, name))
     if wire == "messages" and (site.kind.cloud or server == "azure"):
         facts = structs.replace(facts, late_system=False)  # documented for Anthropic's own API only
+    if wire != "gemini":
+        facts = structs.replace(facts, fetches=_takes_addresses(server, wire, cloud=site.kind.cloud))
     return facts if model is None else structs.replace(facts, **_set(model))
 
 
@@ -60,8 +62,8 @@ def _of_wire(facts: ModelFacts, server: str, wire: WireDialect, name: str) -> Ma
     """What differs for a model at a server for this dialect."""
     if wire == "chat":
         return _of_chat(facts, server, name)
-    if wire == "gemini" and server == "vertex" and name.startswith("gemini-2."):
-        return {"refuses": facts.refuses - {"logprobs"}}
+    if wire == "gemini" and server == "vertex":
+        return _of_vertex(facts, name)
     return _of_responses(server, name) if wire == "responses" else _of_others(wire, name)
 
 
@@ -74,6 +76,20 @@ def _of_chat(facts: ModelFacts, server: str, name: str) -> Mapping[str, Any]:
         found["efforts"] = tuple(effort for effort in facts.efforts if effort != "max")
     if name in WITH_BREAKPOINTS:
         found["cache_marks"] = "breakpoint"
+    return found
+
+
+def _of_vertex(facts: ModelFacts, name: str) -> Mapping[str, Any]:
+    """What differs for a model at Vertex AI.
+
+    Candidates: https://docs.cloud.google.com/gemini-enterprise-agent-platform/reference/models/inference, and
+    https://github.com/googleapis/python-genai/issues/1723.
+    """
+    found: dict[str, Any] = {"streams_candidates": False}
+    if name.startswith("gemini-") and "image" not in name:
+        found["candidates"] = 8
+    if name.startswith("gemini-2."):
+        found["refuses"] = facts.refuses - {"logprobs"}
     return found
 
 
@@ -94,6 +110,13 @@ def _of_others(wire: WireDialect, name: str) -> Mapping[str, Any]:
         # What is only compatible with Anthropic's API may ignore ``output_config.format``.
         return found | {"structured": False}
     return found
+
+
+def _takes_addresses(server: str, wire: WireDialect, *, cloud: bool) -> bool:
+    """Whether a server takes addresses of content. In Gemini's API that depends on the model."""
+    # https://github.com/anthropics/anthropic-sdk-typescript/issues/1038, https://github.com/BerriAI/litellm/pull/15408
+    claude_in_a_cloud = wire == "messages" and cloud
+    return bool(SERVERS.get(server, {}).get("fetches", True)) and not claude_in_a_cloud
 
 
 def _set(model: ModelSettings) -> Mapping[str, Any]:

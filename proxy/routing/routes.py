@@ -16,6 +16,7 @@ from proxy.caches import LruCache
 from proxy.config.provider_schema import WireDialect
 from proxy.errors import ClientFault
 from proxy.providers.provider import Provider
+from proxy.routing import unserved
 from proxy.routing.catalog import Catalog
 from proxy.routing.endpoints import (
     ANTHROPIC_MODELS,
@@ -126,7 +127,7 @@ class Routes:
                     status=404,
                     code="unknown_path",
                 )
-        raise ClientFault(
+        raise unserved.beside_google(path) or ClientFault(
             f"Unknown path. The API is under {self._bases[0]}.",
             status=404,
             code="unknown_path",
@@ -137,7 +138,7 @@ class Routes:
         try:
             return self.find(method, path, catalog, client).endpoint
         except ClientFault:
-            if path.startswith(GEMINI_BASES):
+            if path.startswith((*GEMINI_BASES, unserved.UPLOADS, unserved.LIVE)):
                 client = "gemini"
             elif path.startswith(tuple(f"{base}messages" for base in self._bases)):
                 client = "messages"
@@ -156,7 +157,7 @@ class Routes:
             if method not in ("GET", "HEAD"):
                 raise _not_allowed("GET, HEAD")
             return Route(GEMINI_MODELS, unquote(path[len("models/") :]))
-        raise ClientFault(
+        raise unserved.of_google(path) or ClientFault(
             f"The gateway has no such path of Google's API. It serves models, and {', '.join(_GEMINI_METHODS)} of a"
             " model.",
             status=404,
@@ -180,7 +181,7 @@ class Routes:
                 code="forbidden_path",
             )
         if known is None and not (first in STATEFUL or path.startswith(STATEFUL_BELOW)):
-            raise self._unknown(path)
+            raise unserved.of_anthropic(path) or self._unknown(path)
         provider = catalog.providers.get(catalog.config.default_provider)
         if provider is not None:
             return Route(OPAQUE, path, provider)

@@ -12,9 +12,9 @@ from itertools import accumulate, groupby
 from math import inf
 from typing import Final
 
-from msgspec import UNSET
-
 from proxy.config import schema
+from proxy.pricing.rates import NANO
+from proxy.pricing.rating import priced_at
 from proxy.routing.affinity import RendezvousRing
 from proxy.routing.context import SelectionContext
 from proxy.routing.deployment import Deployment
@@ -190,14 +190,16 @@ class LowestLatency(Tier):
 class LowestCost(Tier):
     """The lowest price, in turn among equal prices; deployments without a price come last."""
 
-    __slots__ = ("_groups",)
+    __slots__ = ("_groups", "_until")
 
     def __init__(self, deployments: Iterable[Deployment]) -> None:
         super().__init__(deployments)
-        ranked = sorted(self.deployments, key=price)
-        self._groups = [RoundRobin(group) for _, group in groupby(ranked, price)]
+        self._groups: list[RoundRobin] = []
+        self._until = -inf  # when the first price may change
 
     def choose(self, context: SelectionContext, now: float) -> Deployment | None:
+        if now >= self._until:
+            self._rank(now)
         for group in self._groups:
             found = group.choose(context, now)
             if found is not None:
@@ -205,8 +207,18 @@ class LowestCost(Tier):
         return None
 
     def score(self, deployment: Deployment, now: float) -> float | None:
-        found = price(deployment)
-        return None if found == inf else found
+        found = price(deployment, now)
+        return None if found == inf else found / NANO
+
+    def _rank(self, now: float) -> None:
+        def price_now(deployment: Deployment) -> float:
+            return price(deployment, now)
+
+        ranked = sorted(self.deployments, key=price_now)
+        self._groups = [RoundRobin(group) for _, group in groupby(ranked, price_now)]
+        sheets = ((each.prices, each.epoch) for each in self.deployments)
+        changes = (sheet.changes_at(epoch + now) - epoch for sheet, epoch in sheets if sheet is not None)
+        self._until = min(changes, default=inf)
 
 
 STRATEGIES: Final[dict[schema.Strategy, type[Tier]]] = {
@@ -239,13 +251,12 @@ def known_latency(deployment: Deployment, now: float) -> float | None:
     return statistics.latency
 
 
-def price(deployment: Deployment) -> float:
-    """USD for a million input tokens and a million output tokens; infinite if neither price is known."""
-    model = deployment.model
-    if model is None or (model.input_price is UNSET and model.output_price is UNSET):
+def price(deployment: Deployment, now: float) -> float:
+    """Nano-USD for a million input tokens and a million output tokens; infinite if neither price is known."""
+    rates = priced_at(deployment.prices, deployment.epoch + now)
+    if rates is None or (rates.input is None and rates.output is None):
         return inf
-    prices = (model.input_price, model.output_price)
-    return sum(each for each in prices if each is not UNSET)
+    return (rates.input or 0) + (rates.output or 0)
 
 
 def _weight(deployment: Deployment) -> float:

@@ -139,6 +139,11 @@ class BodyReader(Struct, eq=False):
             self._count(len(piece), hold=False)
             yield piece
 
+    def hold(self, size: int) -> None:
+        """Count what else is held for the request, until it is released. Raises Overloaded."""
+        self.budget.take(size)
+        self.held += size
+
     def release(self) -> None:
         held = self.held
         if held:
@@ -150,8 +155,7 @@ class BodyReader(Struct, eq=False):
         if received > self.limit:
             raise self._too_large()
         if hold:
-            self.budget.take(size)
-            self.held += size
+            self.hold(size)
 
     def _too_large(self) -> ClientFault:
         megabytes = self.limit / (1024 * 1024)

@@ -10,7 +10,7 @@ from msgspec import Struct
 from multidict import CIMultiDictProxy
 
 from proxy.errors import ClientGone, GatewayError
-from proxy.server.rare import is_rare, name_of
+from proxy.server.rare import RARE_WEIGHT, name_of, weight_of
 from proxy.server.target import origin_form
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ class Flow(Protocol):
 class Request(Struct, eq=False):
     """``reply`` takes the answer. ``remote`` is the peer's address, ``""`` on a unix socket.
 
-    ``rare``: one of the headers of ``rare.py`` is there. ``response_lines``: header lines that every answer carries,
+    ``rare``: one of the headers of ``rare.py`` is there; ``attributed``: one that says what the call belongs to
+    (``wire/attribution.py``). ``response_lines``: header lines that every answer carries,
     those of CORS for example. ``ended_by``: why the handler was canceled, if the request did it.
     """
 
@@ -47,6 +48,7 @@ class Request(Struct, eq=False):
     headers: CIMultiDictProxy[str]
     raw_headers: tuple[tuple[bytes, bytes], ...]
     rare: bool
+    attributed: bool
     http11: bool
     upgrade: bool
     payload: StreamReader
@@ -156,6 +158,10 @@ def request_of(connection: Connection, message: RawRequestMessage, payload: Stre
         target, headers = origin_form(target, headers)
     path, _, query = target.partition("?")
     method, upgrade, raw_headers = message.method, message.upgrade, message.raw_headers
+    rare = attributed = False
+    weight = sum(map(weight_of, map(name_of, raw_headers)))
+    if weight:
+        rare, attributed = weight >= RARE_WEIGHT, weight % RARE_WEIGHT != 0
     http11 = message.version is HttpVersion11 or message.version == HttpVersion11  # mostly the parser's own
     transport = connection.transport
     assert transport is not None
@@ -170,7 +176,8 @@ def request_of(connection: Connection, message: RawRequestMessage, payload: Stre
         query,
         headers,
         raw_headers,
-        any(map(is_rare, map(name_of, raw_headers))),
+        rare,
+        attributed,
         http11,
         upgrade,
         payload,

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, Final, NoReturn
 
 import msgspec
 
 _decode: Final = msgspec.json.Decoder().decode
 _encode: Final = msgspec.json.Encoder().encode
+
+
+class NumberTooLarge(ValueError):
+    """A number that no 64-bit float can hold. The text is the number's."""
 
 
 def decode(data: bytes) -> Any:
@@ -21,6 +26,16 @@ def decode(data: bytes) -> Any:
         return _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return _loads(data.decode(), parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def decode_finite(data: bytes) -> Any:
+    """The same for a document that is encoded again, where 1e999 would become null: raises NumberTooLarge for it."""
+    try:
+        return _decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _loads(data.decode(), parse_constant=_refuse, parse_float=_finite)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
@@ -94,3 +109,10 @@ def _loads(text: str, **options: Any) -> Any:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
+
+
+def _finite(number: str) -> float:
+    found = float(number)
+    if math.isinf(found):
+        raise NumberTooLarge(number)
+    return found

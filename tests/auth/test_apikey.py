@@ -99,6 +99,15 @@ def test_a_key_without_scopes_and_lists_allows_all_models_and_no_passthrough() -
     assert not client.passthrough
 
 
+def test_the_client_of_a_key_says_to_whom_its_calls_are_accounted() -> None:
+    labels = {"ticket": "1", "cost": "2"}
+    client = ApiKey(id="7", name="n", hash=NEW, owner="ann", team="web", project="shop", labels=labels).client()
+    assert (client.key, client.owner, client.team, client.project) == ("7", "ann", "web", "shop")
+    assert client.labels == (("cost", "2"), ("ticket", "1"))
+    (key,) = of_configuration([ConfiguredKey(name="a", hash=NEW, team="web", project="shop", labels=labels)])
+    assert (key.id, key.team, key.project, key.labels) == ("config:a", "web", "shop", labels)
+
+
 def test_configured_keys_keep_their_identity_by_name_across_reloads() -> None:
     configured = ConfiguredKey(
         name="alice", hash=NEW, owner="team", expires="2030-01-01T00:00:00+00:00", models=["m"], providers=["p"], scopes=["passthrough"], limits=Limits(concurrent=1)

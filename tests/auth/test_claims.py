@@ -171,6 +171,51 @@ def test_claims_are_found_at_configured_paths() -> None:
     assert client.access == Access(models=("m",))
 
 
+SAID = Jwt(claims=JwtClaims(team="team", project="org.project", labels="labels"))
+
+
+def test_claims_say_to_whom_calls_are_accounted() -> None:
+    claims = {**GOOD, "team": "web", "org": {"project": "shop"}, "labels": {"b": "2", "a": "x, y"}}
+    client = client_of(claims, SAID)
+    assert (client.key, client.owner, client.team, client.project) == ("", GOOD["sub"], "web", "shop")
+    assert client.labels == (("a", "x, y"), ("b", "2"))
+    client = client_of(claims, ANY)
+    assert (client.owner, client.team, client.project, client.labels) == (GOOD["sub"], "", "", ())
+
+
+def test_equal_subjects_of_different_issuers_are_different_owners() -> None:
+    alice = {**GOOD, "sub": "alice"}
+    first, second = ({**alice, "iss": f"https://{name}.example"} for name in ("a", "b"))
+    assert client_of(first, ANY).owner == "https://a.example|alice"
+    assert client_of(second, ANY).owner == "https://b.example|alice"
+    without = {name: value for name, value in alice.items() if name != "iss"}
+    assert client_of(without, ANY).owner == "alice"
+    assert client_of({**without, "sub": "https://a.example|alice"}, ANY).owner == "|https://a.example|alice"
+    assert client_of(first, Jwt(issuer="https://a.example")).owner == "alice"
+    assert client_of({**first, "org": "shop"}, Jwt(claims=JwtClaims(owner="org"))).owner == "shop"
+
+
+def test_claims_of_accounting_may_be_absent() -> None:
+    client = client_of({"user": "ann"}, Jwt(claims=JwtClaims(client="user", team="team", labels="labels")))
+    assert (client.owner, client.team, client.labels) == ("", "", ())
+
+
+@pytest.mark.parametrize("said", [None, "", 7, ["web"], "a\nb", "a" * 201])
+def test_a_malformed_team_rejects_the_token(said: object) -> None:
+    assert refusal({**GOOD, "team": said}, SAID).startswith("the claim team is ")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *(None, "a=1", [], ["a"], {"a": 1}, {"a": ""}, {"": "1"}, {"a b": "1"}, {"a": "b\n"}, {"a": "1" * 129}),
+        {f"a{number}": "1" for number in range(17)},
+    ],
+)
+def test_malformed_labels_reject_the_token(said: object) -> None:
+    assert refusal({**GOOD, "labels": said}, SAID).startswith("the claim labels")
+
+
 def test_a_claim_path_through_a_non_object_is_rejected() -> None:
     settings = Jwt(claims=JwtClaims(models="a.b.c"))
     assert client_of({**GOOD, "a": {"b": {}}}, settings).access is ALL
@@ -181,14 +226,17 @@ def test_a_claim_path_through_a_non_object_is_rejected() -> None:
 
 @given(
     st.dictionaries(
-        st.sampled_from(["sub", "iss", "aud", "exp", "nbf", "models", "providers", "limits", "scope"]), json_values
+        st.sampled_from(
+            ["sub", "iss", "aud", "exp", "nbf", "models", "providers", "limits", "scope", "team", "org", "labels"]
+        ),
+        json_values,
     )
 )
 def test_any_claims_are_rejected_or_accepted_without_an_exception(claims: dict[str, Any]) -> None:
     claims = {**GOOD, **claims}
     try:
-        end = good_until(claims, ANY, NOW)
-        client = client_of(claims, ANY)
+        end = good_until(claims, SAID, NOW)
+        client = client_of(claims, SAID)
     except Unauthorized:
         return
     assert end > NOW

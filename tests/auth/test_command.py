@@ -73,6 +73,18 @@ def test_every_option_is_printed() -> None:
     assert key.expires_at == 1893456000.0
 
 
+def test_options_of_accounting_are_printed_and_accepted() -> None:
+    _, entry = made("--team", "web", "--project", "no", "--label", "ticket=ABC=1", "--label", "a=${X}")
+    assert (entry.team, entry.project, entry.labels) == ("web", "no", {"ticket": "ABC=1", "a": "${X}"})
+
+
+@pytest.mark.parametrize("text", ["a", "=1", "a=", "a b=1", "a=\n"])
+def test_a_malformed_label_is_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parsed("new", "--label", text)
+    assert "argument --label: a label's " in capsys.readouterr().err
+
+
 def test_a_key_without_options_allows_all_but_passthrough_and_has_a_unique_name() -> None:
     (_, first), (_, second) = made(), made()
     assert first.name != second.name

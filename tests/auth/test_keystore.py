@@ -33,6 +33,9 @@ Opener = Callable[[str], OwnStore]
 FIELDS: dict[str, Any] = {
     "name": "Söl's key",
     "owner": "sol@example.org",
+    "team": "web",
+    "project": "shop",
+    "labels": {"ticket": "ABC-1"},
     "enabled": False,
     "expires_at": 1_900_000_000.25,
     "models": ("gpt-*", "local/llama"),
@@ -93,6 +96,16 @@ async def test_omitted_restrictions_allow_everything(keys: OwnStore) -> None:
     key = await made(keys)
     plain = (key.owner, key.enabled, key.expires_at, key.models, key.providers, key.scopes, key.limits)
     assert plain == ("", True, None, (), (), (), None)
+
+
+async def test_a_key_of_the_former_version_has_neither_team_nor_labels(keys: OwnStore, url: str) -> None:
+    await keys.ready()
+    columns = "id, name, owner, hash, enabled, models, providers, scopes, created_at, changed_at, deleted, revision"
+    values = f"'key_1', 'old', '', '{new_key()[1]}', true, '[]', '[]', '[]', 1, 1, false, 1"
+    await tell(url, f"INSERT INTO api_keys ({columns}) VALUES ({values})")
+    key = await keys.get("key_1")
+    assert key is not None
+    assert (key.enabled, key.team, key.project, key.labels) == (True, "", "", {})
 
 
 async def test_ids_are_random_and_unique(keys: OwnStore) -> None:

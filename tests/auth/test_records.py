@@ -49,6 +49,9 @@ key_fields = st.fixed_dictionaries(
         "providers": names,
         "scopes": names,
         "limits": st.none() | limits,
+        "team": st.text(),
+        "project": st.text(),
+        "labels": st.dictionaries(st.text(), st.text(), max_size=3),
     },
 )
 
@@ -75,6 +78,8 @@ def test_limits_are_stored_as_in_the_configuration() -> None:
         {"limits": [1]},
         {"models": None},
         {"models": [1]},
+        {"labels": None},
+        {"labels": {"a": 1}},
     ],
 )
 def test_an_unreadable_row_is_a_disabled_key_with_one_warning(broken: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ the mock provider (a process) · ``load`` the clients (a process) with ``client`
 process tree · ``child`` child processes that end with the benchmark · ``awake`` keeps the proxies' core from idling ·
 ``ab`` two variants of this gateway against each other · ``instructions`` counts them · ``calls`` the Python functions
 of a request · ``codecs`` translation without sockets · ``figures`` reads RESULTS.md · ``capacity`` cores, memory and
-money for a number of streams. Linux only, except the last two: it reads CPU time from /proc. The other proxies are
+money for a number of streams · ``ledger`` the ledger's queries over a million rows of ``ledger_rows``. Linux only,
+except the last three: it reads CPU time from /proc. The other proxies are
 measured with chat, this gateway with every dialect, and LiteLLM also as a translator from Anthropic's API to chat.
 """

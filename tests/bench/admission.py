@@ -66,6 +66,7 @@ async def _measure(rounds: int) -> int:
     request = SimpleNamespace(
         headers=CIMultiDict({"Host": "localhost", "Authorization": f"Bearer {secret}"}),
         rare=False,
+        attributed=False,
         remote="127.0.0.1",
         reply=None,
     )

@@ -24,10 +24,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.bench.call_recorder import OUT
 from tests.bench.child import ROOT, cores
 from tests.bench.dialects import CHAT, DIALECTS
 from tests.bench.peers.sluice import Sluice
-from tests.bench.recorder import OUT
 from tests.bench.run import upstream
 
 LIMIT = 120  # s
@@ -43,7 +43,7 @@ NAMES = {
 }
 # Files whose callbacks serve many requests at once: clocks, reports, samples of the loop's lag.
 APART = ("net/clocks", "observe/", "runtime/", "python:")
-RECORDER = Path(__file__).with_name("recorder.py")
+RECORDER = Path(__file__).with_name("call_recorder.py")
 
 
 class Step(NamedTuple):

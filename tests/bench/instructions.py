@@ -7,6 +7,7 @@
     python -m tests.bench.instructions --dialect messages   Anthropic's API, on both sides
     python -m tests.bench.instructions --dialect messages --provider-dialect chat    translated
     python -m tests.bench.instructions --size 4000          requests with tools and earlier turns
+    python -m tests.bench.instructions --config '{"ledger": {"enabled": false}}'
 
 The gateway runs under callgrind with the shipped configuration (limits raised), with 16 connections.
 It counts user code after a warm-up, and misses of first-level caches of 32 KB each for code and data, where an
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import re
 import shutil
 import signal
@@ -131,6 +133,7 @@ def main() -> None:
     what.add_argument("--streams", action="store_true", help="count per stream of two events")
     parser.add_argument("--dialect", choices=list(DIALECTS), default=CHAT.name, help="of client and provider (chat)")
     parser.add_argument("--provider-dialect", choices=list(DIALECTS), help="if the provider speaks another one")
+    parser.add_argument("--config", type=json.loads, default={}, metavar="JSON", help="merged into the configuration")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="callgrind's own output, for callgrind_annotate")
     chosen = parser.parse_args()
     if shutil.which("valgrind") is None:
@@ -139,7 +142,8 @@ def main() -> None:
     traffic, spoken = DIALECTS[chosen.dialect], DIALECTS[chosen.provider_dialect or chosen.dialect]
     warm, requests, number, unit = load_of(chosen, traffic)
     with tempfile.TemporaryDirectory(prefix="sluice-bench-") as name, upstream(Path(name)) as provider:
-        peer = Counted(provider, Path(name), tree=chosen.tree.resolve(), traffic=traffic, spoken=spoken)
+        tree, folder = chosen.tree.resolve(), Path(name)
+        peer = Counted(provider, folder, changes=chosen.config, tree=tree, traffic=traffic, spoken=spoken)
         totals = count(peer, warm, requests)
         if chosen.keep:
             shutil.copy(peer.found, chosen.keep)

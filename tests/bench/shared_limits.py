@@ -1,8 +1,9 @@
-"""``python -m tests.bench.shared_limits [--rate N] [--seconds N]``: latency that limits in Redis add to a request.
+"""``python -m tests.bench.shared_limits [--rate N] [--seconds N] [--budgets N]``: latency that limits in Redis add to a request.
 
 An open loop: ``--rate`` requests per second start at even intervals, independent of earlier ones. Each takes from two
 buckets before its body and from one after its plan, as the gateway does; told is the time that both takes have seconds
-it together. Redis is the one at SLUICE_TEST_REDIS_URL or the standard port.
+it together. With ``--budgets``, the second take also holds an amount in as many counters (one of all clients, the
+others of a client), which is billed at the end. Redis is the one at SLUICE_TEST_REDIS_URL or the standard port.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import argparse
 import asyncio
 import sys
 import time
+from zoneinfo import ZoneInfo
 
 import uvloop
 
+from proxy.budgets.base import BudgetCounter, SpendBudget
 from proxy.limits.base import Cost, Limit
 from proxy.limits.redis import RedisStore
 from proxy.redis import RedisClient
@@ -21,17 +24,34 @@ from tests.support.services import redis_prefix, redis_url
 
 LIMIT_MS = 3.0
 PLENTY = 1e9
+CLIENTS = 1000
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.shared_limits", description=__doc__)
     parser.add_argument("--rate", type=int, default=2000)
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--budgets", type=int, default=0)
     arguments = parser.parse_args()
-    return uvloop.run(_measure(arguments.rate, arguments.seconds))
+    return uvloop.run(_measure(arguments.rate, arguments.seconds, arguments.budgets))
 
 
-async def _measure(rate: int, seconds: float) -> int:
+def _counters(budgets: int) -> list[tuple[BudgetCounter, ...]]:
+    """Those of each client."""
+
+    def counter(place: int, subject: str) -> BudgetCounter:
+        budget = SpendBudget(f"budget-{place}", "owner", "usd", 10**15, "day", ZoneInfo("UTC"))
+        return BudgetCounter(f"{budget.name}/2026-11-29/{subject}", budget, subject, None, budget.cap)
+
+    shared = counter(0, "")
+    return [
+        tuple(counter(place, f"client-{client}") if place else shared for place in range(budgets))
+        for client in range(CLIENTS)
+    ]
+
+
+async def _measure(rate: int, seconds: float, budgets: int) -> int:
+    counters = _counters(budgets)
     shared, client, model = (
         Limit(level, "requestsPerMinute", f"{level}:requestsPerMinute", PLENTY, PLENTY / 60)  # type: ignore[arg-type]
         for level in ("global", "client", "model")
@@ -43,9 +63,12 @@ async def _measure(rate: int, seconds: float) -> int:
 
         async def request(number: int) -> None:
             begun = time.perf_counter()
-            await store.take((Cost(shared, "all"), Cost(client, f"client-{number % 1000}")), number)
-            await store.take((Cost(model, "m"),), number)
+            await store.take((Cost(shared, "all"), Cost(client, f"client-{number % CLIENTS}")), number)
+            mine = counters[number % CLIENTS]
+            await store.take((Cost(model, "m"),), number, tuple([(counter, 1000) for counter in mine]))
             waited.append(time.perf_counter() - begun)
+            if mine:
+                store.settle((), (), number, [(counter, 1000, 300) for counter in mine])
 
         loop = asyncio.get_running_loop()
         spent, begun, count = time.process_time(), loop.time(), int(rate * seconds)

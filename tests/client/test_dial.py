@@ -27,6 +27,7 @@ from proxy.errors import ClockExpired, ConnectFailed
 from proxy.runtime.loop import Loop
 from tests.support.blackhole import Blackhole
 from tests.support.patience import PATIENCE, until, within
+from tests.support.ports import free_port
 from tests.support.tls import Authority
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
@@ -308,7 +309,7 @@ async def test_ipv6_addresses_are_reached() -> None:
 @on_both_loops
 async def test_an_unreachable_address_does_not_hide_a_reachable_one() -> None:
     async with listening(answers) as host:
-        resolve_to(("127.0.0.2", unused_port()), ("127.0.0.1", host.port))
+        resolve_to(("127.0.0.2", free_port()), ("127.0.0.1", host.port))
         assert await converse(Dialer({}), http(host.port, "two.example")) == ANSWER
 
 
@@ -325,15 +326,9 @@ def resolve_to(*addresses: tuple[str, int]) -> None:
     loop.getaddrinfo = several  # type: ignore[method-assign]
 
 
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @on_both_loops
 async def test_a_refused_port_is_unreachable() -> None:
-    fault = await failure(Dialer({}), http(unused_port()))
+    fault = await failure(Dialer({}), http(free_port()))
     assert fault.code == "upstream_unreachable"
     assert not fault.again
 
@@ -647,7 +642,7 @@ async def test_a_proxy_that_closes_early_is_a_proxy_fault(answer: bytes, ca: Sig
 @on_both_loops
 @pytest.mark.parametrize("address", ["nothing.invalid:3128", "127.0.0.1:{unused}"])
 async def test_a_proxy_that_cannot_be_reached_is_a_proxy_fault(address: str, ca: Signer) -> None:
-    dialer = Dialer({"HTTPS_PROXY": "http://" + address.format(unused=unused_port())})
+    dialer = Dialer({"HTTPS_PROXY": "http://" + address.format(unused=free_port())})
     assert (await failure(dialer, https(1, ca.tls, "origin.test"))).code == "upstream_proxy"
 
 
@@ -767,7 +762,7 @@ async def test_the_proxy_for_plain_http_may_speak_tls(ca: Signer, system_trust: 
 
 @on_both_loops
 async def test_a_proxy_for_plain_http_that_cannot_be_reached_is_a_proxy_fault() -> None:
-    dialer = Dialer({"HTTP_PROXY": f"http://127.0.0.1:{unused_port()}"})
+    dialer = Dialer({"HTTP_PROXY": f"http://127.0.0.1:{free_port()}"})
     assert (await failure(dialer, Origin.of("http://origin.test", Tls()))).code == "upstream_proxy"
 
 

@@ -8,7 +8,7 @@ The first answer calls the first of ``tools`` that the request declares. The ans
 refuse: a wrong key, and a reasoning block that does not come back as it was sent.
 
 What goes wrong first: requests get the statuses ``faults``, and after the first piece of a text the stream ends (``cuts``
-times), or there is an error in it (``breaks`` times). With ``pauses`` a stream waits for these events: before its
+times), or there is an error in it (``breaks`` times). If it ``loops``, it calls the tool again after each result. With ``pauses`` a stream waits for these events: before its
 head, and after the first piece of its text.
 """
 
@@ -91,6 +91,7 @@ class Provider:
     faults: list[int] = field(default_factory=list)
     cuts: int = 0
     breaks: int = 0
+    loops: bool = False
     pauses: tuple[asyncio.Event, asyncio.Event] | None = None
     paused: asyncio.Event = field(default_factory=asyncio.Event)  # set at the second pause
 
@@ -107,9 +108,11 @@ class Provider:
             return json_answer(api.error(status, BROKEN), status)
         asked = api.read(request)
         self.asked.append(asked)
-        if asked.results and not asked.signed:
+        if asked.results and not asked.signed and not self.loops:  # then there are signatures of several answers
             return self._refuse(api, 400, "the reasoning before the tool's result is not what was sent")
         answer = self._answer(api, asked)
+        if self.loops:
+            answer = _numbered(answer, len(self.asked))
         if not asked.streamed:
             return json_answer(answer)
         return self._stream(api, api.events(answer))
@@ -131,7 +134,7 @@ class Provider:
         return sse_answer(*events)
 
     def _answer(self, api: Api, asked: Asked) -> dict[str, Any]:
-        if asked.results:
+        if asked.results and not self.loops:
             found = SECRET.search(asked.results)
             return api.says(asked, f"{TEXT}{found[0]} in there." if found else f"No secret: {asked.results}")
         for name, arguments in self.tools.items():
@@ -142,6 +145,18 @@ class Provider:
     def _refuse(self, api: Api, status: int, reason: str) -> Script:
         self.refused.append(reason)
         return json_answer(api.error(status, reason), status)
+
+
+def _numbered(value: Any, number: int) -> Any:
+    """The same with other identifiers: clients join messages that have the same one."""
+    if isinstance(value, list):
+        return [_numbered(each, number) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: f"{each}{number}" if name in ("id", "call_id") else _numbered(each, number)
+        for name, each in value.items()
+    }
 
 
 def pieces(text: str) -> Iterable[str]:

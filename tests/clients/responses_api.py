@@ -10,6 +10,7 @@ from tests.clients.native import SIGNATURE, Api, Asked, pieces
 from tests.support.messages import event
 from tests.support.upstream import Request
 
+NAMESPACES = {"spawn_agent": "collaboration"}  # of tools that do not stand alone
 CUSTOM = ("exec",)  # tools that take a text instead of an object
 USAGE = {
     "input_tokens": 140,
@@ -33,8 +34,8 @@ class ResponsesApi(Api):
             items = [{"type": "message", "role": "user", "content": items}]
         asked = max((at for at, item in enumerate(items) if item.get("role") == "user"), default=0)
         since = items[asked:]
-        found = [item["output"] for item in since if item["type"].endswith("_call_output")]
-        sealed = [item["encrypted_content"] for item in since if item["type"] == "reasoning"]
+        found = [item["output"] for item in since if _type(item).endswith("_call_output")]
+        sealed = [item["encrypted_content"] for item in since if _type(item) == "reasoning"]
         reasons = "reasoning.encrypted_content" in (body.get("include") or ())
         return Asked(
             model=body["model"],
@@ -52,6 +53,8 @@ class ResponsesApi(Api):
         else:
             call = {"type": "function_call", "id": "fc_1", "arguments": json.dumps(arguments)}
         call |= {"call_id": "call_1", "name": name, "status": "completed"}
+        if name in NAMESPACES:
+            call["namespace"] = NAMESPACES[name]
         return self._response(asked, [thought, call] if asked.reasons else [call])
 
     def says(self, asked: Asked, text: str) -> dict[str, Any]:
@@ -128,10 +131,15 @@ class ResponsesApi(Api):
         return event("error", code="server_error", message=message, param=None, sequence_number=9)
 
 
+def _type(item: dict[str, Any]) -> str:
+    found: str = item.get("type", "message")
+    return found
+
+
 def _names(tools: Iterable[dict[str, Any]], items: Iterable[dict[str, Any]]) -> tuple[str, ...]:
     """Of functions and custom tools, also of those within namespaces, and of those that are an item of the input."""
     found = list(tools)
     for item in items:
-        found += item["tools"] if item["type"] == "additional_tools" else []
+        found += item["tools"] if _type(item) == "additional_tools" else []
     inner = [within for tool in found if tool["type"] == "namespace" for within in tool["tools"]]
     return tuple(tool["name"] for tool in (*found, *inner) if tool["type"] in ("function", "custom"))

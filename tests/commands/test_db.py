@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.database.databases import NEWEST
 from tests.support.command_line import Sluice, sluice_in
 
 PASSWORD = "a-well-kept-password"
@@ -27,8 +28,8 @@ def test_a_backup_is_restored_to_a_new_database(sluice: Sluice, tmp_path: Path) 
     done = sluice("db", "restore", "saved.db")
     assert (done.returncode, done.stdout) == (0, "database: saved.db restored to data/sluice.db\n")
     with closing(sqlite3.connect(tmp_path / "data" / "sluice.db")) as connection:
-        assert connection.execute("SELECT version_num FROM sluice_revision").fetchall() == [("0001",)]
-    assert sluice("db", "upgrade").stdout == "database: up to date at 0001\n"
+        assert connection.execute("SELECT version_num FROM sluice_revision").fetchall() == [(NEWEST,)]
+    assert sluice("db", "upgrade").stdout == f"database: up to date at {NEWEST}\n"
 
 
 @pytest.mark.parametrize("step", ["backup", "restore"])

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 from msgspec.structs import replace
 
-from proxy.config.follow import NEWS, Follow
+from proxy.config.follow import NEW_PRICES, NEWS, Follow
 from proxy.config.loader import Loaded
 from proxy.config.remote import FetchFailed
 from proxy.config.schema import Config
@@ -44,7 +44,7 @@ class Scripted:
             raise result
         return result
 
-    refresh = load
+    refresh = refresh_prices = load
 
     async def take(self, loaded: Loaded, why: str) -> None:
         if self.refused is not None:
@@ -99,6 +99,16 @@ async def test_a_refresh_applies_only_a_list_that_has_changed() -> None:
     own = follow(scripted)
     assert [await own.refresh() for _ in range(4)] == [False, False, True, False]
     assert scripted.done == [("take", "p", NEWS)]
+
+
+async def test_prices_are_applied_if_they_have_changed_and_a_failure_is_told_once() -> None:
+    priced = Config(prices_url="https://host.example/prices?token=secret", default_provider="q")
+    down = FetchFailed("is down")
+    scripted = Scripted(None, Loaded(priced, []), down, down, None, down)
+    own = follow(scripted, priced)
+    assert [await own.refresh_prices() for _ in range(6)] == [False, True, False, False, False, False]
+    line = "pricesUrl: https://host.example/prices is down; the former prices stay in use"
+    assert scripted.done == [("take", "q", NEW_PRICES), ("notice", line), ("notice", line)]
 
 
 async def test_a_notice_is_repeated_only_after_it_was_gone() -> None:

@@ -89,6 +89,23 @@ def test_the_shipped_files_load_and_include_the_sample(keys: Mapping[str, str]) 
         assert line in (ROOT / "config/models.yaml").read_text()
 
 
+def test_the_shipped_examples_of_balances_and_budgets_hold_together(tmp_path: Path) -> None:
+    shipped = (ROOT / "config/config.yaml").read_text()
+    begin, end = shipped.index("# billing:\n"), shipped.index("# The providers.")
+    examples = [
+        line[2:]
+        for line in shipped[begin:end].splitlines()
+        if line.startswith(("# billing", "# budgets", "# events", "#  "))
+    ]
+    (tmp_path / "c.yaml").write_text(
+        "\n".join([f"auth: {{mode: jwt, jwt: {{secret: {'s' * 32}}}}}", PROVIDERS, *examples])
+    )
+    found = load(tmp_path / "c.yaml", {"WEBHOOK_SECRET": "s"})
+    assert [each.name for each in found.config.budgets] == ["all", "daily", "runs"]
+    assert len(found.config.events.webhooks) == 1
+    assert found.notices == []
+
+
 # -- where it comes from ------------------------------------------------------------------------------
 
 
@@ -417,3 +434,12 @@ def test_configured_keys_do_without_a_database_whose_packages_are_missing(
     assert found.config.database.enabled is enabled
     told = [line for line in found.notices if line.startswith("database: SQLAlchemy is not installed")]
     assert len(told) == (not enabled)
+
+
+def test_a_list_of_models_beside_the_file_that_is_not_read_is_told(files: Files) -> None:
+    path = files(PROVIDERS, MODELS)
+    (told,) = [line for line in loaded(path).notices if line.startswith("modelsFile")]
+    assert (
+        told == f"modelsFile is not set, so {path.parent}/models.yaml is not read; modelsFile: ./models.yaml reads it"
+    )
+    assert loaded(files(PROVIDERS + 'modelsFile: ""\n', MODELS)).notices == []

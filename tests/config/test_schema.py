@@ -11,6 +11,7 @@ import yaml
 from msgspec import UNSET, inspect
 
 from proxy.config import schema
+from proxy.config.observe_schema import Observe, ProbeSettings, SentrySettings, TracingSettings
 from proxy.config.schema import Config
 from proxy.config.types import Section
 from tests.config.files import Files, mistakes
@@ -66,8 +67,8 @@ def test_by_default_nothing_is_limited_and_the_drain_takes_10_s() -> None:
 
 ADMISSION = (
     *(schema.RateLimiting, schema.Limits, schema.TokenEstimate),
-    *(schema.Auth, schema.ConfiguredKey, schema.Jwt, schema.JwtClaims, schema.Admin),
-    *(schema.Observe, schema.ProbeSettings, schema.TracingSettings, schema.SentrySettings),
+    *(schema.Auth, schema.ConfiguredKey, schema.ConfiguredCertificate, schema.Jwt, schema.JwtClaims, schema.Admin),
+    *(Observe, ProbeSettings, TracingSettings, SentrySettings),
     *(schema.Redis, schema.Database, schema.ServerSettings, schema.ListenTls, schema.CircuitBreaker),
 )
 
@@ -85,7 +86,7 @@ def test_documented_settings_are_accepted(files: Files) -> None:
     last = next(number for number, line in enumerate(lines) if line.startswith("# The six timeouts"))
     shown = [line.removeprefix("# ") for line in lines[first:last] if not line.endswith(".")]
     config = yaml.safe_load("\n".join(shown))
-    assert set(config) == {"auth", "admin", "observe", "dataDir", "database", "redis"}
+    assert set(config) == {"auth", "admin", "observe", "dataDir", "database", "ledger", "redis"}
     config["auth"]["keys"][0]["hash"] = "sha256:" + "0" * 64
     assert mistakes(files(yaml.safe_dump(config)), {"JWT_SECRET": ""}) == [
         "config.yaml: auth.jwt.publicKeyFile: no such file: jwt.pem"

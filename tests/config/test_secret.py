@@ -39,7 +39,10 @@ def test_the_loader_wraps_every_kind_of_secret() -> None:
         "header value": "v",
         "redis url": "redis://:pw@h/0",
         "database url": "postgresql://u:pw@h/x",
+        "list url": "https://h/prices?key=s",
         "file or url": "https://h/list?key=s",
+        "webhook url": "https://h/hooks/s",
+        "webhook secret": "s",
     }
     checks = kinds(Path(), None)
     assert {kind: type(checks[kind](text)) for kind, text in good.items()} == SECRET

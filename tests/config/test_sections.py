@@ -79,6 +79,78 @@ def test_limits_of_a_key_may_be_partial(path: Path) -> None:
 # -- authentication -----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("billing", "expected"),
+    [
+        ({}, []),
+        ({"currency": "usd"}, []),
+        ({"currency": "EUR", "usdRate": 0.86}, []),
+        ({"usdRate": 1}, []),
+        ({"currency": "EUR"}, ["billing.currency: EUR needs usdRate: how many EUR are one USD"]),
+        ({"usdRate": 0.86}, ["billing.usdRate: needs a currency other than USD"]),
+        ({"currency": "EUR", "usdRate": 0}, ["billing.usdRate: must be more than 0, got 0"]),
+        ({"defaultBalance": 0.123456789}, []),
+        ({"defaultBalance": 1e-10}, ["billing.defaultBalance: has more than nine decimals"]),
+        (
+            {"currency": "euro", "usdRate": 1.5},
+            ["billing.currency: expected the three letters of a currency, such as EUR"],
+        ),
+    ],
+)
+def test_a_currency_needs_its_rate(path: Path, billing: Any, expected: list[str]) -> None:
+    assert mistakes(path, {"billing": billing}) == expected
+
+
+def test_balances_need_to_know_who_calls_and_a_ledger(path: Path) -> None:
+    needs = "billing.enabled: needs"
+    who = f"{needs} authentication, as an account belongs to who calls: set auth.mode"
+    where = f"{needs} database.enabled and ledger.enabled, which have the balances"
+    jwt = {"mode": "jwt", "jwt": {"secret": SECRET}}
+    assert mistakes(path, {"billing": {"enabled": True}}) == [who]
+    assert mistakes(path, {"billing": {"enabled": True}, "auth": jwt, "ledger": {"enabled": False}}) == [where]
+    assert mistakes(path, {"billing": {"enabled": True, "defaultBalance": 5}, "auth": jwt}) == []
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected"),
+    [
+        ({"usd": 5, "per": "owner", "window": "day", "timezone": "Europe/Berlin", "only": ["alice"]}, []),
+        ({"tokens": 5, "per": "label:team"}, []),
+        ({}, ["usd: is missing, and so is tokens: one of them is needed"]),
+        ({"usd": 1e-10}, ["usd: is less than a billionth of a dollar, the smallest amount that is counted"]),
+        ({"usd": 5, "tokens": 5}, ["tokens: only one of usd and tokens may be set; write two budgets"]),
+        (
+            {"usd": 5, "per": "run", "window": "day"},
+            ["window: cannot be used with per: run, as such a budget lasts as long as the run"],
+        ),
+        ({"usd": 5, "only": ["alice"]}, ["only: cannot be used with per: everyone"]),
+        (
+            {"usd": 5, "per": "user"},
+            ["per: expected everyone, team, owner, key, project, model, provider, run or label:NAME"],
+        ),
+        (
+            {"usd": 5, "timezone": "Berlin"},
+            ["timezone: is no name of the IANA time zone database, such as Europe/Berlin"],
+        ),
+        ({"usd": 5, "name": "balance"}, ["name: the name balance is reserved for the balance of an account"]),
+        ({"usd": 5, "name": "run"}, ["name: the name run is reserved for the cap of x-router-budget-usd"]),
+        ({"usd": 0}, ["usd: must be more than 0, got 0"]),
+        ({"usd": -5}, ["usd: must be more than 0, got -5"]),
+        ({"usd": "abc"}, ['usd: expected a number, got "abc"']),
+        ({"tokens": 0}, ["tokens: must be at least 1, got 0"]),
+        ({"usd": 5, "thresholds": [0]}, ["thresholds[0]: must be at least 1, got 0"]),
+    ],
+)
+def test_a_budget_says_what_may_be_spent_and_by_whom(path: Path, budget: Any, expected: list[str]) -> None:
+    reported = [f"budgets[0].{text}" for text in expected]
+    assert mistakes(path, {"budgets": [{"name": "daily", **budget}]}) == reported
+
+
+def test_budgets_have_different_names(path: Path) -> None:
+    budgets = [{"name": "daily", "usd": 1}, {"name": "daily", "tokens": 1}]
+    assert mistakes(path, {"budgets": budgets}) == ['budgets: more than one has the name "daily"']
+
+
 @pytest.mark.parametrize("mode", ["jwt", "any"])
 def test_jwt_needs_a_source_of_keys(path: Path, mode: str) -> None:
     assert mistakes(path, {"auth": {"mode": mode}}) == [f"auth.jwt: is missing: mode {mode} needs it"]
@@ -180,6 +252,11 @@ def test_settings_without_effect_are_reported(path: Path) -> None:
 
 
 # -- administration and storage -----------------------------------------------------------------------
+
+
+def test_a_spool_has_room_for_two_segments(path: Path) -> None:
+    assert mistakes(path, {"ledger": {"spoolMb": 7}}) == ["ledger.spoolMb: must be at least 8, got 7"]
+    assert mistakes(path, {"ledger": {"spoolMb": 8}}) == []
 
 
 def test_a_short_token_is_rejected_and_an_empty_one_reported(path: Path) -> None:

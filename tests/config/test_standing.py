@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from proxy.config.observe_schema import Logging, Observe
 from proxy.config.provider_schema import PoolSettings
 from proxy.config.schema import (
     Admin,
@@ -13,8 +14,6 @@ from proxy.config.schema import (
     Database,
     Jwt,
     Limits,
-    Logging,
-    Observe,
     RateLimiting,
     Redis,
     ServerSettings,

@@ -32,6 +32,10 @@ RATE_LIMIT_REQUESTS_PER_MINUTE=60
 RATE_LIMIT_REQUESTS_PER_HOUR=1000
 JWT_SECRET_KEY={SECRET}
 JWT_ALGORITHM=HS256
+JWT_ACCESS_TOKEN_EXPIRE_MINUTES=45
+BILLING_ENABLED=true
+BILLING_CURRENCY=USD
+BILLING_DEFAULT_BALANCE=12.5
 RETRY_ENABLED=true
 RETRY_MAX_ATTEMPTS=4
 RETRY_BASE_DELAY=0.5
@@ -73,15 +77,17 @@ def test_an_environment_file_of_a_fastapi_gateway_works_as_written(
     assert config.auth.mode == "jwt"
     assert config.auth.jwt is not None
     assert (config.auth.jwt.secret, config.auth.jwt.algorithms) == (SECRET, ["HS256"])
+    assert config.auth.jwt.token_minutes == 45
     assert (config.routing.max_retries, config.routing.retry_delay) == (4, 500)
     breaker = config.circuit_breaker
     assert (breaker.enabled, breaker.failure_threshold, breaker.cooldown_period_secs) == (True, 7, 30)
     assert config.observe.sentry.environment == "production"
-    assert config.database.url == ""
+    assert config.database.url == "postgresql://user:password@localhost/gateway"
+    assert (config.billing.enabled, config.billing.currency, config.billing.default_balance) == (True, "USD", 12.5)
     assert list(config.providers) == ["openai"]
     report = found.variables
     assert report.overridden == report.not_understood == report.placeholders == []
-    assert report.without_effect == ["APP_VERSION", "DATABASE_URL"]
+    assert report.without_effect == ["APP_VERSION"]
     assert set(report.in_force) | set(report.without_effect) == {
         line.partition("=")[0] for line in GATEWAY_ENV.splitlines()[1:] if not line.endswith("=")
     }
@@ -217,7 +223,120 @@ def test_the_first_of_two_credentials_applies(tmp_path: Path) -> None:
     assert (found.config.auth.mode, found.variables.overridden) == ("keys", ["JWT_SECRET_KEY"])
 
 
+LANGFUSE = {"LANGFUSE_PUBLIC_KEY": "pk-lf-1", "LANGFUSE_SECRET_KEY": "sk-lf-2"}
+CLOUD = "https://cloud.langfuse.com/api/public/otel/v1/traces"
+
+
+@pytest.mark.parametrize(
+    ("more", "endpoint"),
+    [
+        ({}, CLOUD),
+        ({"LANGFUSE_HOST": "http://10.0.0.1:3000/"}, "http://10.0.0.1:3000/api/public/otel/v1/traces"),
+        ({"LANGFUSE_HOST": "http://a", "LANGFUSE_BASE_URL": "http://b"}, "http://b/api/public/otel/v1/traces"),
+    ],
+)
+def test_keys_of_langfuse_switch_tracing_on(tmp_path: Path, more: dict[str, str], endpoint: str) -> None:
+    found = loaded(tmp_path, **LANGFUSE, **more)
+    tracing = found.config.observe.tracing
+    assert (tracing.enabled, tracing.endpoint) == (True, endpoint)
+    assert tracing.headers == {"Authorization": "Basic cGstbGYtMTpzay1sZi0y"}
+    assert "cGst" not in repr(tracing)
+    assert set(found.variables.in_force) == LANGFUSE.keys() | more.keys()
+
+
+@pytest.mark.parametrize("name", [*LANGFUSE, "LANGFUSE_HOST"])
+def test_one_variable_of_langfuse_alone_changes_nothing(tmp_path: Path, name: str) -> None:
+    assert loaded(tmp_path, **{name: "http://a"}).config == Config()
+
+
+def test_an_address_of_langfuse_that_is_none_is_reported(tmp_path: Path) -> None:
+    found = loaded(tmp_path, **LANGFUSE, LANGFUSE_HOST="cloud")
+    assert found.config == Config()
+    assert set(found.variables.not_understood) == {*LANGFUSE, "LANGFUSE_HOST"}
+
+
+@pytest.mark.parametrize(
+    "section", ["{endpoint: 'http://mine/v1/traces'}", "{headers: {X-Key: k}}", "{enabled: false}"]
+)
+def test_a_file_that_configures_tracing_overrides_langfuse(tmp_path: Path, section: str) -> None:
+    text = f"observe: {{tracing: {section}}}"
+    found = loaded(tmp_path, text, **LANGFUSE)
+    assert found.config == loaded(tmp_path, text).config
+    assert set(found.variables.overridden) == set(LANGFUSE)
+
+
 def test_a_unix_socket_of_the_gateways_own_variable_overrides_the_address(tmp_path: Path) -> None:
     found = loaded(tmp_path, LISTEN_UNIX_SOCKET="/run/s", HOST="0.0.0.0", PORT="1")
     assert found.config.server.unix_socket == "/run/s"
     assert found.variables == Report(in_force=["LISTEN_UNIX_SOCKET"], overridden=["HOST", "PORT"])
+
+
+@pytest.mark.parametrize(
+    ("text", "environ"),
+    [
+        ("auth: {mode: keys}", {}),
+        ("auth: {mode: any, jwt: {secret: '" + SECRET + "'}}", {}),
+        ("auth: {mode: jwt, jwt: {secret: '" + SECRET + "'}}\nbilling: {enabled: true}", {}),
+        ("auth: {mode: jwt, jwt: {secret: '" + SECRET + "'}}\nbilling: {enabled: '${BALANCES}'}", {"BALANCES": "true"}),
+        ("auth: {mode: jwt, jwt: {secret: '" + SECRET + "'}}", {"BILLING_ENABLED": "1"}),
+    ],
+)
+def test_the_database_is_that_of_the_variable_where_keys_or_balances_need_one(
+    tmp_path: Path, text: str, environ: dict[str, str]
+) -> None:
+    found = loaded(tmp_path, text, DATABASE_URL="sqlite:///x.db", **environ)
+    assert found.config.database.url == "sqlite:///x.db"
+
+
+def test_a_database_of_another_program_is_not_used(tmp_path: Path) -> None:
+    found = loaded(tmp_path, "billing: {enabled: false}", DATABASE_URL="sqlite:///x.db", JWT_SECRET_KEY=SECRET)
+    assert found.config.database.url == ""
+    assert found.variables.without_effect == ["DATABASE_URL"]
+
+
+@pytest.mark.parametrize(
+    ("environ", "complaint"),
+    [
+        ({"BILLING_ENABLED": "maybe"}, "BILLING_ENABLED: expected true or false, got 'maybe'"),
+        (
+            {"BILLING_ENABLED": "true"},
+            "BILLING_ENABLED: needs authentication, as an account belongs to who calls: set auth.mode",
+        ),
+        ({"BILLING_CURRENCY": "EUR"}, "BILLING_CURRENCY: EUR needs usdRate: how many EUR are one USD"),
+        ({"BILLING_CURRENCY": "$"}, "BILLING_CURRENCY: expected the three letters of a currency, such as EUR"),
+        ({"BILLING_USD_RATE": "0.9"}, "BILLING_USD_RATE: needs a currency other than USD"),
+        ({"BILLING_DEFAULT_BALANCE": "-1"}, "BILLING_DEFAULT_BALANCE: must be at least 0, got '-1'"),
+    ],
+)
+def test_a_setting_of_balances_that_cannot_be_used_stops_the_start(
+    tmp_path: Path, environ: dict[str, str], complaint: str
+) -> None:
+    """Ignoring it would let clients spend without a bound."""
+    (line,) = mistakes(tmp_path, **environ)
+    assert line.replace('"', "'") == f"environment: {complaint}"
+
+
+def test_another_currency_needs_its_rate(tmp_path: Path) -> None:
+    billing = loaded(tmp_path, BILLING_CURRENCY="eur", BILLING_USD_RATE="0.86").config.billing
+    assert (billing.currency, billing.rate) == ("EUR", 0.86)
+
+
+SUPABASE = {"SUPABASE_URL": "https://abc.supabase.co", "SUPABASE_KEY": "k"}
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "named"),
+    [
+        ("{}", {}, True),
+        ("auth: {mode: keys}", {}, True),
+        ("auth: {mode: keys}", {"DATABASE_URL": "sqlite:///x.db"}, False),
+        ("database: {url: 'sqlite:///x.db'}", {}, False),
+    ],
+)
+def test_supabase_is_answered_with_the_variable_of_the_database(
+    tmp_path: Path, text: str, more: dict[str, str], named: bool
+) -> None:
+    found = loaded(tmp_path, text, **SUPABASE, **more)
+    notices = [notice for notice in found.notices if notice.startswith("SUPABASE_URL: ")]
+    assert ["set DATABASE_URL to the connection string" in notice for notice in notices] == [True] * named
+    assert found.variables.without_effect == list(SUPABASE)

@@ -59,6 +59,7 @@ class AdminServer(ControlServer):
     catalog: Catalog
     config_path = "config/config.yaml"
     waiting = ("server.port",)
+    left_out = ()
     secrets = (SECRET,)
     stopping = False
 

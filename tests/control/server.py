@@ -14,7 +14,8 @@ from proxy.control.access.gate import Gate
 from proxy.control.access.throttle import LoginThrottle
 from proxy.control.http.requests import RequestBodies
 from proxy.control.http.router import ControlRoute, Router
-from proxy.errors import ClientFault, ClientGone, GatewayError
+from proxy.errors import ClientFault, ClientGone, GatewayError, Unauthorized
+from proxy.identity import Client
 from proxy.net.budget import Budget
 from proxy.net.clocks import Ticker
 from proxy.net.outbox import Outbox
@@ -57,8 +58,15 @@ class ControlServer:
         self.statuses: list[int] = []  # of all responses
         gate = Gate(self.credential, self.throttle)
         flush, count = lambda: self.catch_up(), self.statuses.append
-        self.router = Router(routes(self), gate, self, flush=flush, count=count)
+        self.router = Router(routes(self), gate, self, identify=self.identify, flush=flush, count=count)
         self._clients: list[RawClient] = []
+
+    async def identify(self, request: Request) -> Client:
+        """The header ``x-test-client`` names the client."""
+        name = request.headers.get("x-test-client")
+        if name is None:
+            raise Unauthorized(detail="no credential")
+        return Client(f"key:{name}", owner=request.headers.get("x-test-owner", ""))
 
     def catch_up(self) -> None:
         """Called before each handler."""

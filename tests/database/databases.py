@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 
 from proxy.config.schema import Database
 from proxy.database.address import Address, address_of
+from proxy.database.migrate import FOLDER
 from tests.support.services import postgres_database
 
 KINDS = ("sqlite", "postgresql")
+NEWEST = max(each.name for each in (FOLDER / "versions").glob("*.py")).partition("_")[0]  # revision
 
 
 @asynccontextmanager

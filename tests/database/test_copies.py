@@ -13,7 +13,10 @@ from proxy.database.copies import back_up, restore
 from proxy.database.opening import upgrade
 from proxy.errors import ConfigError
 
-ROW = "INSERT INTO api_keys VALUES (?, 'k', '', ?, 1, NULL, '[]', '[]', '[]', NULL, 1, 1, NULL, NULL, 0, 1)"
+ROW = (
+    "INSERT INTO api_keys (id, name, owner, hash, enabled, models, providers, scopes, created_at, changed_at, deleted,"
+    " revision) VALUES (?, 'k', '', ?, 1, '[]', '[]', '[]', 1, 1, 0, 1)"
+)
 
 
 async def new_database(path: Path, *keys: str) -> Path:

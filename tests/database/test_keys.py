@@ -93,6 +93,16 @@ async def test_pages_continue_after_an_id(table: KeyTable) -> None:
     assert await table.page(10, "unknown") == []
 
 
+async def test_keys_that_expire_between_two_times_are_found_in_order(table: KeyTable) -> None:
+    for number, expires_at in enumerate((30.0, 20.0, None, 10.0, 40.0)):
+        await table.insert(row(number, expires_at=expires_at))
+    await table.insert(row(5, expires_at=25.0, enabled=False))
+    await table.insert(row(6, expires_at=25.0))
+    await table.update("key_6", {"deleted": True})
+    assert [record["id"] for record in await table.expiring(15.0, 35.0, 10)] == ["key_1", "key_0"]
+    assert [record["id"] for record in await table.expiring(0.0, 99.0, 1)] == ["key_3"]
+
+
 async def test_changes_continue_after_a_time_and_an_id(table: KeyTable) -> None:
     for number in range(4):
         await table.insert(row(number))

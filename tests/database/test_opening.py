@@ -11,6 +11,7 @@ import pytest
 from proxy.config.schema import Database
 from proxy.database.opening import upgrade
 from proxy.errors import ConfigError
+from tests.database.databases import NEWEST
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -24,7 +25,7 @@ def test_sqlalchemy_is_imported_only_if_a_database_is_used() -> None:
 
 async def test_the_command_upgrades_the_file_of_the_configuration(tmp_path: Path) -> None:
     revisions = await upgrade(Database(), tmp_path / "data")
-    assert (revisions.before, revisions.after) == (None, "0001")
+    assert (revisions.before, revisions.after) == (None, NEWEST)
     assert (tmp_path / "data" / "sluice.db").exists()
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
 from proxy.demo.server import Demo
 from tests.support import RawClient
@@ -29,7 +29,9 @@ async def raw(port: int) -> AsyncIterator[RawClient]:
 
 @pytest.fixture
 async def sdk(port: int) -> AsyncIterator[AsyncOpenAI]:
-    async with AsyncOpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="any", max_retries=0) as client:
+    http = DefaultAsyncHttpxClient(verify=False)  # reading the system's certificates takes longer than a call
+    url = f"http://127.0.0.1:{port}/v1"
+    async with AsyncOpenAI(base_url=url, api_key="any", max_retries=0, http_client=http) as client:
         yield client
 
 

@@ -52,3 +52,10 @@ async def test_a_reasoning_response_shows_its_summary(sdk: AsyncOpenAI) -> None:
 async def test_an_error_of_a_response_stream_is_an_error_event(sdk: AsyncOpenAI) -> None:
     stream = await sdk.responses.create(model="demo-error-first", input="x", stream=True)
     assert [event.type async for event in stream] == ["error"]
+
+
+async def test_the_tokens_of_a_response_are_counted(sdk: AsyncOpenAI) -> None:
+    call = {"model": "demo-instant", "input": "red fish", "instructions": "Be brief."}
+    counted = await sdk.responses.input_tokens.count(**call)
+    answered = await sdk.responses.create(**call)
+    assert counted.input_tokens == answered.usage.input_tokens == 4

@@ -1,25 +1,28 @@
-"""The command line of ``scripts/test-deploy``: runs stages one after the other, and prints a table."""
+"""The command line of ``scripts/test-deploy``: runs stages, two at a time, and prints a table."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from threading import Lock
 from types import FrameType
-from typing import NamedTuple, NoReturn
+from typing import IO, NamedTuple, NoReturn
 from xml.etree import ElementTree
 
+from tests.deploy.children import Children
 from tests.deploy.stages import STAGES, Stage
 from tests.support.machine import absent_packages, install_packages, one_at_a_time
 
 ROOT = Path(__file__).resolve().parents[2]
+LANES = 2  # stages at a time: most of them wait for processes, timeouts and downloads
 STAGE_SECS = 900.0  # a stage that takes longer hangs
-END_SECS = 60.0  # for its clean-up after that
 
 
 class Result(NamedTuple):
@@ -35,13 +38,27 @@ def main() -> int:
         signal.signal(number, _interrupt)
     results: list[Result] = []
     try:
-        results.extend(_run(stage) for stage in chosen)
+        _run_all(chosen, results)
     except KeyboardInterrupt:
         print("test-deploy: interrupted", file=sys.stderr)
         return 130
     finally:
-        print(table(results), flush=True)
+        order = [stage.name for stage in STAGES]
+        print(table(sorted(results, key=lambda result: order.index(result.stage))), flush=True)
     return any(result.outcome == "failed" for result in results)
+
+
+def _run_all(chosen: list[Stage], results: list[Result]) -> None:
+    """Add the result of each stage as it ends. An interrupt waits until all have cleaned up."""
+    children, printing = Children(ROOT), Lock() if len(chosen) > 1 else None
+    with ThreadPoolExecutor(LANES) as lanes:
+        try:
+            running = [lanes.submit(_run, stage, children, printing) for stage in chosen]
+            results.extend(each.result() for each in as_completed(running))
+        except BaseException:
+            lanes.shutdown(wait=False, cancel_futures=True)
+            children.interrupt()
+            raise
 
 
 def table(results: list[Result]) -> str:
@@ -64,16 +81,33 @@ def _by_default(stage: Stage) -> bool:
     return not stage.opt_in or os.environ.get(stage.opt_in) == "1"
 
 
-def _run(stage: Stage) -> Result:
-    print(f"test-deploy: {stage.name}", file=sys.stderr, flush=True)
+def _run(stage: Stage, children: Children, printing: Lock | None = None) -> Result:
+    """Run one stage. ``printing``: hold back its output until it ends, then print it whole."""
     began = time.monotonic()
+    print(f"test-deploy: {stage.name}", file=sys.stderr, flush=True)
     if reason := _unavailable(stage):
         in_ci = os.environ.get("CI", "").lower() == "true"
         return Result(stage.name, "failed" if in_ci else "skipped", time.monotonic() - began, reason)
     with tempfile.TemporaryDirectory(prefix="sluice-") as folder:
         report = Path(folder) / "report.xml"
-        passed = _pytest(stage, report)
-        return Result(stage.name, "passed" if passed else "failed", time.monotonic() - began, _counts(report))
+        if printing is None:
+            status = children.run(_pytest(stage, report), STAGE_SECS, None)
+        else:
+            with (Path(folder) / "output.txt").open("w+b") as output:
+                try:
+                    status = children.run(_pytest(stage, report), STAGE_SECS, output)
+                finally:
+                    output.seek(0)
+                    with printing:
+                        _print_whole(stage, output)
+        note = f"longer than {STAGE_SECS:g} s" if status is None else _counts(report)
+        return Result(stage.name, "passed" if status == 0 else "failed", time.monotonic() - began, note)
+
+
+def _print_whole(stage: Stage, output: IO[bytes]) -> None:
+    print(f"test-deploy: output of {stage.name}", flush=True)
+    shutil.copyfileobj(output, sys.stdout.buffer)
+    sys.stdout.flush()
 
 
 def _unavailable(stage: Stage) -> str:
@@ -85,29 +119,9 @@ def _unavailable(stage: Stage) -> str:
         return install_packages(*absent) if absent else ""
 
 
-def _pytest(stage: Stage, report: Path) -> bool:
-    """Whether all tests of the stage passed. The child cleans up at SIGINT, so it is always waited for."""
+def _pytest(stage: Stage, report: Path) -> list[str]:
     options = ("-q", "-rs", "-n", str(stage.workers), "--durations=5", f"--junitxml={report}")
-    command = [sys.executable, "-m", "pytest", *options, str(stage.file.relative_to(ROOT))]
-    # A session of its own: a Ctrl-C reaches it only from here, once.
-    child = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
-    try:
-        return child.wait(STAGE_SECS) == 0
-    except subprocess.TimeoutExpired:
-        print(f"test-deploy: {stage.name} took longer than {STAGE_SECS:g} s", file=sys.stderr)
-        return False
-    finally:
-        _end(child)
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    if child.poll() is None:
-        child.send_signal(signal.SIGINT)
-        try:
-            child.wait(END_SECS)
-        except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
+    return [sys.executable, "-m", "pytest", *options, str(stage.file.relative_to(ROOT))]
 
 
 def _counts(report: Path) -> str:

@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 
 from tests.deploy.compose import DEPLOY
 from tests.deploy.http2 import Http2Client
-from tests.deploy.production import free_port, program_running, succeeds
+from tests.deploy.production import program_running, succeeds
 from tests.deploy.tools import tool
 from tests.support import Authority, Upstream, completion, json_answer, within
 from tests.support.gateway import GatewayProcess, one_provider
 from tests.support.machine import debian_program, install_packages, missing, one_at_a_time
+from tests.support.ports import free_ports
 from tests.support.secure import SecureClient
 
 PROXIES = DEPLOY / "proxies"
@@ -291,7 +292,7 @@ class Site:
 async def site(balancer: Balancer, folder: Path, *, delays: tuple[float, float] = (0, 0)) -> AsyncIterator[Site]:
     authority = Authority()
     chain, key = authority.server_files(folder, DOMAIN)
-    ports = [free_port() for _ in range(5)]
+    ports = free_ports(5)
     places = Places(folder, ports[0], ports[1], ports[2], (ports[3], ports[4]), chain, key)
     command = balancer.prepare(places)  # first: it is skipped where the program cannot be had
     async with AsyncExitStack() as stack:

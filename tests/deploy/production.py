@@ -9,12 +9,10 @@ import asyncio
 import json
 import os
 import re
-import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from random import SystemRandom
 from typing import Any, NamedTuple
 
 from tests.deploy.compose import DEPLOY, PRODUCTION, VALUES, environment
@@ -23,6 +21,7 @@ from tests.support import Upstream, completion, json_answer, within
 from tests.support.client import Answer, RawClient
 from tests.support.gateway import Process
 from tests.support.machine import debian_program
+from tests.support.ports import free_port
 from tests.support.secure import SecureClient
 from tests.support.services import postgres_database
 from tests.support.tls import Authority
@@ -215,17 +214,3 @@ async def listening(host: str, port: int) -> None:
                 return
 
     await within(connect(), f"a listener at {host}:{port}")
-
-
-def free_port() -> int:
-    """A port that is free at each of the loopback addresses of the test, and that no outgoing connection takes."""
-    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    while True:
-        port = SystemRandom().randrange(10000, lowest)
-        try:
-            for host in ("127.0.0.1", "127.0.0.2", "127.0.0.3"):
-                with socket.socket() as trying:
-                    trying.bind((host, port))
-        except OSError:
-            continue
-        return port

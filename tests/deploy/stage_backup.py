@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from proxy.database.libpq import variables
+from tests.database.databases import NEWEST
 from tests.deploy.site import SCRIPTS, Site, new_site
 from tests.support import Upstream, completion, json_answer, until, within
 from tests.support.machine import debian_program
@@ -124,7 +125,8 @@ async def test_a_restored_backup_has_the_keys_that_were_made_before_it(kind: str
             await psql(site, "TRUNCATE api_keys")
             await psql(
                 site,
-                "INSERT INTO api_keys SELECT 'x', 'x', '', 'x', true, NULL, '[]', '[]', '[]', NULL, 1, 1, NULL, NULL, false, 1",
+                "INSERT INTO api_keys (id, name, owner, hash, enabled, models, providers, scopes, created_at, changed_at,"
+                " deleted, revision) VALUES ('x', 'x', '', 'x', true, '[]', '[]', '[]', 1, 1, false, 1)",
             )
         (site.data / "admin-token").unlink()
         assert "--force" in await site.fails("restore.sh", archive)
@@ -159,7 +161,7 @@ async def test_a_machine_is_restored_from_nothing(kind: str, up: Upstream) -> No
         if kind == "sqlite":
             site.database.unlink()
         else:
-            await psql(site, "DROP TABLE api_keys, sluice_revision")
+            await psql(site, "DROP TABLE api_keys, ledger, ledger_hours, sluice_revision")
         for path in texts:
             path.unlink()
         # The option --config would name a file that is not there yet.
@@ -291,8 +293,8 @@ async def test_a_database_of_another_revision_is_not_mixed_with_the_backup(up: U
         await site.stop()
         (archive,) = site.archives()
         await psql(site, "UPDATE sluice_revision SET version_num = '9999'")
-        assert "has revision 9999, the backup has 0001" in await site.fails("restore.sh", "--force", archive)
-        await psql(site, "DROP TABLE api_keys, sluice_revision")
+        assert f"has revision 9999, the backup has {NEWEST}" in await site.fails("restore.sh", "--force", archive)
+        await psql(site, "DROP TABLE api_keys, ledger, ledger_hours, sluice_revision")
 
 
 async def test_a_backup_of_another_kind_of_database_is_refused(up: Upstream) -> None:

@@ -22,8 +22,10 @@ from tests.clients.messages_api import MessagesApi
 from tests.clients.native import BROKEN, NOTHING, Api, Provider
 from tests.clients.responses_api import ResponsesApi
 from tests.clients.sdks import Sdks
-from tests.support import Upstream, error_json, json_answer, until
+from tests.support import Upstream, Wait, error_json, json_answer, until
 from tests.support.gateway import Gateway, GatewayProcess
+from tests.support.steps import Script
+from tests.support.upstream import Request
 
 OURS = "the-providers-key"
 KEY = "sk-sluice-" + "c" * 40
@@ -242,6 +244,73 @@ async def test_an_assistant_ends_at_once_if_its_key_is_wrong(
     assert not up.requests
 
 
+# A call of each costs little more than 0.01 USD, and may cost up to 0.015: its bytes, and the 32,000 tokens that Claude
+# Code asks for.
+PRICES = {"request": 0.01, "input": 0.05, "output": 0.05}
+CAP = 0.05
+# How a user caps a run at CAP: Gemini CLI names none itself.
+CAPS = {
+    "claude": {"ANTHROPIC_CUSTOM_HEADERS": f"x-router-budget-usd: {CAP}"},
+    "codex": {},
+    "gemini": {"GEMINI_CLI_CUSTOM_HEADERS": f"x-router-run: mine, x-router-budget-usd: {CAP}"},
+}
+CODEX_CAP = f'model_providers.sluice.http_headers={{"x-router-budget-usd"="{CAP}"}}'
+
+
+@pytest.mark.parametrize("by", ["configuration", "header"])
+@pytest.mark.parametrize("name", ASSISTANTS)
+async def test_a_run_of_an_assistant_ends_with_its_budget_and_says_so(
+    name: str, by: str, outside: Upstream, up: Upstream, provider: Provider, tmp_path: Path
+) -> None:
+    """It goes on as long as the budget covers the next call. The refused one is not repeated."""
+    sections = config(up.origin)
+    for model in sections["models"]:
+        model["prices"] = PRICES
+    if by == "configuration":
+        sections["budgets"] = [{"name": "runs", "per": "run", "usd": CAP}]
+    options = ("-c", CODEX_CAP) if name == "codex" and by == "header" else ()
+    environ = CAPS[name] if by == "header" else {"GEMINI_CLI_CUSTOM_HEADERS": "x-router-run: mine"}
+    async with GatewayProcess(sections) as gateway:
+        desk = Desk(tmp_path, gateway.url, outside.origin, KEY)
+        desk.note.parent.mkdir()
+        desk.note.write_text("Read me again.\n")
+        provider.tools |= ASSISTANTS[name].calls(desk.note)
+        provider.loops = True
+        ran = await ASSISTANTS[name].run(desk, CALLS[name][0], *options, **environ)
+        *answered, refused = await exchanges(gateway, 5)
+    assert ran.status != 0, ran
+    assert [line["status"] for line in answered] == [200] * len(up.requests)
+    assert (refused["status"], refused["error"], refused["attempts"]) == (429, "insufficient_quota", 0)
+    assert len(answered) == 4  # the fifth might pass the cap
+    budget = "runs" if by == "configuration" else "run"
+    text = " ".join((ran.out + ran.err).split())
+    assert f"The budget '{budget}' of this run does not cover this call: $0.0" in text
+    assert f"of ${CAP:.2f} are spent" in text
+    assert "It is not renewed" in text
+
+
+async def test_a_sub_agent_of_codex_counts_for_the_run_of_its_parent(
+    desk: Desk, up: Upstream, provider: Provider, gateway: GatewayProcess
+) -> None:
+    """Its calls name the session of its parent, and itself in a header of its own."""
+    desk.note.write_text("nothing")
+    provider.tools = {"spawn_agent": {"task_name": "reader", "message": "Say something."}}
+    both = asyncio.Event()
+
+    def answer(request: Request) -> Script:
+        """The parent would end before its sub-agent has begun, so it has to wait for that."""
+        if len(up.requests) == 3:
+            both.set()
+        return [Wait(both), *provider(request)] if len(up.requests) == 2 else provider(request)
+
+    up.on(answer)
+    ran = await codex(desk, "gpt-6.1-sol")
+    assert (ran.status, provider.refused) == (0, []), ran
+    runs = {line["run"] for line in await exchanges(gateway, 3)}
+    assert len(runs) == 1
+    assert runs != {""}
+
+
 # -- SDKs
 
 # Model, path, how a text ends, tokens of one answer as the SDK counts them: input, output.
@@ -262,7 +331,7 @@ def sdks() -> Iterator[Sdks]:
 @pytest.fixture
 async def gw(up: Upstream, provider: Provider, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gateway]:
     """A gateway in this process, without keys and retries, that pings often."""
-    monkeypatch.setattr("proxy.app.PING_EVERY", 0.1)
+    monkeypatch.setattr("proxy.relay.context.PING_EVERY", 0.1)
     routing = {"maxRetries": 0, "rateLimitRetries": 0}
     sections = {"auth": {"mode": "none"}, "routing": routing, "server": {"pingAfter": 0.1}}
     async with Gateway(config(up.origin) | sections) as made:

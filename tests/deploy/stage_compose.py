@@ -27,7 +27,6 @@ from tests.deploy.production import (
     LIMIT,
     Fleet,
     fleet,
-    free_port,
     listening,
     production_config,
     program_running,
@@ -39,6 +38,7 @@ from tests.support.answers import SSE_HEADERS
 from tests.support.client import RawClient
 from tests.support.gateway import Process
 from tests.support.machine import debian_program
+from tests.support.ports import free_port
 from tests.support.services import postgres_database
 
 CHAT = "/v1/chat/completions"

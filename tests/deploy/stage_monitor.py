@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import trustme
 
-from tests.deploy.production import free_port
 from tests.deploy.site import SLUICE, Site, new_site
 from tests.support import Upstream, json_answer, until, within
+from tests.support.ports import free_port
 
 READY = {"models": [], "providers": {}, "demo": "auto"}
 NOT_READY = {"models": [], "providers": {}}

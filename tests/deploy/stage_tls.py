@@ -16,11 +16,12 @@ import pytest
 import trustme
 
 from tests.deploy.names import NameServer
-from tests.deploy.production import free_port, listening, nginx_config, program_running
+from tests.deploy.production import listening, nginx_config, program_running
 from tests.deploy.site import CALL, CHAT, Site, new_site
 from tests.support import Authority, Upstream, Wait, chat_events, sse_answer, within
 from tests.support.gateway import Process, one_provider
 from tests.support.machine import debian_program, missing
+from tests.support.ports import free_port
 from tests.support.secure import SecureClient
 
 DOMAIN = "gateway.example.org"

@@ -1,4 +1,4 @@
-"""Claude Code, Codex and Gemini CLI over providers of chat, and the last two over one of Anthropic's API."""
+"""Claude Code, Codex and Gemini CLI over providers of chat, and each over the others' native providers."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ import pytest
 
 from proxy.demo.server import Demo
 from tests.clients.chat_api import ChatApi
+from tests.clients.gemini_api import GeminiApi
 from tests.clients.headless import ASSISTANTS, Desk, Run, claude, codex, codex_calls, gemini
 from tests.clients.messages_api import MessagesApi
-from tests.clients.native import SIGNATURE, Provider
+from tests.clients.native import SIGNATURE, Asked, Provider
+from tests.clients.responses_api import ResponsesApi
 from tests.support import Upstream, error_json, json_answer, until
 from tests.support.gateway import GatewayProcess
 from tests.support.steps import Script
 from tests.support.upstream import Request
-from tests.translation import messages_rules
+from tests.translation import gemini_rules, messages_rules, responses_rules
 from tests.translation.chat_rules import KEY, of_body, of_head
 
 MODEL = "glm-5.3"  # of the provider
@@ -29,6 +31,7 @@ CODEX = ("mine", "gpt-6.1", "gpt-5.5", "gpt-6.1-sol")
 # Client and the name of the model that it is told.
 RUNS = [("claude", "claude-mine"), *(("codex", name) for name in CODEX), ("gemini", "gemini-mine")]
 EACH_RUN = pytest.mark.parametrize(("client", "model"), RUNS)
+NOTE, OTHER = "note.txt", "other.txt"
 NAMES = sorted({model for _, model in RUNS})
 
 
@@ -52,6 +55,39 @@ class StrictMessages(Provider):
             self.refused += reasons
             return json_answer(self.apis["/messages"].error(400, reasons[0]), 400)
         return super().__call__(request)
+
+
+class StrictGemini(Provider):
+    """Refuses what Google's newer models do: among others a step of the turn whose first call has no signature."""
+
+    def __call__(self, request: Request) -> Script:
+        model = gemini_rules.model_of(request)
+        reasons = [*gemini_rules.of_head(request), *gemini_rules.of_body(request.json, model, {SIGNATURE})]
+        if reasons:
+            self.refused += reasons
+            return json_answer(self.apis[""].error(400, reasons[0]), 400)
+        return super().__call__(request)
+
+
+class StrictResponses(Provider):
+    """Refuses what servers of the Responses API do."""
+
+    def __call__(self, request: Request) -> Script:
+        reasons = [*responses_rules.of_head(request), *responses_rules.of_body(request.json, "", {SIGNATURE})]
+        if reasons:
+            self.refused += reasons
+            return json_answer(self.apis["/responses"].error(400, reasons[0]), 400)
+        return super().__call__(request)
+
+
+class ParallelGemini(GeminiApi):
+    """Calls the tool for another file at the same time. Google signs the first call only."""
+
+    def calls(self, asked: Asked, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        answer = super().calls(asked, name, arguments)
+        other = json.loads(json.dumps(arguments).replace(NOTE, OTHER))
+        answer["candidates"][0]["content"]["parts"].append({"functionCall": {"name": name, "args": other}})
+        return answer
 
 
 @pytest.fixture
@@ -201,3 +237,48 @@ async def test_an_assistant_reads_a_file_with_claude(
             assert (claude_api.asked[1].reasons, claude_api.asked[1].signed) == (True, True)
             for line in await exchanges(gateway, 2):
                 assert (line["outcome"], line["tokens"]) == ("ok", MessagesApi.usage)
+
+
+@pytest.mark.parametrize(("client", "model"), RUNS[:-1])
+async def test_an_assistant_reads_two_files_with_gemini(
+    client: str, model: str, outside: Upstream, tmp_path: Path
+) -> None:
+    """The signature of the first of two parallel calls comes back, or the provider refuses their results."""
+    async with Upstream() as up:
+        provider = {"baseUrl": f"{up.origin}/v1beta", "apiKey": gemini_rules.KEY, "kind": "gemini"}
+        names = [{"name": model, "provider": "google", "model": gemini_rules.MODEL}]
+        async with GatewayProcess({"providers": {"google": provider}, "models": names}) as gateway:
+            desk, secret = desk_of(gateway, outside, tmp_path)
+            desk.note.with_name(OTHER).write_text("The other one.\n")
+            up.on(google := StrictGemini(gemini_rules.KEY, {"": ParallelGemini()}, tools_of(client, desk)))
+            ran = await run(client, desk, model)
+            assert google.refused == []
+            assert (ran.status, f"It says {secret} in there." in ran.out) == (0, True), ran
+            assert [
+                (asked.model, asked.streamed, secret in asked.results, "The other one." in asked.results, asked.signed)
+                for asked in google.asked
+            ] == [(gemini_rules.MODEL, True, False, False, False), (gemini_rules.MODEL, True, True, True, True)]
+            for line in await exchanges(gateway, 2):
+                assert (line["outcome"], line["error"], line["tokens"]) == ("ok", "", GeminiApi.usage)
+            assert b"x-anthropic-billing-header" not in b"".join(request.body for request in up)
+
+
+@pytest.mark.parametrize(("client", "model"), [RUNS[0], RUNS[-1]])
+async def test_an_assistant_reads_a_file_with_the_responses_api(
+    client: str, model: str, outside: Upstream, tmp_path: Path
+) -> None:
+    """Its encrypted reasoning comes back unchanged, or the provider refuses the tool's result."""
+    async with Upstream() as up:
+        dialects = {"chat": {"enabled": False}}
+        provider = {"baseUrl": up.url, "apiKey": responses_rules.KEY, "dialects": dialects}
+        names = [{"name": model, "provider": "gpt", "model": MODEL}]
+        async with GatewayProcess({"providers": {"gpt": provider}, "models": names}) as gateway:
+            desk, secret = desk_of(gateway, outside, tmp_path)
+            up.on(gpt := StrictResponses(responses_rules.KEY, {"/responses": ResponsesApi()}, tools_of(client, desk)))
+            ran = await run(client, desk, model)
+            assert gpt.refused == []
+            assert (ran.status, f"It says {secret} in there." in ran.out) == (0, True), ran
+            assert [secret in asked.results for asked in gpt.asked] == [False, True]
+            assert (gpt.asked[1].reasons, gpt.asked[1].signed) == (True, True)
+            for line in await exchanges(gateway, 2):
+                assert (line["outcome"], line["tokens"]) == ("ok", ResponsesApi.usage)

@@ -25,32 +25,33 @@ class Stage(NamedTuple):
         return FOLDER / f"stage_{self.name}.py"
 
 
+# The longest first: two run at a time, and the end comes sooner if no long one starts last.
 STAGES: Final = (
-    Stage("lint", ("shellcheck",)),  # the files themselves
-    # balancers in front of gateways; workers, as the tests wait for health checks and timeouts
-    Stage("balancers", ("curl", "haproxy", "libnginx-mod-stream", "nginx"), workers=4),
     # the container image: built, run and used
     Stage(
         "image",
         ("buildah", "podman", "conmon", "runc", "mmdebstrap", "debian-archive-keyring", "curl", "ca-certificates"),
         as_root=True,
     ),
+    # deploy/scripts: each, and below what all scripts have in common, start and stop
+    Stage("backup", ("dash", "postgresql-client")),
+    Stage("monitor", ("curl", "dash", "openssl")),
+    Stage("release", ("git",)),  # scripts/release, and the wheel that it builds
+    # balancers in front of gateways; workers, as the tests wait for health checks and timeouts
+    Stage("balancers", ("curl", "haproxy", "libnginx-mod-stream", "nginx"), workers=4),
+    Stage("firewall", ("dash", "iproute2", "nftables"), as_root=True),
+    # Claude Code, Codex and Gemini CLI, 1 GB of npm packages (tests/clients)
+    Stage("clients", workers=2, opt_in="SLUICE_CLI_TESTS"),
+    # the same over providers of other APIs
+    Stage("translation", workers=2, opt_in="SLUICE_CLI_TESTS"),
     # what the compose files configure: nginx, gateways, Redis, Prometheus, Alertmanager
     Stage(
         "compose",
         ("docker-compose", "nginx", "postgresql-client", "prometheus", "prometheus-alertmanager", "redis-server"),
     ),
-    # deploy/scripts: what all scripts have in common, start and stop
-    Stage("scripts", ("dash",)),
-    Stage("backup", ("dash", "postgresql-client")),
-    Stage("monitor", ("curl", "dash", "openssl")),
     Stage("tls", ("certbot", "dash", "nginx", "openssl", "pebble")),
-    Stage("firewall", ("dash", "iproute2", "nftables"), as_root=True),
-    Stage("release", ("git",)),  # scripts/release, and the wheel that it builds
     # the unit and the logrotate file, with a systemd that is booted in namespaces
     Stage("systemd", ("systemd", "logrotate", "util-linux")),
-    # Claude Code, Codex and Gemini CLI, 1 GB of npm packages (tests/clients)
-    Stage("clients", workers=2, opt_in="SLUICE_CLI_TESTS"),
-    # the same over providers of other APIs
-    Stage("translation", workers=2, opt_in="SLUICE_CLI_TESTS"),
+    Stage("scripts", ("dash",)),
+    Stage("lint", ("shellcheck",)),  # the files themselves
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy import __main__ as runner
+from tests.deploy.children import Children
 from tests.deploy.stages import STAGES, Stage
 from tests.deploy.tools import cache_folder
 
@@ -46,10 +47,11 @@ def test_a_stage_that_cannot_run_is_skipped_and_fails_in_ci(
 ) -> None:
     monkeypatch.setenv("CI", ci)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    result = runner._run(UNKNOWN)
+    children = Children(runner.ROOT)
+    result = runner._run(UNKNOWN, children)
     assert result.outcome == outcome
     assert "no-such-package-of-debian" in result.note
-    assert runner._run(Stage("lint", as_root=True)).note == "it needs root"
+    assert runner._run(Stage("lint", as_root=True), children).note == "it needs root"
 
 
 def test_the_table_has_a_line_for_each_stage() -> None:
@@ -61,23 +63,28 @@ def test_the_table_has_a_line_for_each_stage() -> None:
     ]
 
 
-def test_a_running_stage_is_interrupted_and_cleans_up(tmp_path: Path) -> None:
-    """The runner waits for the teardown of fixtures, where containers are removed."""
-    stage = tmp_path / "stage_slow.py"
-    stage.write_text(
-        "import os, signal, time, pytest\n"
-        "@pytest.fixture\n"
-        "def resource(request):\n"
-        f"    yield\n    open({str(tmp_path / 'cleaned')!r}, 'w').close()\n"
-        "def test_waits(resource):\n"
-        "    os.kill(os.getppid(), signal.SIGTERM)\n"
-        "    time.sleep(60)\n"
-    )
+def test_running_stages_are_interrupted_and_clean_up(tmp_path: Path) -> None:
+    """The runner waits for the teardown of fixtures, where containers are removed. A third stage does not begin."""
+    names = ("one", "two", "three")
+    for name, other in zip(names, ("two", "one", ""), strict=True):
+        (tmp_path / f"stage_{name}.py").write_text(
+            "import os, pathlib, signal, time, pytest\n"
+            f"folder = pathlib.Path({str(tmp_path)!r})\n"
+            "@pytest.fixture\n"
+            "def resource(request):\n"
+            f"    (folder / 'begun-{name}').touch()\n"
+            f"    yield\n    (folder / 'cleaned-{name}').touch()\n"
+            "def test_waits(resource):\n"
+            f"    while not (folder / 'begun-{other}').exists():\n"
+            "        time.sleep(0.01)\n"
+            f"    if {name == 'one'}:\n"
+            "        os.kill(os.getppid(), signal.SIGTERM)\n"
+            "    time.sleep(60)\n"
+        )
     code = (
         "import sys, pathlib, tests.deploy.stages as stages, tests.deploy.__main__ as runner\n"
-        "slow = stages.Stage('slow')\n"
         f"stages.FOLDER = pathlib.Path({str(tmp_path)!r})\n"
-        f"runner.ROOT, runner.STAGES = stages.FOLDER, (slow,)\n"
+        f"runner.ROOT, runner.STAGES = stages.FOLDER, [stages.Stage(name) for name in {names}]\n"
         "sys.argv = ['test-deploy']\n"
         "sys.exit(runner.main())\n"
     )
@@ -87,7 +94,33 @@ def test_a_running_stage_is_interrupted_and_cleans_up(tmp_path: Path) -> None:
         [sys.executable, "-c", code], cwd=root, env=environ, capture_output=True, text=True, timeout=60
     )
     assert ran.returncode == 130, ran.stdout + ran.stderr
-    assert (tmp_path / "cleaned").exists()
+    found = {path.name for path in tmp_path.iterdir() if path.suffix == ""}
+    assert found >= {"begun-one", "cleaned-one", "begun-two", "cleaned-two"}
+    assert not found & {"begun-three", "cleaned-three"}
+
+
+def test_the_output_of_stages_is_printed_one_after_the_other(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / f"stage_{name}.py").write_text(f"def test_fails():\n    assert not {name!r}\n")
+    code = (
+        "import sys, pathlib, tests.deploy.stages as stages, tests.deploy.__main__ as runner\n"
+        f"stages.FOLDER = pathlib.Path({str(tmp_path)!r})\n"
+        "runner.ROOT, runner.STAGES = stages.FOLDER, [stages.Stage('one'), stages.Stage('two')]\n"
+        "sys.argv = ['test-deploy']\n"
+        "sys.exit(runner.main())\n"
+    )
+    root = str(Path(__file__).resolve().parents[2])
+    environ = os.environ | {"PYTHONPATH": root}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, env=environ, capture_output=True, text=True, timeout=60
+    )
+    assert ran.returncode == 1, ran.stdout + ran.stderr
+    first, second = ran.stdout.split("test-deploy: output of ")[1:]
+    assert {first.split()[0], second.split()[0]} == {"one", "two"}
+    for output in (first, second):
+        name = output.split()[0]
+        assert f"assert not '{name}'" in output
+        assert "1 failed" in output
 
 
 def test_the_cache_folder_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

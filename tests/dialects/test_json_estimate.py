@@ -93,7 +93,11 @@ def test_definitions_count_by_the_bytes_of_their_json() -> None:
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [("5", 5), ("5.9", 5), ("0", 0), ("-1", -1), ("null", -1), ('"5"', -1), ("1e300", MOST_TOKENS), ("1" * 33, -1)],
+    [
+        *(("5", 5), ("5.9", 5), ("0", 0), ("-1", -1), ("null", -1), ("[5]", -1), ("true", -1), ("1e300", MOST_TOKENS)),
+        *(('"5"', 5), ('"5e3"', 5000), ('" +5 "', 5), ('"5 tokens"', -1), ('"-5"', -1), ('""', -1)),
+        *(("1" * 33, MOST_TOKENS), ("1" * 20, MOST_TOKENS), ("4000." + "0" * 40, MOST_TOKENS)),
+    ],
 )
 def test_a_limit_is_a_number_that_is_not_negative(value: str, expected: int) -> None:
     members = REQUESTS.read(b'{"most":%b}' % value.encode()).members

@@ -27,5 +27,12 @@ def test_an_unknown_count_stays_unknown(usage: Usage, summed: Usage) -> None:
     assert usage.summed() == summed
 
 
+def test_the_known_tokens_are_those_of_all_classes_and_no_images() -> None:
+    details = UsageDetails(50_000, 600_000, 7_000_000, 80_000_000, 900_000_000, 1_000_000_000, images=9)
+    assert Usage(1, 20, 300, 4_000, details).known_tokens == 1_987_654_321
+    assert Usage(None, 5).known_tokens == 5
+    assert Usage().known_tokens == 0
+
+
 def test_its_json_has_the_names_that_users_know() -> None:
     assert json.encode(Usage(1, 2)) == b'{"input":1,"cached":2,"output":null,"reasoning":null}'

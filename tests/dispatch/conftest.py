@@ -5,4 +5,4 @@ import pytest
 
 @pytest.fixture
 def _quick_pings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxy.app.PING_EVERY", 0.02)
+    monkeypatch.setattr("proxy.relay.context.PING_EVERY", 0.02)

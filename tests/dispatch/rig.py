@@ -140,7 +140,7 @@ class Rig:
         if result.status >= 400:
             return outcome.refused(run, result)
         try:
-            info = responder.read_answer(result)
+            info = responder.read_answer(result, attempt.deployment)
         except UpstreamFault as fault:
             return outcome.failed(run, fault)
         verdict.succeed(attempt, endpoint.path, self.clock.now(), collected=True)

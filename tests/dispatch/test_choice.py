@@ -135,6 +135,7 @@ async def test_a_slow_first_attempt_loses_against_the_second(recovery: str) -> N
             "attempts": 2,
             "fallback_used": False,
             "errors": [],
+            "cost_usd": None,
         }
         assert (head.header("x-router-provider"), head.header("x-router-attempts")) == ("b", "2")
         await within(ups[0].requests[0].gone.wait(), "the loser to be canceled")

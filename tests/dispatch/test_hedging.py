@@ -127,7 +127,7 @@ async def test_if_the_first_is_slow_the_second_wins_and_the_first_is_canceled_wi
 async def test_no_ping_of_the_loser_follows_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """The ticker may look at the slow one after the answer went out, and before its end is noted."""
     go = asyncio.Event()
-    monkeypatch.setattr("proxy.app.PING_EVERY", 0)  # a ping at each look
+    monkeypatch.setattr("proxy.relay.context.PING_EVERY", 0)  # a ping at each look
     async with hedged(server={"pingAfter": 0.01}) as (gw, ups, _):
         ups[0].queue([Stall()])
         ups[1].queue([Wait(go), *sse_answer(*EVENTS)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,7 +12,18 @@ import pytest
 
 from proxy.dialects.translation.conversation import Conversation, ConversationMessage, Text, ToolDefinition
 from proxy.dispatch.translate import kept
-from tests.support import Answer, Stall, Upstream, chat_events, completion, error_json, json_answer, sse_answer
+from tests.support import (
+    Answer,
+    Stall,
+    Upstream,
+    Wait,
+    chat_events,
+    completion,
+    error_json,
+    json_answer,
+    sse_answer,
+    until,
+)
 from tests.support.gateway import Gateway
 
 AUDIO = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
@@ -105,6 +117,14 @@ async def test_a_call_nested_as_deeply_as_can_be_is_translated_or_refused() -> N
             statuses.append(answer.status)
         assert statuses == sorted(statuses)
         assert set(statuses) == {200, 400}
+
+
+async def test_an_answer_that_is_too_large_to_be_translated_is_never_passed_as_it_is() -> None:
+    async with gateway("openai", server={"maxAnswerMb": 0.01}) as (gw, (gpt,)):
+        gpt.on(lambda request: json_answer(completion("x" * 20_000)))
+        answer = await post(gw, "/v1/messages", ask())
+        assert (answer.status, answer.json["error"]["type"]) == (502, "api_error")
+        assert "limit 10485 bytes" in answer.json["error"]["message"]
 
 
 async def test_a_provider_s_error_has_the_client_s_form() -> None:
@@ -225,6 +245,43 @@ async def test_a_stream_is_translated_with_and_without_hold(recovery: str) -> No
         assert answer.body.count(b"event: message_start") == answer.body.count(b"event: message_stop") == 1
         assert b'"Hello"' in answer.body
         assert (await gw.settled())["outcome"] == "ok"
+
+
+async def test_a_whole_answer_to_a_request_for_a_stream_becomes_one() -> None:
+    async with gateway("anthropic") as (gw, (claude,)):
+        claude.queue(json_answer(MESSAGE))
+        wanted = ask(stream=True, stream_options={"include_usage": True})
+        answer = await post(gw, "/v1/chat/completions", wanted, headers=[("x-router-metadata", "true")])
+        line = await gw.settled()
+    assert answer.header("content-type") == "text/event-stream; charset=utf-8"
+    assert answer.body.startswith(b": _router {")
+    assert answer.body.endswith(b"data: [DONE]\n\n")
+    chunks = [json.loads(each.removeprefix("data: ")) for each in answer.body.decode().splitlines()[2:-2:2]]
+    assert "".join(each["choices"][0]["delta"].get("content", "") for each in chunks[:-1]) == "from Claude"
+    assert chunks[-1]["usage"]["completion_tokens"] == 2
+    assert (line["outcome"], line["tokens"]["output"]) == ("ok", 2)
+
+
+async def test_a_whole_answer_to_a_request_for_an_array_of_chunks_becomes_one() -> None:
+    async with gateway("openai") as (gw, (gpt,)):
+        gpt.queue(json_answer(completion("from GPT")))
+        body = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
+        answer = await post(gw, "/v1beta/models/m:streamGenerateContent", body)
+    assert answer.json[0]["candidates"][0]["content"]["parts"] == [{"text": "from GPT"}]
+    assert answer.json[-1]["candidates"][0]["finishReason"] == "STOP"
+
+
+async def test_a_whole_answer_after_a_ping_is_the_rest_of_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.relay.context.PING_EVERY", 0.05)
+    pinged = asyncio.Event()
+    async with gateway("openai", server={"pingAfter": 0.05}) as (gw, (gpt,)):
+        gpt.queue([Wait(pinged), *json_answer(completion("from GPT"))])
+        call = asyncio.ensure_future(post(gw, "/v1/messages", ask(stream=True)))
+        await until(lambda: gw.bytes_sent > 0, "a ping")
+        pinged.set()
+        answer = await call
+    assert answer.body.startswith(b"event: ping")
+    assert answer.body.count(b"event: message_stop") == 1
 
 
 async def test_a_stream_that_breaks_ends_with_the_client_s_own_error() -> None:

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeAlias
 import pytest
 from hypothesis import strategies as st
 
+from proxy.budgets.base import Charge
 from proxy.limits.base import Cost, Limit, Verdict
 
 Bucket: TypeAlias = tuple[str, str]  # name and key
@@ -156,7 +157,9 @@ class Exact:
         level = min(max(self.level(cost) - Fraction(cost.amount), -capacity), capacity)
         self.full_at[bucket(cost)] = self.now + (capacity - level) / rate
 
-    def settle(self, corrections: Sequence[Cost], slots: Sequence[Cost], lease: int) -> None:
+    def settle(
+        self, corrections: Sequence[Cost], slots: Sequence[Cost], lease: int, charges: Sequence[Charge] = ()
+    ) -> None:
         for cost in corrections:
             self.correct(cost)
         for cost in slots:

@@ -1,4 +1,6 @@
-"""Another process that uses the same Redis: ``python -m tests.limits.neighbor URL PREFIX hammer TAKES``, or ``hold``."""
+"""Another process that uses the same Redis: ``python -m tests.limits.neighbor URL PREFIX hammer TAKES``, ``hold`` or
+``budget``.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ from pathlib import Path
 from proxy.limits.base import Cost, Limit
 from proxy.limits.redis import RedisStore
 from proxy.redis import RedisClient
+from tests.limits.budget_contract import counter
 
 ROOT = Path(__file__).resolve().parents[2]
 LEASE = 2.0  # seconds
@@ -42,6 +45,10 @@ async def _main(url: str, prefix: str, what: str, *takes: str) -> None:
     if what == "hammer":
         print(await hammer(store, int(takes[0])))
         await store.close()
+    elif what == "budget":
+        store.budgets._counters._life = LEASE
+        print("held" if (await store.take((), 1, ((counter(100), 60),))).admitted else "refused", flush=True)
+        await asyncio.Event().wait()
     else:
         print("held" if (await store.take([SLOT], 1)).admitted else "refused", flush=True)
         await asyncio.Event().wait()

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from proxy.limits.base import Cost, Limit, Verdict
-from proxy.limits.batch import Batch, answers, verdict
+from proxy.limits.batch import Batch, answers, decoded, verdict
 from proxy.limits.bucket import BOUND
 
 TOKENS = Limit("model", "tokensPerMinute", "model:tokensPerMinute", 600.0, 10.0)
@@ -59,10 +59,10 @@ def test_slots_are_counted() -> None:
 
 
 def test_script_results_come_in_pairs() -> None:
-    assert answers(msgspec.msgpack.encode([1, 2.5, -3, 4])) == [(1, 2.5), (-3, 4.0)]
+    assert answers(decoded(msgspec.msgpack.encode([1, 2.5, -3, 4]), False).answers) == [(1, 2.5), (-3, 4.0)]
 
 
 @pytest.mark.parametrize("reply", [b"", b"OK", msgspec.msgpack.encode(["1"]), msgspec.msgpack.encode(None)])
 def test_an_invalid_script_result_is_rejected(reply: bytes) -> None:
     with pytest.raises(msgspec.MsgspecError):
-        answers(reply)
+        decoded(reply, False)

@@ -12,6 +12,7 @@ from proxy.limits.failover import Failover, Policy
 from proxy.limits.memory import Memory
 from proxy.limits.redis import RedisStore
 from proxy.redis import RedisClient
+from tests.limits.budget_contract import BudgetContract
 from tests.limits.contract import Advance, Contract, resolved
 from tests.support import until, within
 from tests.support.patience import PATIENCE
@@ -389,7 +390,7 @@ async def test_a_canceled_take_takes_nothing_from_either_store() -> None:
 # -- the contract -------------------------------------------------------------------------------
 
 
-class TestContract(Contract):
+class TestContract(Contract, BudgetContract):
     """A store that is up behaves as if it were used directly."""
 
     @pytest.fixture

@@ -28,7 +28,8 @@ def opened(settings: RateLimiting, redis: RedisClient | None = None) -> Limiter:
 async def served(limiter: Limiter, client: Client | None = None) -> Any:
     """The exchange of a request that passed the middleware."""
     exchange = SimpleNamespace(caller=client, reservation=None, attempts=[])
-    responder: Any = SimpleNamespace(exchange=exchange)
+    request = SimpleNamespace(attributed=False)
+    responder: Any = SimpleNamespace(exchange=exchange, request=request)
     passed = []
 
     async def handler(responder: Any) -> None:
@@ -54,9 +55,9 @@ async def test_a_request_takes_from_the_buckets_of_its_client() -> None:
 async def test_new_rules_keep_the_buckets() -> None:
     limiter = opened(LIMITED)
     await served(limiter, Client("a"))
-    limiter.adopt(Rules.of(RateLimiting()))
+    limiter.adopt(Rules.of(RateLimiting()), limiter.book.rules)
     assert (await served(limiter, Client("a"))).reservation is None
-    limiter.adopt(Rules.of(LIMITED))
+    limiter.adopt(Rules.of(LIMITED), limiter.book.rules)
     with pytest.raises(RateLimited):
         await served(limiter, Client("a"))
 

@@ -12,6 +12,7 @@ from proxy.limits import bucket
 from proxy.limits.base import Cost, Limit, Verdict
 from proxy.limits.memory import Memory
 from proxy.limits.prepared import PreparedCosts, part_of
+from tests.limits.budget_contract import BudgetContract
 from tests.limits.contract import ANN, BEN, CLIENT, SLOT, SLOTS, TOKENS, Contract, tokens
 from tests.limits.exact import LIMITS, Exact, Settle, Step, Take, Wait, steps
 
@@ -37,7 +38,7 @@ def stage() -> Stage:
     return Stage()
 
 
-class TestContract(Contract):
+class TestContract(Contract, BudgetContract):
     @pytest.fixture
     def store(self, stage: Stage) -> Memory:
         return stage.memory

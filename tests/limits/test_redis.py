@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
+from proxy.budgets.base import Charge, Wants, charge
 from proxy.limits.base import Cost, Limit, Verdict
+from proxy.limits.batch import Batch, ScriptReply
 from proxy.limits.failover import StoreDown
 from proxy.limits.redis import RedisStore
 from proxy.redis import RedisClient
 from tests.limits import neighbor
+from tests.limits.budget_contract import BudgetContract
 from tests.limits.contract import Advance, Contract
 from tests.limits.neighbor import HALF, ONCE, SLOT
 from tests.support import Blackhole, Close, Upstream, until, within
@@ -30,15 +33,19 @@ async def prefix() -> AsyncIterator[str]:
 ANY = Cost(Limit("global", "requestsPerMinute", "any", 1e6, 1e6), "any")
 
 
+Settled = tuple[Sequence[Cost], Sequence[Cost], int, Sequence[Charge]]
+
+
 class Timed(RedisStore):
     """A store with a test clock and immediate settlements, which otherwise take up to 20 ms."""
 
     def __init__(self, prefix: str) -> None:
-        super().__init__(RedisClient(redis_url(), prefix, 5.0), lease_secs=1e8, now=lambda: self.seconds)
+        client = RedisClient(redis_url(), prefix, 5.0)
+        super().__init__(client, lease_secs=1e8, now=lambda: self.seconds, graces=(0.0, 0.0))
         self.seconds = 0.0
-        self.happened: list[float | tuple[Sequence[Cost], Sequence[Cost], int]] = []  # in order: waited, or settled
+        self.happened: list[float | Settled] = []  # in order: waited, or settled
 
-    async def take(self, costs: Sequence[Cost], lease: int) -> Verdict:
+    async def take(self, costs: Sequence[Cost], lease: int, wants: Wants = ()) -> Verdict:
         for event in self.happened:
             if isinstance(event, tuple):
                 super().settle(*event)
@@ -46,13 +53,16 @@ class Timed(RedisStore):
                 await super().take([ANY], 0)  # what is queued goes with it
                 self.seconds += event
         self.happened.clear()
-        return await super().take(costs, lease)
+        return await super().take(costs, lease, wants)
 
-    def settle(self, corrections: Sequence[Cost], slots: Sequence[Cost], lease: int) -> None:
-        self.happened.append((corrections, slots, lease))
+    def settle(
+        self, corrections: Sequence[Cost], slots: Sequence[Cost], lease: int, charges: Sequence[Charge] = ()
+    ) -> None:
+        charge(charges)
+        self.happened.append((corrections, slots, lease, [(counter, 0, 0) for counter, _, _ in charges]))
 
 
-class TestContract(Contract):
+class TestContract(Contract, BudgetContract):
     @pytest.fixture
     async def store(self, prefix: str) -> AsyncIterator[Timed]:
         store = Timed(prefix)
@@ -322,8 +332,8 @@ async def test_a_take_canceled_as_its_result_arrives_takes_nothing(
         task = asyncio.ensure_future(store.take([HALF, SLOT], 1))
         answered = store._answered
 
-        def and_cancel(found: list[tuple[int, float]]) -> None:
-            answered(found)
+        def and_cancel(batch: Batch, reply: ScriptReply) -> None:
+            answered(batch, reply)
             task.cancel()
 
         monkeypatch.setattr(store, "_answered", and_cancel)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Awaitable, Sequence
+from typing import Any
 
 import pytest
 
+from proxy.budgets.base import Wants
 from proxy.config.provider_schema import ModelSettings, ProviderSettings
 from proxy.config.schema import Config, Limits, RateLimiting
+from proxy.dialects.call import Call
 from proxy.dialects.openai.call import REQUESTS
+from proxy.dialects.usage import Usage
 from proxy.errors import RateLimited
-from proxy.exchange import Exchange
+from proxy.exchange import Attempt, Exchange
 from proxy.identity import Client
 from proxy.limits.base import Cost, Store, Verdict
 from proxy.limits.memory import Memory
@@ -27,6 +31,9 @@ from tests.limits.contract import resolved
 
 ANN = Client("key:ann")
 CALL = REQUESTS.read(b'{"model": "m", "max_tokens": 60, "messages": []}')
+LONG = REQUESTS.read(
+    b'{"model": "m", "max_tokens": 60, "messages": [{"role": "user", "content": "%b"}]}' % (b"x" * 400)
+)
 
 
 class Waiting:
@@ -37,7 +44,7 @@ class Waiting:
         self.settle = memory.settle
         self.close = memory.close
 
-    async def take(self, costs: Sequence[Cost], lease: int) -> Verdict:
+    async def take(self, costs: Sequence[Cost], lease: int, wants: Wants = ()) -> Verdict:
         return self._memory.take(costs, lease)
 
 
@@ -66,6 +73,22 @@ class Setting:
         self.tally = Counted()
         self.snapshot = LimiterSnapshot(self.rules, self.store, itertools.count(1), lambda: 5000.0, self.tally)
 
+    def attempt(self, deployment: Deployment, **facts: Any) -> None:
+        """An attempt that has ended."""
+        made: Any = Attempt(deployment, *([None] * 2), 0.0, ended=1.0, **facts)  # type: ignore[arg-type]
+        self.exchange.attempts.append(made)
+
+    def left_of(self, model: str) -> int:
+        """Tokens that the limit of a model has left."""
+        assert self.rules.model.tokens is not None
+        return round(self.memory.usage(self.rules.model.tokens, model))
+
+    @property
+    def left_for_all(self) -> int:
+        """Tokens that the global limit has left."""
+        assert self.rules.shared.tokens is not None
+        return round(self.memory.usage(self.rules.shared.tokens, "all"))
+
     async def begin(self, client: Client = ANN) -> Reservation:
         self.exchange = Exchange(ENDPOINTS[0], self.catalog, "test", 0.0)
         ask = self.snapshot.client_costs(client)
@@ -80,8 +103,8 @@ def waits(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
 
-async def entered(reservation: Reservation, deployment: Deployment, waits: bool = False) -> bool:
-    answer = reservation.reserve(deployment, ENDPOINTS[0], CALL)
+async def entered(reservation: Reservation, deployment: Deployment, waits: bool = False, call: Call = CALL) -> bool:
+    answer = reservation.reserve(deployment, ENDPOINTS[0], call)
     assert isinstance(answer, Awaitable) is waits
     return await resolved(answer)
 
@@ -159,6 +182,38 @@ async def test_shared_tokens_of_deployments_are_taken_once(waits: bool) -> None:
     assert left < 1000.0
     assert await entered(reservation, setting.n, waits)
     assert setting.memory.usage(shared, "all") == left
+
+
+async def test_a_call_that_was_cut_keeps_its_input_and_the_estimated_output(waits: bool) -> None:
+    """The provider has read the request. Of a call that was not sent nothing is kept."""
+    tokens = Limits(tokens_per_minute=1000)
+    for given_up in (True, False):
+        setting = Setting(waits, global_=tokens, per_model=tokens)
+        reservation = await setting.begin()
+        assert await entered(reservation, setting.m, waits, LONG)
+        input_ = 1000 - 60 - setting.left_for_all
+        assert input_ > 50
+        setting.attempt(setting.m, given_up=given_up, unseen_output=7)
+        reservation.settle(setting.exchange)
+        kept = input_ + 7 if given_up else 0
+        assert (setting.left_of("m"), setting.left_for_all) == (1000 - kept, 1000 - kept)
+
+
+async def test_an_attempt_that_was_given_up_keeps_its_input_beside_the_answer(waits: bool) -> None:
+    tokens = Limits(tokens_per_minute=1000)
+    setting = Setting(waits, global_=tokens, per_model=tokens)
+    reservation = await setting.begin()
+    assert await entered(reservation, setting.m, waits, LONG)
+    input_ = 1000 - 60 - setting.left_for_all
+    setting.attempt(setting.m, given_up=True, failure="timeout")
+    assert await entered(reservation, setting.n, waits, LONG)
+    setting.attempt(setting.n)
+    setting.exchange.usage = Usage(20, None, 5)
+    setting.exchange.outcome = "ok"
+    reservation.settle(setting.exchange)
+    assert setting.left_of("m") == 1000 - input_
+    assert setting.left_of("n") == 1000 - 25
+    assert setting.left_for_all == 1000 - 25 - input_
 
 
 async def test_without_limits_the_store_is_not_used() -> None:

@@ -9,14 +9,16 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy.limits.failover import StoreDown
-from proxy.limits.script_connection import ScriptConnection
+from proxy.limits.script_connection import ScriptConnection, packed
 
 exceptions = pytest.importorskip("redis.exceptions")
 
 SCRIPT = "return ARGV[1]"
-SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
+SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest().encode()
 
 Reply = Callable[[], Any]
 
@@ -35,10 +37,7 @@ class FakeConnection:
         self.pool = pool
         self.closed = False
 
-    def pack_command(self, *command: Any) -> Any:
-        return command
-
-    async def send_packed_command(self, command: Any, check_health: bool) -> None:
+    async def send_packed_command(self, command: bytes, check_health: bool) -> None:
         self.pool.sent.append(command)
 
     async def read_response(self) -> Any:
@@ -53,7 +52,7 @@ class FakeConnection:
 class FakePool:
     def __init__(self, *replies: Reply) -> None:
         self.replies = list(replies)
-        self.sent: list[Any] = []
+        self.sent: list[bytes] = []
         self.opened: list[FakeConnection] = []
         self.released: list[FakeConnection] = []
 
@@ -73,14 +72,15 @@ def linked(*replies: Reply, timeout: float = 30.0) -> tuple[ScriptConnection, Fa
 async def test_a_script_is_called_by_its_hash_over_one_connection() -> None:
     link, pool = linked(lambda: b"one", lambda: b"two")
     assert [await link.call([b"k1", b"k2"], b"x") for _ in range(2)] == [b"one", b"two"]
-    assert pool.sent == [("EVALSHA", SHA, 2, b"k1", b"k2", b"x")] * 2
+    assert pool.sent == [packed([b"EVALSHA", SHA, b"2", b"k1", b"k2", b"x"])] * 2
     assert len(pool.opened) == 1
 
 
 async def test_an_unknown_script_is_sent_in_full() -> None:
     link, pool = linked(raises(exceptions.NoScriptError("NOSCRIPT")), lambda: b"one")
     assert await link.call([b"k"], b"x") == b"one"
-    assert pool.sent == [("EVALSHA", SHA, 1, b"k", b"x"), ("EVAL", SCRIPT.encode(), 1, b"k", b"x")]
+    rest = (b"1", b"k", b"x")
+    assert pool.sent == [packed([b"EVALSHA", SHA, *rest]), packed([b"EVAL", SCRIPT.encode(), *rest])]
 
 
 @pytest.mark.parametrize(
@@ -138,3 +138,10 @@ async def test_closing_releases_the_connection_once() -> None:
     await link.close()
     await link.close()
     assert (pool.opened[0].closed, pool.released) == (True, pool.opened)
+
+
+@given(st.lists(st.binary(max_size=50), min_size=1, max_size=5))
+def test_commands_are_packed_as_redis_py_does(command: list[bytes]) -> None:
+    connection = pytest.importorskip("redis.asyncio.connection").Connection()
+    command[0] = b"EVALSHA"
+    assert packed(command) == b"".join(connection.pack_command(*command))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
+from proxy.budgets.base import Charge, Wants
 from proxy.config.schema import Limits, RateLimiting
 from proxy.identity import Client
 from proxy.limits.base import Cost, Store, Verdict
@@ -23,11 +24,13 @@ class Plain:
     def __init__(self) -> None:
         self.taken: list[Sequence[Cost]] = []
 
-    def take(self, costs: Sequence[Cost], lease: int) -> Verdict:
+    def take(self, costs: Sequence[Cost], lease: int, wants: Wants = ()) -> Verdict:
         self.taken.append(costs)
         return Verdict(True, costs[0].limit, 1.0, 30.0, 0.0)
 
-    def settle(self, corrections: Sequence[Cost], slots: Sequence[Cost], lease: int) -> None: ...
+    def settle(
+        self, corrections: Sequence[Cost], slots: Sequence[Cost], lease: int, charges: Sequence[Charge] = ()
+    ) -> None: ...
 
     async def close(self) -> None: ...
 

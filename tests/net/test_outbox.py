@@ -124,6 +124,45 @@ async def test_a_write_within_a_write_waits_for_its_own_turn(calls: list[object]
     assert calls == [b"from within"]
 
 
+async def test_what_precedes_is_called_before_all_that_waits(calls: list[object]) -> None:
+    outbox = Outbox(asyncio.get_running_loop())
+    wire = BatchedTransport(Wire(calls), outbox)
+    wire.write(b"1")
+    outbox.precede(lambda: calls.append("first"))
+    wire.write(b"2")
+    assert calls == []
+    await turns()
+    assert calls == ["first", b"1", b"2"]
+    await turns()
+    assert len(calls) == 3
+
+
+async def test_what_precedes_is_called_if_nothing_is_written(calls: list[object]) -> None:
+    outbox = Outbox(asyncio.get_running_loop())
+    outbox.precede(lambda: calls.append("first"))
+    assert calls == []
+    await turns()
+    assert calls == ["first"]
+
+
+@pytest.mark.parametrize(
+    ("send", "sent"),
+    [
+        (lambda wire: wire.write(b"x" * (SMALL + 1)), b"x" * (SMALL + 1)),
+        (lambda wire: wire.writelines([b"1", b"2"]), "lines"),
+        (BatchedTransport.write_eof, "eof"),
+        (BatchedTransport.close, "close"),
+    ],
+)
+async def test_what_precedes_is_called_before_what_does_not_wait(
+    send: Callable[[BatchedTransport], object], sent: object, calls: list[object]
+) -> None:
+    outbox = Outbox(asyncio.get_running_loop())
+    outbox.precede(lambda: calls.append("first"))
+    send(BatchedTransport(Wire(calls), outbox))
+    assert calls == ["first", sent]
+
+
 async def test_close_after_the_last_write_loses_nothing_on_a_real_socket() -> None:
     ours, theirs = socket.socketpair()
     loop = asyncio.get_running_loop()

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.dialects.usage import Usage
+from proxy.dialects.usage import Usage, UsageDetails
+from proxy.identity import Client
 from proxy.observe.conventions import OPERATIONS, blamed, is_failure, of_attempt, of_exchange, operation_of, text_of
 from proxy.routing.endpoints import ENDPOINTS, OPAQUE
 from proxy.routing.routes import MODELS
@@ -50,6 +51,38 @@ def test_attributes_of_a_successful_attempt() -> None:
         "gen_ai.request.stream": True,
         "gen_ai.response.time_to_first_chunk": 0.125,
     }
+
+
+def test_the_exchange_says_who_used_it_and_at_what_cost() -> None:
+    caller = Client("key:k", key="k", owner="ann", team="web", project="shop", labels=(("cost", "42"),))
+    exchange = settled(caller=caller, run="night-1", added_labels=(("ticket", "7"),), cost=1_250_000)
+    attributes = of_exchange(exchange, "chat")
+    expected = {
+        "session.id": "night-1",
+        "gen_ai.conversation.id": "night-1",
+        "user.id": "ann",
+        "sluice.key": "k",
+        "sluice.team": "web",
+        "sluice.project": "shop",
+        "sluice.label.cost": "42",
+        "sluice.label.ticket": "7",
+        "gen_ai.usage.cost": 0.00125,
+    }
+    assert attributes == of_exchange(settled(), "chat") | expected
+    nobody = of_exchange(settled(caller=Client("address:127.0.0.1")), "chat")
+    assert nobody == of_exchange(settled(), "chat")
+
+
+def test_an_unknown_cost_is_no_attribute_and_a_free_answer_costs_nothing() -> None:
+    assert "gen_ai.usage.cost" not in of_exchange(settled(cost=None), "chat")
+    assert of_exchange(settled(cost=0), "chat")["gen_ai.usage.cost"] == 0.0
+
+
+def test_cache_writes_are_part_of_the_input() -> None:
+    details = UsageDetails(cache_write=5, cache_write_1h=2)
+    attributes = of_exchange(settled(usage=Usage(1, 2, 3, None, details)), "chat")
+    assert attributes["gen_ai.usage.input_tokens"] == 10
+    assert attributes["gen_ai.usage.cache_creation.input_tokens"] == 7
 
 
 def test_a_failed_attempt_has_its_own_status_and_kind() -> None:

@@ -4,7 +4,16 @@ import re
 
 import pytest
 
-from proxy.observe.families import DIRECTIONS, LEVELS, OTHERS, OUTCOMES, Families, Series
+from proxy.observe.families import (
+    COST_SOURCES,
+    DIRECTIONS,
+    LEVELS,
+    OTHERS,
+    OUTCOMES,
+    UNKNOWN_COSTS,
+    Families,
+    Series,
+)
 from proxy.observe.family import OTHER, Family
 
 
@@ -23,9 +32,14 @@ def test_names_and_labels_are_those_that_dashboards_know() -> None:
         "llm_inter_token_seconds": ("provider", "model"),
         "llm_stream_longest_gap_seconds": ("provider", "model"),
         "llm_tokens_total": ("provider", "model", "direction"),
+        "llm_cost_usd_total": ("provider", "model", "source"),
+        "llm_unknown_cost_attempts_total": ("provider", "model", "reason"),
         "llm_streams_truncated_total": ("provider", "model"),
         "llm_upstream_attempts_total": ("provider", "reason"),
         "rate_limit_requests_total": ("level", "outcome"),
+        "budget_thresholds_total": ("budget", "threshold"),
+        "budget_refusals_total": ("budget",),
+        "webhook_events_total": ("webhook", "outcome"),
         "gateway_overhead_seconds": (),
     }
 
@@ -44,10 +58,12 @@ def test_histograms_are_all_of_their_kind() -> None:
 
 @pytest.mark.parametrize("bound", [10, 500])
 def test_no_family_has_more_label_sets_than_its_bound(bound: int) -> None:
-    families, closed = Families(bound), {"outcome": OUTCOMES, "direction": DIRECTIONS}
+    families = Families(bound)
+    closed = {"outcome": OUTCOMES, "direction": DIRECTIONS, "source": COST_SOURCES}
     for each in every(families):
         for number in range(2 * bound if each.labels else 0):
-            for last in closed.get(each.labels[-1], (f"x{number}",)):
+            known = UNKNOWN_COSTS if each is families.unknown_cost else closed.get(each.labels[-1])
+            for last in known or (f"x{number}",):
                 each.cell(*[f"x{number}"] * (len(each.labels) - 1), last)
         assert len(each.cells) <= max(bound, len(OTHERS) * len(OUTCOMES) + 1)
 

@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.observe.family import Count, Family
-from proxy.observe.gauges import PORTION, STATES, BreakerSample, breaker_states, components_up, open_connections
+from proxy.observe.gauges import (
+    PORTION,
+    STATES,
+    BreakerSample,
+    BudgetSample,
+    breaker_states,
+    budget_amounts,
+    components_up,
+    open_connections,
+    user_balances,
+)
 
 OTHER = ("other", "other", "other")
 
@@ -69,3 +79,25 @@ def test_components_are_up_or_down() -> None:
 
 def test_connections_beyond_the_bound_are_summed() -> None:
     assert values(open_connections({"a": 1, "b": 2, "c": 3}, 2)) == {("a",): 1, ("other",): 5}
+
+
+def test_each_user_has_a_balance_of_its_own() -> None:
+    family = user_balances({"alice": 12.5, "https://id.example.org|bob": -1e-9})
+    assert values(family) == {("alice",): 12.5, ("https://id.example.org|bob",): -1e-9}
+    assert (family.name, family.labels) == ("user_balance", ("user",))
+
+
+def test_each_budget_has_its_amounts() -> None:
+    samples = [BudgetSample("own", "usd", 5.0, 4.0, 0.5, 0.6), BudgetSample("run", "usd", None, 2.0, 0.0, 0.5)]
+    found = {family.name: values(family) for family in budget_amounts(samples, 10)}
+    assert found == {
+        "budget_spent": {("own", "usd"): 4.0, ("run", "usd"): 2.0},
+        "budget_held": {("own", "usd"): 0.5},
+        "budget_cap": {("own", "usd"): 5.0},
+        "budget_used_ratio": {("own",): 0.6, ("run",): 0.5},
+    }
+
+
+def test_budgets_beyond_the_bound_are_summed() -> None:
+    spent, *_ = budget_amounts([BudgetSample(f"b{number}", "usd", 1.0, 1.0) for number in range(9)], 3)
+    assert values(spent) == {("b0", "usd"): 1, ("b1", "usd"): 1, ("other", "other"): 7}

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.dialects.usage import Usage
+from proxy.identity import Client
 from proxy.observe.log import TEXT, Level, Log
 from proxy.observe.truncate import NAME
 from tests.observe.exchanges import attempt_of, refused, settled
@@ -67,6 +68,24 @@ def test_an_exchange_is_one_json_line_with_every_field() -> None:
             "client": "127.0.0.1",
         }
     ]
+
+
+def test_what_a_call_is_accounted_to_is_logged() -> None:
+    caller = Client("key:k", owner="alice", team="web", project="shop", labels=(("cost", "42"),))
+    exchange = settled(caller=caller, run="r-1", added_labels=(("ticket", "ABC-1"),))
+    written, readable = Written(), Written(readable=True)
+    written.log.exchanges([exchange])
+    readable.log.exchanges([exchange])
+    [line] = written.lines()
+    assert {name: line[name] for name in ("caller", "owner", "team", "project", "run", "labels")} == {
+        "caller": "key:k",
+        "owner": "alice",
+        "team": "web",
+        "project": "shop",
+        "run": "r-1",
+        "labels": {"cost": "42", "ticket": "ABC-1"},
+    }
+    assert "cost=42  ticket=ABC-1" in readable.text()
 
 
 def test_unknown_fields_are_null() -> None:

@@ -9,11 +9,14 @@ from prometheus_async.aio import time
 
 from proxy.dialects.usage import Usage
 from proxy.errors import StreamTruncated
+from proxy.exchange import Attempt
 from proxy.limits.base import Level
 from proxy.observe.bounds import CONNECT, DURATION, FIRST_TOKEN, GAP, INTER_TOKEN, OVERHEAD
 from proxy.observe.families import LEVELS, OUTCOMES
 from proxy.observe.family import Family
 from proxy.observe.metrics import Metrics
+from proxy.pricing.bill import Bill, UsageSource
+from proxy.pricing.cost import CostSource, RatedCost
 from proxy.routing.endpoints import MODELS, OPAQUE, UNROUTED, Endpoint
 from tests.observe.exchanges import DEPLOYMENT, attempt_of, refused, settled
 
@@ -25,7 +28,7 @@ def metrics() -> Metrics:
     return metrics
 
 
-def counted(family: Family[Any]) -> dict[tuple[str, ...], int]:
+def counted(family: Family[Any]) -> dict[tuple[str, ...], float]:
     return {labels: cell.value for labels, cell in family.cells.items()}
 
 
@@ -235,6 +238,36 @@ def test_a_negative_count_does_not_decrease_a_counter(metrics: Metrics) -> None:
     metrics.settle([settled(usage=Usage(input=7, cache_read=7, output=7, reasoning=7))])
     metrics.settle([settled(usage=Usage(input=-1, cache_read=-1, output=-1, reasoning=-1))])
     assert set(counted(metrics.families.tokens).values()) == {7}
+
+
+def billed(source: UsageSource, nano: int | None, priced_by: CostSource) -> Attempt:
+    attempt = attempt_of(100.5, 102.5)
+    attempt.bill = Bill(source, Usage(), RatedCost(nano, priced_by))
+    return attempt
+
+
+def test_costs_are_counted_by_where_they_come_from(metrics: Metrics) -> None:
+    metrics.settle([settled(attempts=[billed("provider", 250_000_000, "operator")])] * 2)
+    metrics.settle([settled(attempts=[billed("provider", 500_000_000, "provider")])])
+    metrics.settle([settled(attempts=[billed("estimated", 750_000_000, "catalog")])])
+    assert counted(metrics.families.cost) == {
+        (*DEPLOYMENT, "operator"): 0.5,
+        (*DEPLOYMENT, "provider"): 0.5,
+        (*DEPLOYMENT, "estimated"): 0.75,
+    }
+    assert not metrics.families.unknown_cost.cells
+
+
+def test_costs_that_are_not_known_are_counted_apart(metrics: Metrics) -> None:
+    attempts = [
+        billed("unknown", None, "unpriced"),
+        billed("provider", None, "unpriced"),
+        billed("estimated", None, "unpriced"),
+        billed("none", 0, "none"),
+    ]
+    metrics.settle([settled(provider="elsewhere", attempts=attempts)])
+    assert counted(metrics.families.unknown_cost) == {(*DEPLOYMENT, "usage"): 1, (*DEPLOYMENT, "price"): 2}
+    assert not metrics.families.cost.cells
 
 
 def test_a_client_disconnect_is_not_an_error(metrics: Metrics) -> None:

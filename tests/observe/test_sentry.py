@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from proxy.config.schema import SentrySettings as Settings
+from proxy.config.observe_schema import SentrySettings as Settings
 from proxy.errors import ConfigError
 from proxy.observe import sentry as module
 from proxy.observe.sentry import EVERY, MOST_PLACES, Sentry, opened

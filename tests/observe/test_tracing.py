@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +13,11 @@ import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
 import proxy.observe
-from proxy.config.schema import TracingSettings as Settings
+from proxy.config.observe_schema import Observe, SentrySettings, TracingSettings
 from proxy.errors import ConfigError
 from proxy.observe.export import Export
 from proxy.observe.spans import Spans
-from proxy.observe.tracing import Tracing, opened
+from proxy.observe.tracing import SpanSink, Tracing, opened, wanted
 from tests.observe.exchanges import attempt_of, settled
 from tests.observe.test_export import Notices, Scripted
 
@@ -35,7 +36,7 @@ class Rig:
     def __init__(self, ratio: float = 1.0, queue: int = 1000) -> None:
         self.exporter, self.notices = Scripted(), Notices()
         export = Export(self.exporter, asyncio.get_running_loop(), self.notices, self.notices, queue)
-        self.tracing = Tracing(Spans("s", "1"), export, ratio, Random(42))
+        self.tracing = Tracing(Spans("s", "1"), [SpanSink(export, ratio)], Random(42))
 
     async def __aenter__(self) -> Tracing:
         return self.tracing
@@ -110,6 +111,51 @@ async def test_a_full_queue_drops_all_spans_of_an_exchange() -> None:
     assert rig.exporter.batches == [3]
 
 
+# -- several backends ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("traceparent", ["", f"00-{ID}-{SPAN}-01"])
+async def test_each_backend_gets_its_share(traceparent: str) -> None:
+    loop, scripted = asyncio.get_running_loop(), (Scripted(), Scripted())
+    exports = [Export(each, loop, Notices(), Notices(), 10_000) for each in scripted]
+    sinks = [SpanSink(exports[0], 0.5), SpanSink(exports[1], 0.125, follows=False)]
+    tracing = Tracing(Spans("s", "1"), sinks, Random(42))
+    for _ in range(1000):
+        exchange = settled()
+        tracing.begin(exchange, headers(traceparent=traceparent) if traceparent else headers())
+        tracing.settle([exchange])
+    await tracing.close()
+    first, second = (sum(each.batches) for each in scripted)
+    # A client that has its trace recorded does not spend the quota of the second.
+    assert 450 <= first <= 550 if not traceparent else first == 1000
+    assert 95 <= second <= 155
+    assert tracing.lost == 0
+
+
+async def test_the_logger_of_the_sdk_is_restored_after_several_exports() -> None:
+    logger = logging.getLogger("opentelemetry")
+    before = logger.level
+    sinks = [SpanSink(Export(Scripted(), asyncio.get_running_loop(), Notices(), Notices()), 1.0) for _ in range(2)]
+    tracing = Tracing(Spans("s", "1"), sinks, Random(42))
+    assert logger.level > logging.CRITICAL
+    await tracing.close()
+    assert logger.level == before
+
+
+def test_traces_are_wanted_for_a_collector_or_a_share_at_sentry() -> None:
+    assert not wanted(Observe(sentry=SentrySettings(DSN)))
+    assert not wanted(Observe(sentry=SentrySettings(traces_sample_rate=1.0)))
+    assert wanted(Observe(sentry=SentrySettings(DSN, traces_sample_rate=0.1)))
+    assert wanted(Observe(tracing=TracingSettings(enabled=True)))
+
+
+async def test_an_invalid_dsn_is_no_place_for_traces() -> None:
+    settings = Observe(sentry=SentrySettings("nonsense", traces_sample_rate=1.0))
+    with pytest.raises(ConfigError) as caught:
+        opened(settings, {}, asyncio.get_running_loop(), version="1", warn=Notices(), info=Notices())
+    assert caught.value.mistakes == ["observe.sentry.dsn: is not a valid DSN"]
+
+
 # -- the libraries ------------------------------------------------------------------------------------
 
 
@@ -121,22 +167,31 @@ def without_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
 
 
+DSN = "http://public@127.0.0.1:1/7"
+
+
 @pytest.mark.usefixtures("without_library")
-async def test_a_missing_extra_is_named() -> None:
+@pytest.mark.parametrize(
+    ("settings", "setting"),
+    [
+        (Observe(tracing=TracingSettings(enabled=True)), "observe.tracing"),
+        (Observe(sentry=SentrySettings(DSN, traces_sample_rate=0.1)), "observe.sentry.tracesSampleRate"),
+    ],
+)
+async def test_a_missing_extra_is_named(settings: Observe, setting: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        opened(Settings(enabled=True), {}, asyncio.get_running_loop(), version="1", warn=Notices(), info=Notices())
-    assert caught.value.mistakes == [
-        "observe.tracing: OpenTelemetry is not installed: pip install 'sluice-gateway[otel]'"
-    ]
+        opened(settings, {}, asyncio.get_running_loop(), version="1", warn=Notices(), info=Notices())
+    assert caught.value.mistakes == [f"{setting}: OpenTelemetry is not installed: pip install 'sluice-gateway[otel]'"]
 
 
 OFF = """
 import asyncio, sys
 from proxy.app import Application
-from proxy.config.schema import Admin, Config, ServerSettings
+from proxy.config.schema import Admin, Config, LedgerSettings, ServerSettings
 
 async def main():
-    application = Application(Config(server=ServerSettings(port=0), admin=Admin(token="a-token-of-a-test")), environ={})
+    settings = {"server": ServerSettings(port=0), "admin": Admin(token="a-token-of-a-test")}
+    application = Application(Config(**settings, ledger=LedgerSettings(enabled=False)), environ={})
     await application.start()
     reader, writer = await asyncio.open_connection("127.0.0.1", application.port)
     writer.write(b"GET /v1/models HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n")

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import pytest
+from google.genai._transformers import t_is_vertex_embed_content_model
 
 from proxy.config.provider_schema import CloudSettings, ProviderSettings
 from proxy.dialects.call import Call
-from proxy.dialects.table import MESSAGES
+from proxy.dialects.table import GEMINI_COUNT, MESSAGES
 from proxy.errors import ConfigError
 from proxy.providers.base import CallChanges
 from proxy.providers.credential_source import CredentialSource
@@ -111,3 +112,32 @@ def test_a_token_needs_a_project_in_the_address() -> None:
     with pytest.raises(ConfigError) as caught:
         provider("https://aiplatform.googleapis.com/v1", api_key=settings().api_key)
     assert caught.value.mistakes == ["providers.p.baseUrl: must end with /v1/projects/PROJECT/locations/LOCATION"]
+
+
+@pytest.mark.parametrize(
+    ("model", "method"),
+    [
+        ("gemini-embedding-001", "vertex"),
+        ("publishers/google/models/gemini-embedding-2", "vertex"),
+        ("publishers/intfloat/models/multilingual-e5-large-instruct-maas", "vertex"),
+        ("text-embedding-005", "predict"),
+        ("publishers/gemini/models/other", "predict"),
+        ("endpoints/123", "predict"),
+    ],
+)
+def test_a_model_embeds_by_the_method_that_googles_sdk_uses(model: str, method: str) -> None:
+    assert Vertex().embeds_by(model) == method
+    assert t_is_vertex_embed_content_model(model) is (method == "vertex")
+
+
+@pytest.mark.parametrize("name", ["generateContentRequest", "generate_content_request"])
+def test_the_request_to_count_stands_in_the_body_itself(name: str) -> None:
+    request = b'{"model":"models/m","contents":[1],"system_instruction":{},"toolConfig":{}}'
+    call = GEMINI_COUNT.requests.read(b'{"%b":%b}' % (name.encode(), request))
+    expected = {name: None, "contents": b"[1]", "system_instruction": b"{}"}
+    assert Vertex().call_changes("countTokens", call, "") == CallChanges(expected)
+
+
+def test_a_count_that_is_not_nested_is_left_alone() -> None:
+    call = GEMINI_COUNT.requests.read(b'{"contents":[1]}')
+    assert Vertex().call_changes("countTokens", call, "") is None

@@ -144,6 +144,7 @@ class CallRig:
             committed=self._committed,
             epilogue=lambda: b"",
             translation=lambda: None,
+            translates=False,
         )
         context = TransportContext(
             loop, self.ticker, cast(Any, self.pool), self.budget, cast(Any, self.counters), 1000, 0.0, 0.0

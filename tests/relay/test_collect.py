@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.errors import Overloaded
+from proxy.errors import BrokenAnswer, Overloaded
 from proxy.net.budget import Budget
 from proxy.relay.collect import Collector, ErrorCollector
 from tests.relay.body_owner import FAULT, Client
@@ -39,6 +39,16 @@ def test_a_body_beyond_the_limit_is_piped_from_its_first_byte(chunks: list[bytes
     collecting.end()
     assert client.body == whole
     assert (client.bodies, client.deliveries) == ([], 1)
+
+
+def test_a_body_beyond_the_limit_that_is_needed_whole_is_an_error() -> None:
+    client, budget = Client(), Budget(1000)
+    collecting = Collector(client, client.pipe, None, 3, budget, whole=True)
+    collecting.feed(b"abc")
+    with pytest.raises(BrokenAnswer, match="limit 3 bytes"):
+        collecting.feed(b"d")
+    collecting.release()
+    assert (client.writes, client.bodies, budget.used) == ([], [], 0)
 
 
 def test_a_body_of_exactly_the_limit_is_collected() -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from proxy.dialects.openai.chat.provider.answer_decoder import ChatAnswerDecoder
+from proxy.dialects.translation.calls import MOST_BUFFERED
+from proxy.dialects.translation.parts import AnswerFailed, TextDelta
 from proxy.dialects.usage import Usage
 from proxy.errors import BrokenAnswer, ConnectionBroken, ErrorInStream
 from proxy.wire.sse import events_of
@@ -124,15 +128,39 @@ def test_a_hook_gets_each_of_the_client_s_events_by_itself() -> None:
     assert [list(names(block)) for block in seen] == [[name] for name in names(body)]
 
 
+def call_fragment(index: int, **function: str) -> dict[str, Any]:
+    return {"index": index, "id": f"c{index}", "type": "function", "function": function}
+
+
 def test_arguments_that_cannot_be_kept_back_break_the_answer() -> None:
     def call(index: int, **function: str) -> bytes:
-        fragment = {"index": index, "id": f"c{index}", "type": "function", "function": function}
-        return b"data: %b\n\n" % compact({"choices": [{"index": 0, "delta": {"tool_calls": [fragment]}}]})
+        delta = {"tool_calls": [call_fragment(index, **function)]}
+        return b"data: %b\n\n" % compact({"choices": [{"index": 0, "delta": delta}]})
 
     big = "x" * (600 * 1024)
     result = pump().feed(ROLE, call(0, name="f", arguments=""), call(1, name="g", arguments=big))
     with pytest.raises(BrokenAnswer):
         result.relay.feed(call(1, name="", arguments=big))
+
+
+@pytest.mark.parametrize("count", [4, 6], ids=["without a terminal event", "with one"])
+def test_an_answer_that_fails_at_its_end_ends_with_an_error(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    monkeypatch.setattr(ChatAnswerDecoder, "end", lambda _: [TextDelta("!"), AnswerFailed("No image.")])
+    result = pump().feed(*EVENTS[:count]).end().relayed
+    assert list(names(result.body))[-2:] == ["content_block_delta", "error"]
+    assert b"No image." in result.body
+    assert (result.outcome, result.error) == ("broken", "upstream_error_in_stream")
+
+
+@pytest.mark.parametrize("tail", [b"\n\n", b""], ids=["as an event", "as the rest of the body"])
+def test_a_last_event_that_cannot_be_translated_leaves_no_whole_answer(tail: bytes) -> None:
+    calls = [call_fragment(0, name="f", arguments=""), call_fragment(1, name="g", arguments="x" * (MOST_BUFFERED + 1))]
+    last = compact({"choices": [{"index": 0, "delta": {"tool_calls": calls}, "finish_reason": "tool_calls"}]})
+    found = pump().feed(ROLE, HELLO, b"data: " + last + tail).end()
+    if found.fault is not None:  # as a connection that ends hands it on
+        found.broken(found.fault)
+    assert list(names(found.body))[-1] == "error"
+    assert found.relayed.outcome == "broken"
 
 
 def test_clients_that_cannot_read_comments_get_none() -> None:

@@ -61,6 +61,35 @@ async def test_a_dead_kept_alive_connection_is_replaced_once() -> None:
     assert (dead.aborted, rig.counters.possible_double_executions) == (True, 1)
     fresh.answer(b"{}")
     assert await outcome is not None
+    assert not rig.call.unsent
+
+
+async def test_a_request_that_cannot_be_sent_again_counts_as_unsent() -> None:
+    rig = CallRig(Connection(uses=1))
+    outcome = rig.call.run()
+    rig.call.broken(ConnectionBroken(BROKEN))
+    with pytest.raises(ConnectFailed):
+        await outcome
+    rig.call.finish()
+    assert rig.call.sent_at is not None
+    assert rig.call.unsent
+
+
+async def test_a_request_whose_body_was_cut_short_is_unsent() -> None:
+    never = asyncio.Event()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"half"
+        await never.wait()
+
+    connection = Connection()
+    rig = CallRig(connection, upload=pieces())
+    running = asyncio.ensure_future(rig.call.run())
+    await until(lambda: b"half" in connection.sent, "the first half")
+    rig.call.client_gone()
+    with pytest.raises(ClientGone):
+        await running
+    assert rig.call.unsent
 
 
 @pytest.mark.parametrize(

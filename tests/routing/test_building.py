@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from proxy.routing.catalog import Catalog
 from tests.support.catalogs import build
 
@@ -18,6 +20,18 @@ def test_each_address_has_a_deployment_of_each_model_with_a_label_of_its_own() -
 def test_the_key_of_the_live_state_names_the_model_at_the_provider() -> None:
     keys = [each.key for each in catalog(model="up").deployments]
     assert keys[::2] == [f"p/a=up@{ADDRESSES[0]}", f"p/b@{ADDRESSES[0]}"]
+
+
+def test_a_model_has_its_own_prices_else_those_of_the_catalog_else_none() -> None:
+    providers = {"openai": {"baseUrl": "https://api.openai.com/v1", "apiKey": "k"}, "here": {"baseUrl": ADDRESSES[0]}}
+    models: list[dict[str, Any]] = [
+        {"name": "own", "provider": "openai", "model": "gpt-4o", "prices": {"input": 1, "output": 2}},
+        {"name": "listed", "provider": "openai", "model": "gpt-4o"},
+        {"name": "unknown", "provider": "openai"},
+        {"name": "gpt-4o", "provider": "here"},
+    ]
+    sheets = [each.prices for each in build(models, providers).deployments]
+    assert [sheet and sheet.source for sheet in sheets] == ["operator", "catalog", None, None]
 
 
 def test_models_at_one_address_share_what_does_not_depend_on_them() -> None:

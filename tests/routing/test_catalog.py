@@ -131,6 +131,7 @@ TALKERS = {"plain", "talk", "think", "odd"}
         ("completions", TALKERS),
         ("responses", TALKERS | {"both"}),
         ("embeddings", {"vector", "both"}),
+        ("embedContent", {"vector", "both"}),
         ("moderations", {"judge"}),
         ("images/generations", {"paint"}),
         ("images/edits", {"paint"}),
@@ -161,17 +162,19 @@ def test_every_endpoint_name_of_the_configuration_is_in_the_table() -> None:
 @pytest.mark.parametrize(
     ("name", "endpoint", "served"),
     [
-        ("vector", "chat/completions", "embeddings"),
-        ("deepseek/vector", "responses", "embeddings"),
+        ("vector", "chat/completions", "embeddings, embedContent and batchEmbedContents"),
+        ("deepseek/vector", "responses", "embeddings, embedContent and batchEmbedContents"),
         (
             "talk",
             "embeddings",
-            "chat/completions, completions, responses, messages, generateContent and streamGenerateContent",
+            "chat/completions, completions, responses, responses/input_tokens, messages, generateContent and "
+            "streamGenerateContent",
         ),
         (
             "both",
             "completions",
-            "chat/completions, responses, embeddings, messages, generateContent and streamGenerateContent",
+            "chat/completions, responses, embeddings, messages, generateContent, streamGenerateContent, embedContent"
+            " and batchEmbedContents",
         ),
         ("hear", "audio/speech", "audio/transcriptions"),
     ],

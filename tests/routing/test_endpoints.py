@@ -12,7 +12,7 @@ def test_all_endpoints_of_a_path_need_the_same_dialect_of_a_provider() -> None:
 
 
 def test_the_paths_of_a_dialect() -> None:
-    assert paths_of("responses") == {"responses"}
+    assert paths_of("responses") == {"responses", "responses/input_tokens"}
     assert paths_of("messages") == {"messages", "messages/count_tokens"}
 
 

@@ -128,6 +128,19 @@ def test_a_model_of_no_known_name_at_googles_api_gets_no_thinking() -> None:
         assert facts(name, GOOGLE, "gemini").thinking == "none"
 
 
+def test_several_candidates_are_for_older_models_and_for_vertex_without_streams() -> None:
+    for name, at_google, at_vertex in (
+        ("gemini-2.5-flash", 8, 8),
+        ("gemini-3.1-pro", 1, 8),
+        ("gemini-2.5-flash-image", 1, 1),
+        ("gemma-3", 1, 1),
+    ):
+        found = facts(name, GOOGLE, "gemini")
+        assert (found.candidates, found.streams_candidates) == (at_google, True)
+        found = facts(name, VERTEX, "gemini")
+        assert (found.candidates, found.streams_candidates) == (at_vertex, False)
+
+
 def test_log_probabilities_are_for_older_models_on_vertex() -> None:
     assert "logprobs" in facts("gemini-2.5-flash", GOOGLE, "gemini").refuses
     assert "logprobs" not in facts("gemini-2.5-flash", VERTEX, "gemini").refuses
@@ -138,6 +151,30 @@ def test_log_probabilities_are_for_older_models_on_vertex() -> None:
 def test_only_googles_own_chat_wants_signatures() -> None:
     assert facts("google/gemini-3.8-flash", f"{GOOGLE}/openai").thought_signatures
     assert not facts("google/gemini-3.8-flash", OPENROUTER).thought_signatures
+
+
+def test_who_takes_addresses_of_content() -> None:
+    assert facts("claude-opus-4-8", ANTHROPIC, "messages").fetches
+    assert not facts("gemini-2.0-flash", GOOGLE, "gemini").fetches
+    assert facts("gemini-2.0-flash", OPENROUTER).fetches
+    assert facts("gemini-2.0-flash", ELSEWHERE, "messages").fetches
+    assert facts("gemini-2.0-flash", ELSEWHERE, "responses").fetches
+    assert not facts("gpt-4o", capabilities={"fetches": False}).fetches
+    providers = {
+        "ollama": {"baseUrl": "http://127.0.0.1:11434/v1"},
+        "b": {
+            "kind": "bedrock",
+            "baseUrl": "https://bedrock-runtime.eu-central-1.amazonaws.com/openai/v1",
+            "apiKey": "k",
+        },
+    }
+    settings = [
+        {"name": "a", "provider": "ollama"},
+        {"name": "c", "provider": "b", "model": "anthropic.claude-opus-4-8"},
+    ]
+    local, cloud = build(settings, providers).deployments
+    assert not any(local.facts(path).fetches for path in ("chat/completions", "responses"))
+    assert not cloud.facts("messages").fetches
 
 
 @pytest.mark.parametrize("address", ["https://api.openai.com/v1", "https://x.openai.azure.com/openai/v1"])

@@ -57,12 +57,13 @@ def test_a_restricted_credential_sees_its_models(known: Catalog) -> None:
 
 
 def test_googles_list_has_the_methods_of_a_model(known: Catalog) -> None:
-    """Other providers cannot count tokens."""
     found = json.loads(known.pages.page(GEMINI_MODELS, ALL, ""))["models"]
     methods = {model["displayName"]: model["supportedGenerationMethods"] for model in found}
     assert methods["flash"] == ["generateContent", "countTokens", "embedContent", "batchEmbedContents"]
     assert methods["vectors"] == ["embedContent", "batchEmbedContents"]
-    assert methods["chat"] == methods["sonnet"] == ["generateContent"]
+    assert methods["sonnet"] == ["generateContent", "countTokens"]
+    assert methods["chat-only"] == ["generateContent"]
+    assert methods["chat"] == ["generateContent", "embedContent", "batchEmbedContents"]  # of no configured type
 
 
 def test_a_model_is_shown_to_the_clients_that_can_call_it(known: Catalog) -> None:

@@ -90,9 +90,10 @@ def test_googles_list_of_models_is_found(method: str) -> None:
     [
         ("GET", "/v1beta/models/m:generateContent", (405, "method_not_allowed")),
         ("POST", "/v1beta/models", (405, "method_not_allowed")),
-        ("POST", "/v1beta/models/m:batchGenerateContent", (404, "unknown_path")),
-        ("POST", "/v1beta/interactions", (404, "unknown_path")),
-        ("GET", "/v1beta/files", (404, "unknown_path")),
+        ("POST", "/v1beta/models/m:batchGenerateContent", (404, "not_supported")),
+        ("POST", "/v1beta/interactions", (404, "not_supported")),
+        ("GET", "/v1beta/files", (404, "not_supported")),
+        ("GET", "/v1beta/operations/o1", (404, "unknown_path")),
         ("POST", "/v1beta/models/../x:generateContent", (400, "bad_path")),
     ],
 )
@@ -370,9 +371,7 @@ def test_the_error_for_an_unknown_path_names_the_mistake(path: str, text: str) -
     assert text in message(path)
 
 
-@pytest.mark.parametrize(
-    "path", ["images/variations", "responses/input_tokens", "responses/compact", "realtime/client_secrets"]
-)
+@pytest.mark.parametrize("path", ["images/variations", "responses/compact", "realtime/client_secrets"])
 def test_a_stateless_unsupported_endpoint_is_not_supported(path: str) -> None:
     assert refusal("POST", f"/v1/{path}") == (404, "not_supported")
     assert "not support" in message(f"/v1/{path}")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from proxy.dialects import table
-from proxy.dialects.table import OTHER, RESPONSES
+from proxy.dialects.table import EMBEDDINGS, RESPONSES
 from proxy.routing.endpoints import ENDPOINTS
 from proxy.routing.service import Service, service_of
 from tests.support.catalogs import build
@@ -29,7 +29,7 @@ def test_a_provider_answers_in_the_dialect_of_each_endpoint_that_it_speaks(endpo
 
 @pytest.mark.parametrize(
     ("path", "dialect"),
-    [("chat/completions", RESPONSES), ("completions", RESPONSES), ("responses", RESPONSES), ("embeddings", OTHER)],
+    [("chat/completions", RESPONSES), ("completions", RESPONSES), ("responses", RESPONSES), ("embeddings", EMBEDDINGS)],
 )
 def test_a_separate_dialect_is_for_text_endpoints(path: str, dialect: object) -> None:
     assert service(dialect=table.RESPONSES.name).dialects[path] is dialect
@@ -57,7 +57,23 @@ def test_googles_methods_are_served_by_translation(kind: str, path: str) -> None
     found = service(kind=kind, dialects={"responses": {"enabled": False}} if kind == "openai" else {})
     translated = {name for name, target in pairs(found).items() if target == path}
     assert {"generateContent", "streamGenerateContent"} <= translated
-    assert {"countTokens", "embedContent", "batchEmbedContents"}.isdisjoint(pairs(found))
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, {"embedContent": "embeddings", "batchEmbedContents": "embeddings"}),
+        ({"kind": "gemini"}, {"embeddings": "batchEmbedContents"}),
+        ({"kind": "anthropic"}, {}),
+        ({"kind": "gemini", "dialects": {"chat": {"baseUrl": "http://127.0.0.1:2/v1"}}}, {}),
+    ],
+)
+def test_embeddings_are_translated_where_the_provider_has_them_in_another_dialect(
+    settings: dict[str, Any], expected: dict[str, str]
+) -> None:
+    translated = pairs(service(**settings)).items()
+    assert {path: target for path, target in translated if "mbed" in path} == expected
+    assert not {target for path, target in translated if "mbed" not in path} & {"embeddings", "batchEmbedContents"}
 
 
 def test_an_endpoint_that_the_model_does_not_serve_is_translated_to_one_that_it_does() -> None:
@@ -65,8 +81,9 @@ def test_an_endpoint_that_the_model_does_not_serve_is_translated_to_one_that_it_
     assert pairs(found)["messages"] == "chat/completions"
 
 
-def test_a_model_without_any_text_endpoint_is_never_translated_to() -> None:
-    assert service(frozenset({"embeddings"})).translated == {}
+def test_calls_for_text_are_never_translated_for_a_model_without_any_text_endpoint() -> None:
+    assert pairs(service(frozenset({"embeddings"}))).keys() == {"embedContent", "batchEmbedContents"}
+    assert service(frozenset({"moderations"})).translated == {}
 
 
 def test_translation_can_be_switched_off() -> None:
@@ -75,9 +92,50 @@ def test_translation_can_be_switched_off() -> None:
     assert "messages" not in found.sites
 
 
-def test_counting_and_legacy_completions_are_not_translated() -> None:
-    assert {"messages/count_tokens", "embeddings"}.isdisjoint(service(kind="anthropic").translated)
-    assert "completions" not in service(kind="anthropic").sites
+def test_legacy_completions_are_not_translated() -> None:
+    assert {"completions", "embeddings"}.isdisjoint(service(kind="anthropic").sites)
+
+
+COUNTS = ("messages/count_tokens", "countTokens", "responses/input_tokens")
+
+
+@pytest.mark.parametrize(
+    ("settings", "count"),
+    [
+        ({"kind": "anthropic"}, "messages/count_tokens"),
+        ({"kind": "gemini"}, "countTokens"),
+        ({"baseUrl": "https://api.openai.com/v1"}, "responses/input_tokens"),
+        ({"baseUrl": "https://eu.api.openai.com/v1"}, "responses/input_tokens"),
+    ],
+)
+def test_tokens_are_counted_in_the_providers_own_dialect(settings: dict[str, Any], count: str) -> None:
+    found = pairs(service(**settings))
+    assert {path: target for path, target in found.items() if path in COUNTS} == dict.fromkeys(
+        set(COUNTS) - {count}, count
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "native"),
+    [
+        ({}, {"responses/input_tokens"}),  # the client may know that its server counts
+        ({"baseUrl": "https://up.openai.azure.com/openai/v1"}, {"responses/input_tokens"}),
+        ({"dialects": {"responses": {"enabled": False}}}, set()),
+        ({"dialects": {"messages": {}}}, {"responses/input_tokens", "messages/count_tokens"}),
+        (
+            {"kind": "bedrock", "baseUrl": "https://bedrock-mantle.us-east-1.api.aws/openai/v1"},
+            {"responses/input_tokens", "messages/count_tokens"},
+        ),
+    ],
+)
+def test_no_count_is_translated_for_a_provider_that_may_have_none(settings: dict[str, Any], native: set[str]) -> None:
+    found = service(**settings)
+    assert not {*COUNTS} & pairs(found).keys()
+    assert {*COUNTS} & found.sites.keys() == native
+
+
+def test_a_model_that_serves_no_text_counts_no_tokens() -> None:
+    assert service(frozenset({"embedContent"}), kind="gemini").translated == {}
 
 
 def test_the_responses_api_comes_first_for_models_that_think_beside_tools_only_there() -> None:
@@ -103,7 +161,7 @@ def test_googles_own_models_on_vertex_have_no_messages(model: str) -> None:
     found = of_model(model)
     assert pairs(found).items() >= {("chat/completions", "generateContent"), ("messages", "generateContent")}
     assert "streamGenerateContent" in found.sites
-    assert "messages/count_tokens" not in found.sites
+    assert pairs(found)["messages/count_tokens"] == "countTokens"
 
 
 @pytest.mark.parametrize("model", ["claude-opus-4-8", "publishers/anthropic/models/x", "claude-opus-4-5@20251101"])
@@ -111,6 +169,36 @@ def test_claude_on_vertex_has_messages_only(model: str) -> None:
     found = of_model(model)
     assert pairs(found)["chat/completions"] == pairs(found)["generateContent"] == "messages"
     assert "messages/count_tokens" in found.sites
+
+
+@pytest.mark.parametrize(
+    ("model", "path"),
+    [
+        ("gemini-embedding-001", "batchEmbedContents"),
+        ("publishers/google/models/gemini-embedding-2", "batchEmbedContents"),
+        ("text-embedding-005", "predict"),
+        ("endpoints/123", "predict"),
+    ],
+)
+def test_models_on_vertex_embed_by_their_own_methods(model: str, path: str) -> None:
+    found = of_model(model)
+    target = found.translated["embeddings"]
+    assert target.path == path
+    assert target.dialect in (table.VERTEX_BATCH_EMBED, table.VERTEX_PREDICT)
+    assert found.sites[path] is found.sites["embeddings"]
+    googles = {"embedContent", "batchEmbedContents"}
+    assert googles <= found.sites.keys()
+    assert (googles & found.translated.keys() == googles) is (path == "predict")
+
+
+def test_a_model_on_vertex_for_text_only_embeds_nothing() -> None:
+    models = [{"name": name, "provider": "p", "type": "chat"} for name in ("endpoints/1", "gemini-9")]
+    for deployment in build(models, {"p": GOOGLE}).deployments:
+        assert not any(deployment.serves(path) for path in ("embeddings", "embedContent", "batchEmbedContents"))
+
+
+def test_claude_embeds_nothing() -> None:
+    assert "embeddings" not in of_model("claude-opus-4-8").sites
 
 
 def test_a_dialect_that_a_provider_has_at_another_address_is_for_all_its_models() -> None:

@@ -223,6 +223,18 @@ def test_lowest_cost_rotates_among_the_cheapest_with_unknown_prices_last(count: 
     assert len(order) == count
 
 
+def test_lowest_cost_follows_prices_that_change() -> None:
+    new = {"prices": [{"input": 3}, {"input": 1, "validFrom": "1970-01-02"}]}
+    known = rivals(3, {}, new, {"prices": {"input": 2}}, strategy="lowest_cost")
+    assert [each.provider.name for each in every(plan_for(known, "m"))] == ["p2", "p1", "p0"]
+    later = 86_400.0
+    plan = plan_for(known, "m", now=later)
+    assert [each.provider.name for each in every(plan, later)] == ["p1", "p2", "p0"]
+    plan = plan_for(known, "m", now=later)
+    plan.next(later)
+    assert plan.explain()["scores"] == {"p1/m": 1.0, "p2/m": 2.0}
+
+
 # Which strategy
 
 

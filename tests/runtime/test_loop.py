@@ -18,6 +18,7 @@ import pytest
 from proxy.runtime.listening import listen
 from proxy.runtime.loop import Loop
 from tests.support.patience import PATIENCE, until, within
+from tests.support.ports import free_port
 from tests.support.tls import Authority
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,12 +70,6 @@ async def greeting(context: ssl.SSLContext | None = None, host: str = "127.0.0.1
         yield port
     finally:
         server.close()
-
-
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 # -- names ----------------------------------------------------------------------------------------
@@ -195,7 +190,7 @@ async def test_addresses_are_tried_in_turn() -> None:
                 return await resolve(host, port, **hints)
             return [*await resolve("127.0.0.1", unused, **hints), *await resolve("127.0.0.1", port, **hints)]
 
-        unused = unused_port()
+        unused = free_port()
         there.getaddrinfo = two  # type: ignore[method-assign, assignment]
         made: list[Listener] = []
         _, listener = await there.create_connection(lambda: made.append(Listener()) or made[-1], "two.example", port)
@@ -205,7 +200,7 @@ async def test_addresses_are_tried_in_turn() -> None:
 
 async def test_a_refused_connection_raises_the_systems_error() -> None:
     with pytest.raises(ConnectionRefusedError):
-        await loop().create_connection(Listener, "localhost", unused_port())
+        await loop().create_connection(Listener, "localhost", free_port())
 
 
 async def test_neither_host_nor_socket_is_an_error() -> None:

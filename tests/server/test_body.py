@@ -17,7 +17,7 @@ from multidict import CIMultiDict
 from proxy.errors import GatewayError
 from proxy.net.budget import Budget
 from proxy.server.body import TURN, BodyReader
-from proxy.server.rare import is_rare
+from proxy.server.rare import weight_of
 from proxy.server.request import Request
 from tests.support import (
     PauseReading,
@@ -87,7 +87,7 @@ class Asked:
     def __init__(self, payload: StreamReader, headers: dict[str, str]) -> None:
         self.payload = payload
         self.headers = CIMultiDict(headers)
-        self.rare = any(is_rare(name.encode()) for name in headers)
+        self.rare = any(weight_of(name.encode()) for name in headers)
 
 
 class Cautious(StreamReader):

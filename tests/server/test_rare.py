@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from proxy.dispatch.choice import RECOVERY
-from proxy.server.rare import RARE, is_rare
+from proxy.server.rare import ATTRIBUTION, ATTRIBUTION_WEIGHT, RARE, RARE_WEIGHT, weight_of
 from proxy.wire.criteria import HEADERS
 
 USUAL = (b"Host", b"Content-Type", b"Authorization")
 
 
-def test_headers_that_every_client_sends_are_not_rare() -> None:
-    assert not any(map(is_rare, USUAL))
+def test_headers_that_every_client_sends_weigh_nothing() -> None:
+    assert sum(map(weight_of, USUAL)) == 0
 
 
 @pytest.mark.parametrize(
@@ -20,4 +20,10 @@ def test_headers_that_every_client_sends_are_not_rare() -> None:
 )
 def test_each_header_that_is_looked_up_for_rare_requests_is_rare_in_any_case(name: bytes) -> None:
     for spelled in (name, name.upper(), name.title()):
-        assert is_rare(spelled)
+        assert weight_of(spelled) == RARE_WEIGHT
+
+
+@pytest.mark.parametrize("name", sorted(ATTRIBUTION))
+def test_headers_of_attribution_make_no_request_rare(name: bytes) -> None:
+    for spelled in (name, name.upper(), name.title()):
+        assert weight_of(spelled) == ATTRIBUTION_WEIGHT

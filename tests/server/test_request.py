@@ -99,6 +99,22 @@ async def test_the_target_is_a_path_and_a_query() -> None:
     assert repr(request) == "<Request POST /v1/models>"
 
 
+@pytest.mark.parametrize(
+    ("headers", "rare", "attributed"),
+    [
+        ({}, False, False),
+        ({"session-id": "s"}, False, True),
+        ({"x-request-id": "r"}, True, False),
+        ({"x-request-id": "r", "x-router-labels": "a=1", "session-id": "s"}, True, True),
+    ],
+)
+async def test_a_request_knows_which_headers_must_be_looked_up(
+    headers: dict[str, str], rare: bool, attributed: bool
+) -> None:
+    _, request = request_for(**headers)
+    assert (request.rare, request.attributed) == (rare, attributed)
+
+
 async def test_a_target_in_absolute_form_names_the_host() -> None:
     _, request = request_for("http://other.example/v1/x?b=2")
     assert (request.path, request.query, request.headers["Host"]) == ("/v1/x", "b=2", "other.example")

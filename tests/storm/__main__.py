@@ -6,11 +6,13 @@ import argparse
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 
 import uvloop
 
 from tests.storm.accounts import Ledger
 from tests.storm.faults import GOOD
+from tests.storm.money import Money
 from tests.storm.run import storm
 
 LIMIT = 300.0  # seconds
@@ -33,7 +35,15 @@ def table(ledger: Ledger) -> str:
             lines.append(f"{name:<14} {played.total():>6}  {share:.0%} faulty")
     fallbacks, twice = (ledger.metric(f"llm_{what}_total") for what in ("fallbacks", "possible_double_executions"))
     lines.append(f"fallbacks {fallbacks:.0f}, sent twice {twice:.0f}, late {ledger.late}, never read {ledger.unsent}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_money(ledger.money)])
+
+
+def _money(money: Money) -> Iterator[str]:
+    yield f"{'nano-USD':<14} {'billed':>16} {'known':>16} {'not read':>14} {'estimated':>16}  attempts by source"
+    for provider in sorted({provider for provider, _ in money.sources}):
+        sources = Counter({source: n for (name, source), n in money.sources.items() if name == provider})
+        sums = money.billed[provider], money.known[provider], money.unread[provider], money.estimated[provider]
+        yield f"{provider:<14} {sums[0]:>16} {sums[1]:>16} {sums[2]:>14} {sums[3]:>16}  {_listed(sources)}"
 
 
 def _listed(counted: Counter[str]) -> str:

@@ -9,8 +9,10 @@ from typing import Any
 
 from msgspec import Struct
 
+from proxy.ledger.row import Row
 from tests.storm.caller import Account
-from tests.storm.faults import OK
+from tests.storm.faults import AFTER_END, OK
+from tests.storm.money import Money
 from tests.storm.provider import SeenRequest
 from tests.storm.traffic import UPSTREAM
 
@@ -41,6 +43,7 @@ class Ledger:
         lines: Sequence[Line],
         requests: Sequence[SeenRequest],
         page: str,
+        rows: Sequence[Row],
         *,
         hedged: bool,
     ) -> None:
@@ -56,7 +59,8 @@ class Ledger:
         self._accounts = accounts
         self._lines = lines
         self._requests = requests
-        self.inputs = (accounts, lines, requests, page)
+        self.inputs = (accounts, lines, requests, page, rows)
+        self.money = Money(rows, lines, requests)
         self._hedged = hedged
         self._metrics = _samples(page)
 
@@ -76,6 +80,8 @@ class Ledger:
             if line is None:
                 self.wrong.append(f"{account.name}: not in the log")
                 continue
+            if account.after_end and not any(each.fault.name == AFTER_END for each in requests[account.name]):
+                self.wrong.append(f"{account.name}: an error after the end")
             faults = [*_client_mismatches(account, line), *self._attempt_mismatches(line, requests[account.name])]
             self.wrong += [
                 f"{account.name}: {fault} | {_shown(account, line, requests[account.name])}" for fault in faults
@@ -98,7 +104,9 @@ class Ledger:
         attempts = _attempts(line)
         if len(attempts) != line["attempts"]:
             wrong.append(f"{line['attempts']} attempts in the log, but {len(attempts)} are listed")
-        for attempt in attempts:
+        # Those whose request may not have been read come last, where the order is unknown.
+        ordered = sorted(attempts, key=lambda attempt: attempt.kind in UNSEEN) if self._hedged else attempts
+        for attempt in ordered:
             self.attempts[attempt.provider, attempt.kind or "ok"] += 1
             wrong += self._request_mismatches(attempt, left, line["endpoint"] != "responses")
         return wrong + [f"{each.provider} got an attempt that is not in the log" for each in left]
@@ -134,7 +142,10 @@ class Ledger:
         """Return the next request for ``attempt``; order matters unless attempts overlapped or timed out."""
         expected = (attempt.provider, attempt.model)
         found = left if self._hedged or attempt.kind == "timeout" else left[:1]
-        return next((each for each in found if (each.provider, each.model) == expected), None)
+        mine = [each for each in found if (each.provider, each.model) == expected]
+        if self._hedged:  # the other attempt there may have got another answer
+            mine.sort(key=lambda each: not (each.maybe_repeated or attempt.kind in each.kinds))
+        return mine[0] if mine else None
 
     # -- totals -----------------------------------------------------------------------------------
 
@@ -167,6 +178,15 @@ class Ledger:
         ended = sum(count for (_, kind), count in self.attempts.items() if kind in UNSEEN)
         if not 0 <= unseen <= ended:
             self.wrong.append(f"{unseen} attempts without a request, but only {ended} were canceled")
+        self._compare_money()
+
+    def _compare_money(self) -> None:
+        cost: Counter[str] = Counter()
+        for name, labels, value in self._metrics:
+            if name == "llm_cost_usd_total":
+                cost[labels["provider"]] += value  # type: ignore[assignment]
+        self.money.audit(cost, int(self.metric("llm_unknown_cost_attempts_total")))
+        self.wrong += self.money.wrong
 
     def _compare(self, name: str, metrics: object, others: object) -> None:
         if metrics != others:

@@ -18,13 +18,17 @@ WORDS = "provider's own words"
 
 
 class Account(Struct, frozen=True):
-    """The outcome that a client saw. ``invalid``: an incomplete or wrong response; ``why`` is the reason."""
+    """The outcome that a client saw.
+
+    ``invalid``: an incomplete or wrong response; ``why`` is the reason. ``after_end``: an error followed a whole answer.
+    """
 
     name: str
     ending: Ending
     status: int = 0
     attempts: int | None = None  # from the response header, if it is final
     why: str = ""
+    after_end: bool = False
 
 
 class Caller:
@@ -119,14 +123,13 @@ def _checked_stream(planned: PlannedRequest, answer: Answer) -> Account:
         event = json.loads(data)
         if event.get("error") or event.get("type") in ("error", "response.failed"):
             failed = True
-            assert not ended or planned.wants_usage, "an error after the end"
             continue
         assert not failed, "text after an error"
         delta_text, finished = _text_of_event(event)
         text += delta_text
         ended |= finished
     if failed:
-        return Account(planned.name, "in-band error", answer.status)
+        return Account(planned.name, "in-band error", answer.status, after_end=ended and not planned.wants_usage)
     assert ended, "truncated without an error event"
     assert is_whole(text, planned.name), "text is missing"
     assert text == text_of(planned.name)

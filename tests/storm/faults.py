@@ -10,7 +10,7 @@ import json
 import random
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from msgspec import Struct
 
@@ -28,6 +28,7 @@ class Peer:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, dice: random.Random) -> None:
         self.dice = dice
         self.hung = False
+        self.reported = False  # the usage was sent
         self._reader = reader
         self._writer = writer
 
@@ -78,12 +79,15 @@ Play = Callable[[Peer, Shape], Awaitable[bool]]
 class Fault(Struct, frozen=True):
     """A fault. ``mute``: the connection ends without a byte, like a stale one.
 
+    ``sources``: where the ledger may have the usage from if no usage was sent.
+
     ``finished``: its kind after a finish reason was sent. ``cut``: ``finished`` does not apply if usage was requested.
     """
 
     name: str
     kinds: frozenset[str]
     play: Play
+    sources: frozenset[str]
     mute: bool = False
     finished: str | None = None
     cut: bool = False
@@ -98,10 +102,12 @@ class Fault(Struct, frozen=True):
 async def good(peer: Peer, shape: Shape) -> bool:
     if shape.stream:
         await peer.write(_SSE)
-        await peer.chunks(*_events(shape), *filter(None, (shape.finish,)), shape.last)
+        await peer.chunks(*_events(shape), *filter(None, (shape.finish, shape.usage)), shape.last)
+        peer.reported = True
         await peer.write(_LAST_CHUNK)
     else:
         await peer.answer(200, shape.whole)
+        peer.reported = True
     return True
 
 
@@ -266,6 +272,21 @@ async def _ended_before_done(peer: Peer, shape: Shape) -> bool:
     return True
 
 
+async def _cut_after_usage(peer: Peer, shape: Shape) -> bool:
+    await _cut_before_done(peer, shape)
+    if shape.usage:
+        await peer.chunks(shape.usage)
+        peer.reported = True
+    return False
+
+
+async def _error_with_usage(peer: Peer, shape: Shape) -> bool:
+    await _cut_after_usage(peer, shape)
+    await peer.chunks(shape.error)
+    await peer.write(_LAST_CHUNK)
+    return True
+
+
 async def _cut_before_finish(peer: Peer, shape: Shape) -> bool:
     await peer.write(_SSE)
     await peer.chunks(*_events(shape))
@@ -297,21 +318,37 @@ async def _stalled_later(peer: Peer, shape: Shape) -> bool:
     return False
 
 
+FREE = ("none",)
+AFTER_END = "error after the usage"
+SOME = ("estimated", "unknown")  # unknown, if no event had content
+
+
 def _fault(
-    name: str, play: Play, *kinds: str, mute: bool = False, finished: str | None = None, cut: bool = False
+    name: str,
+    play: Play,
+    *kinds: str,
+    sources: Sequence[str] = ("unknown",),
+    mute: bool = False,
+    finished: str | None = None,
+    cut: bool = False,
 ) -> Fault:
-    return Fault(name, frozenset(kinds), play, mute, finished, cut)
+    return Fault(name, frozenset(kinds), play, frozenset(sources), mute, finished, cut)
 
 
 ANY = (
-    _fault("429 retry-after-ms", _limited, "rate_limited"),
-    _fault("429 Retry-After: 0", _error_answer(429, "rate_limit_exceeded", b"Retry-After: 0"), "rate_limited"),
-    _fault("429 without a time", _error_answer(429, "rate_limit_exceeded"), "rate_limited"),
-    *(_fault(str(status), _error_answer(status, "boom"), "server_error") for status in (500, 503, 408, 529)),
-    _fault("other 404", _error_answer(404, "no_such_route"), "not_found"),
-    _fault("context length", _error_answer(400, "context_length_exceeded"), "context_length"),
-    _fault("content filter", _error_answer(400, "content_filter"), "content_filter"),
-    _fault("other 400", _error_answer(400, "invalid_value"), "other"),
+    _fault("429 retry-after-ms", _limited, "rate_limited", sources=FREE),
+    _fault(
+        "429 Retry-After: 0", _error_answer(429, "rate_limit_exceeded", b"Retry-After: 0"), "rate_limited", sources=FREE
+    ),
+    _fault("429 without a time", _error_answer(429, "rate_limit_exceeded"), "rate_limited", sources=FREE),
+    *(
+        _fault(str(status), _error_answer(status, "boom"), "server_error", sources=FREE)
+        for status in (500, 503, 408, 529)
+    ),
+    _fault("other 404", _error_answer(404, "no_such_route"), "not_found", sources=FREE),
+    _fault("context length", _error_answer(400, "context_length_exceeded"), "context_length", sources=FREE),
+    _fault("content filter", _error_answer(400, "content_filter"), "content_filter", sources=FREE),
+    _fault("other 400", _error_answer(400, "invalid_value"), "other", sources=FREE),
     _fault("reset before the head", _reset, "reset", mute=True),
     _fault("closed without a byte", _close, "reset", mute=True),
     _fault("reset after the head", _reset_after_head, "broken_answer"),
@@ -331,19 +368,21 @@ STREAM = (
     _fault("error event first", _error_first, "server_error"),
     _fault("no content", _no_content, "broken_answer"),
     _fault("silent after the head", _silent_after_head, "timeout"),
-    _fault("cut within an event", _cut_in_event, "broken_answer"),
-    _fault("cut between events", _cut_between, "broken_answer"),
-    _fault("reset between events", _reset_between, "broken_answer"),
-    _fault("ended between events", _ended_between, "broken_answer"),
-    _fault("cut before [DONE]", _cut_before_done, "broken_answer", finished=OK, cut=True),
-    _fault("ended before [DONE]", _ended_before_done, "broken_answer", finished=OK),
-    _fault("cut before the finish", _cut_before_finish, "broken_answer"),
-    _fault("cut within a chunk", _cut_in_chunk, "broken_answer"),
-    _fault("no chunk", _no_chunk, "broken_answer"),
-    _fault("error event later", _error_later, "server_error"),
-    _fault("stalled later", _stalled_later, "timeout"),
+    _fault("cut within an event", _cut_in_event, "broken_answer", sources=SOME),
+    _fault("cut between events", _cut_between, "broken_answer", sources=SOME),
+    _fault("reset between events", _reset_between, "broken_answer", sources=SOME),
+    _fault("ended between events", _ended_between, "broken_answer", sources=SOME),
+    _fault("cut before [DONE]", _cut_before_done, "broken_answer", finished=OK, cut=True, sources=SOME),
+    _fault("ended before [DONE]", _ended_before_done, "broken_answer", finished=OK, sources=SOME),
+    _fault("cut before the finish", _cut_before_finish, "broken_answer", sources=SOME),
+    _fault("cut after the usage", _cut_after_usage, "broken_answer", sources=SOME, finished=OK),
+    _fault(AFTER_END, _error_with_usage, "server_error", sources=SOME),
+    _fault("cut within a chunk", _cut_in_chunk, "broken_answer", sources=SOME),
+    _fault("no chunk", _no_chunk, "broken_answer", sources=SOME),
+    _fault("error event later", _error_later, "server_error", sources=SOME),
+    _fault("stalled later", _stalled_later, "timeout", sources=SOME),
 )
 GOOD = _fault("good", good, OK)
-NO_MODEL = _fault("no such model", _error_answer(404, "model_not_found"), "model_missing")
-NO_KEY = _fault("rejected key", _error_answer(401, "invalid_api_key"), "auth")
+NO_MODEL = _fault("no such model", _error_answer(404, "model_not_found"), "model_missing", sources=FREE)
+NO_KEY = _fault("rejected key", _error_answer(401, "invalid_api_key"), "auth", sources=FREE)
 EVERY = frozenset(fault.name for fault in (*PLAIN, *STREAM, GOOD, NO_MODEL, NO_KEY))

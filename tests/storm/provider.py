@@ -12,6 +12,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from tests.storm.bills import Bill, cost_of, tokens_of
 from tests.storm.faults import GOOD, NO_KEY, NO_MODEL, PLAIN, STREAM, Fault, Peer
 from tests.storm.shapes import shape_of
 from tests.storm.traffic import KEYS, vault_accepts
@@ -21,7 +22,10 @@ KNOWN = {"one": {"m-one"}, "two": {"m-two"}, "healthy": {"solid"}}
 
 
 class SeenRequest(Struct, eq=False):
-    """A request that a provider got. ``kinds``: the failure kinds that the gateway may assign to the response."""
+    """A request that a provider got.
+
+    ``kinds``: the failure kinds that the gateway may assign to the response. ``bill``: of the usage that was sent.
+    """
 
     number: int  # over all providers, in order
     name: str
@@ -34,6 +38,7 @@ class SeenRequest(Struct, eq=False):
     last: bool = True  # the last request of its connection
     closed: bool = False  # its connection has ended
     hung: bool = False
+    bill: Bill | None = None
 
     @property
     def maybe_repeated(self) -> bool:
@@ -116,7 +121,13 @@ class Provider:
         if served:
             served[-1].last = False
         served.append(recorded)
-        return await recorded.fault.play(peer, shape_of(recorded.path, body, recorded.name))
+        tokens = tokens_of(recorded.path, recorded.number)
+        peer.reported = False
+        try:
+            return await recorded.fault.play(peer, shape_of(recorded.path, body, recorded.name, tokens))
+        finally:
+            if peer.reported:
+                recorded.bill = Bill(tokens, cost_of(recorded.provider, tokens))
 
     def _record(self, path: str, headers: dict[str, str], body: dict[str, Any], kept: bool) -> SeenRequest:
         name, provider = headers["x-request-id"], self._name
@@ -125,9 +136,9 @@ class Provider:
             provider += number
         if extra := ROUTER_FIELDS & body.keys():
             self.mistakes.append(f"{name}: {provider} got the router fields {extra}")
-        fault = self._fault(provider, body, headers.get("authorization", ""))
-        kinds = fault.kinds_for(shape_of(path, body, name), usage=name in self._counting)
-        recorded = SeenRequest(next(self._order), name, provider, body["model"], path, fault, kinds, kept)
+        fault, number = self._fault(provider, body, headers.get("authorization", "")), next(self._order)
+        kinds = fault.kinds_for(shape_of(path, body, name, tokens_of(path, number)), usage=name in self._counting)
+        recorded = SeenRequest(number, name, provider, body["model"], path, fault, kinds, kept)
         self.recorded.append(recorded)
         return recorded
 

@@ -16,6 +16,7 @@ from tests.storm.traffic import PlannedRequest, configuration, planned_requests
 from tests.support.client import RawClient
 from tests.support.gateway import Gateway
 from tests.support.lives import at_rest
+from tests.support.recorded_ledger import keep_ledger
 
 AT_ONCE = 100
 FAULTY = 0.5  # the configured share of faulty responses; at least LEAST is required
@@ -41,6 +42,7 @@ async def storm(requests: int, seed: int, limit: float, hedge: int = 0) -> Ledge
                 address = f"http://127.0.0.1:{dead.getsockname()[1]}/v1"
                 config = configuration(one.url, two.url, healthy.url, vault.url, address, hedge)
                 async with Gateway(config, chance=random.Random(seed)) as gateway:
+                    _, spool = keep_ledger(gateway)
                     accounts = await _send_all(gateway.port, every)
                     await at_rest(gateway)
                     page = await _metrics(gateway.port)
@@ -48,9 +50,9 @@ async def storm(requests: int, seed: int, limit: float, hedge: int = 0) -> Ledge
         finally:
             for provider in providers:
                 await provider.stop()
-    ledger = Ledger(
-        accounts, lines, [each for provider in providers for each in provider.recorded], page, hedged=hedge > 0
-    )
+    spool.check()
+    requests_seen = [each for provider in providers for each in provider.recorded]
+    ledger = Ledger(accounts, lines, requests_seen, page, spool.rows, hedged=hedge > 0)
     ledger.wrong += [*stray, *(mistake for provider in providers for mistake in provider.mistakes)]
     ledger.wrong += [line for line in words if "inside the gateway" in line]
     ledger.wrong += _missing_faults((*one.recorded, *two.recorded), requests)

@@ -7,6 +7,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from tests.storm.bills import prices_of
+
 GHOSTS = 8  # models that their provider does not have
 VAULTS = 6  # providers that reject all keys but the last; every other one rejects that too
 KEYS = 3
@@ -28,7 +30,7 @@ class PlannedRequest(Struct, frozen=True):
 
     @property
     def wants_usage(self) -> bool:
-        """Whether it requests a usage event, which no response of the storm has."""
+        """Whether it requests a usage event."""
         return "stream_options" in self.body
 
 
@@ -56,11 +58,14 @@ def configuration(one: str, two: str, healthy: str, vault: str, dead: str, hedge
             **vaults,
         },
         "models": [
-            {"name": "m", "provider": "one", "model": "m-one", "contextSize": 1000, "maxConcurrent": 60},
-            {"name": "m", "provider": "two", "model": "m-two", "contextSize": 2000, "prefill": True},
-            {"name": "solid", "provider": "healthy", "contextSize": 100_000, "weight": 0.2, "prefill": True},
+            {"name": "m", "provider": "one", "model": "m-one", "contextSize": 1000, "maxConcurrent": 60}
+            | {"prices": prices_of("one")},
+            {"name": "m", "provider": "two", "model": "m-two", "contextSize": 2000, "prefill": True}
+            | {"prices": prices_of("two")},
+            {"name": "solid", "provider": "healthy", "contextSize": 100_000, "weight": 0.2, "prefill": True}
+            | {"prices": prices_of("healthy")},
             {"name": "nowhere", "provider": "dead", **aside},
-            *({"name": f"ghost{n}", "provider": "one", **aside} for n in range(GHOSTS)),
+            *({"name": f"ghost{n}", "provider": "one", "prices": prices_of("one"), **aside} for n in range(GHOSTS)),
             *({"name": f"vault{n}", "provider": f"vault{n}", **aside} for n in range(VAULTS)),
         ],
         "routing": {

@@ -9,6 +9,7 @@ from typing import Any
 from tests.support.clock import FakeClock
 from tests.support.gateway import Gateway
 from tests.support.lives import at_rest
+from tests.support.recorded_ledger import keep_ledger
 from tests.support.upstream import Upstream
 
 
@@ -25,8 +26,8 @@ async def candidates(
 ) -> AsyncIterator[tuple[Gateway, list[Upstream], FakeClock]]:
     """For each letter of ``names`` a model of that name at a provider of that name. The clock is the test's.
 
-    At the end nothing may be in flight, held or leased. ``provider`` and ``model`` add to each of them, ``per_model`` to
-    the model of that name, ``prefill`` names models.
+    At the end nothing may be in flight, held or leased, and each attempt must have its row. ``provider`` and ``model``
+    add to each of them, ``per_model`` to the model of that name, ``prefill`` names models.
     """
     clock = FakeClock()
     async with AsyncExitStack() as stack:
@@ -46,5 +47,7 @@ async def candidates(
             ],
         } | sections
         gw = await stack.enter_async_context(Gateway(config, clock=clock))
+        _, spool = keep_ledger(gw)
         yield gw, ups, clock
         await at_rest(gw)
+        spool.check()

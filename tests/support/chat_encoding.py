@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from proxy.dialects.openai.chat.encoding import ChatEncoding
-from proxy.dialects.openai.chat.request_encoder import ChatRequestEncoder
+from proxy.dialects.openai.chat.provider.request_encoder import ChatRequestEncoder
 from proxy.dialects.translation.base import EncodingTarget
 from proxy.dialects.translation.client_names import member_names
 from proxy.dialects.translation.conversation import Conversation, ConversationMessage, Part, Role, Text

@@ -27,6 +27,7 @@ from tests.support.upstream import Upstream
 
 ROOT = Path(__file__).resolve().parents[2]
 ADMIN = "the-admin-token-of-a-test"  # the default, so that no token file is written
+NO_LEDGER = {"enabled": False}  # the default, so that not every test starts a recorder
 _ADDRESS = re.compile(r"https?://(\[[^\]\s]+\]|[^\s:/]+):(\d+)")
 
 
@@ -34,23 +35,25 @@ def one_provider(up: Upstream, *, provider: dict[str, Any] | None = None, **sect
     """A configuration: ``up`` as provider ``up`` with key ``secret-key``, serving model ``m`` as ``up-model``.
 
     ``provider`` adds to the provider, ``sections`` to the top level (camelCase). No retries unless
-    ``routing`` configures them.
+    ``routing`` configures them, and no ledger unless ``ledger`` does.
     """
     return {
         "routing": {"maxRetries": 0, "rateLimitRetries": 0},
         "providers": {"up": {"baseUrl": up.url, "apiKey": "secret-key"} | (provider or {})},
         "models": [{"name": "m", "provider": "up", "model": "up-model"}],
+        "ledger": NO_LEDGER,
     } | sections
 
 
 def to_config(source: str | Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Config:
     """Load YAML text or a mapping, which may include ``models``, with the real loader.
 
-    Unless named: a free port, at most 1 s to drain, and the admin token ``ADMIN``.
+    Unless named: a free port, at most 1 s to drain, the admin token ``ADMIN``, and no ledger.
     """
     mapping = _mapping(source)
     mapping["server"] = {"port": 0, "drainSecs": 1} | mapping.get("server", {})
     mapping["admin"] = {"token": ADMIN} | mapping.get("admin", {})
+    mapping["ledger"] = NO_LEDGER | mapping.get("ledger", {})
     with tempfile.TemporaryDirectory() as folder:
         return load(_write(mapping, Path(folder)), environ or {}).config
 
@@ -235,6 +238,7 @@ class GatewayProcess(Process):
         with tempfile.TemporaryDirectory() as folder:
             mapping = _mapping(self._source)
             mapping["admin"] = {"token": ADMIN} | mapping.get("admin", {})
+            mapping["ledger"] = NO_LEDGER | mapping.get("ledger", {})
             path = _write(mapping, Path(folder))
             self.args = ["serve", "--config", str(path), "--port", "0", *self._more]
             await super().start()

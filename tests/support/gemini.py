@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from functools import cache
@@ -98,14 +99,21 @@ def client(answer: httpx2.Response) -> genai.Client:
 
 
 @asynccontextmanager
-async def connected(url: str) -> AsyncIterator[AsyncClient]:
-    """The SDK, connected to the server at ``url``.
+async def connected(url: str, **options: Any) -> AsyncIterator[AsyncClient]:
+    """The SDK, connected to the server at ``url``. ``options`` are those of its transport.
 
     It gets a transport, as its own is a subclass of ``aiohttp.ClientSession``, of which aiohttp warns.
     """
-    async with httpx2.AsyncClient(timeout=10.0) as transport:
-        options: Any = {"base_url": url, "httpx_async_client": transport}
-        async with genai.Client(api_key="any", vertexai=False, http_options=options).aio as client:
+    # Without certificates: reading the system's takes longer than many calls, and the SDK does it twice.
+    tls: Any = {"verify": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)}
+    async with httpx2.AsyncClient(timeout=20.0, **tls, **options) as transport:
+        http: Any = {
+            "base_url": url,
+            "httpx_async_client": transport,
+            "client_args": tls,
+            "async_client_args": tls | {"ssl": tls["verify"]},
+        }
+        async with genai.Client(api_key="any", vertexai=False, http_options=http).aio as client:
             yield client
 
 

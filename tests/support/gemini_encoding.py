@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from proxy.dialects.gemini.encoding import GeminiEncoding
-from proxy.dialects.gemini.request_encoder import GeminiRequestEncoder
+from proxy.dialects.gemini.provider.encoding import GeminiEncoding
+from proxy.dialects.gemini.provider.request_encoder import GeminiRequestEncoder
 from proxy.dialects.translation.base import EncodingTarget
 from proxy.dialects.translation.client_names import member_names
 from proxy.dialects.translation.conversation import Conversation, ConversationMessage, Part, Role, Text

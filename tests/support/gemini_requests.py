@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from proxy.dialects.gemini.request_decoder import GeminiRequestDecoder
+from proxy.dialects.gemini.client.request_decoder import GeminiRequestDecoder
 from proxy.dialects.translation.conversation import Conversation, ConversationMessage, Part
 from proxy.errors import Untranslatable, WrongMember
 

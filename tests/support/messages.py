@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from proxy.dialects.anthropic.request_decoder import MessagesRequestDecoder
+from proxy.dialects.anthropic.client.request_decoder import MessagesRequestDecoder
 from proxy.dialects.translation.conversation import Conversation
 from tests.support.answers import compact
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from proxy.dialects.openai.responses.answer_decoder import ResponsesAnswerDecoder
+from proxy.dialects.openai.responses.provider.answer_decoder import ResponsesAnswerDecoder
 from proxy.dialects.translation.parts import AnswerPart, Start
 from tests.support.decoded import decoded
 

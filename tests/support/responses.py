@@ -9,9 +9,9 @@ from typing import Any, Final, get_args
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import BaseModel
 
-from proxy.dialects.openai.responses.answer_encoder import encode_response
-from proxy.dialects.openai.responses.request_decoder import ResponsesRequestDecoder
-from proxy.dialects.openai.responses.stream_encoder import ResponsesStreamEncoder
+from proxy.dialects.openai.responses.client.answer_encoder import encode_response
+from proxy.dialects.openai.responses.client.request_decoder import ResponsesRequestDecoder
+from proxy.dialects.openai.responses.client.stream_encoder import ResponsesStreamEncoder
 from proxy.dialects.translation.base import AnswerContext
 from proxy.dialects.translation.conversation import Conversation
 from proxy.dialects.translation.parts import AnswerPart

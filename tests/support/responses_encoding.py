@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from proxy.dialects.openai.responses.request_encoder import ResponsesRequestEncoder
+from proxy.dialects.openai.responses.provider.request_encoder import ResponsesRequestEncoder
 from proxy.dialects.translation.base import EncodingTarget
 from proxy.dialects.translation.conversation import Conversation, ConversationMessage
 from proxy.dialects.translation.loss import Losses

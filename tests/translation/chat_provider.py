@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import zip_longest
 from typing import Any
 
 from tests.clients.native import pieces
@@ -40,18 +41,27 @@ def call(call_id: str, name: str, arguments: str, **more: Any) -> Json:
     return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}} | more
 
 
+def several(*answers: Json) -> Json:
+    """One answer whose choices are those of ``answers``."""
+    choices = [choice | {"index": index} for index, each in enumerate(answers) for choice in each["choices"]]
+    return answers[0] | {"choices": choices}
+
+
 def chunks(whole: Json, *, interleaved: bool = False) -> list[bytes]:
-    """The same answer as a stream. ``interleaved``: pieces of the calls' arguments take turns."""
-    (choice,) = whole["choices"]
+    """The same answer as a stream. Its choices take turns. ``interleaved``: pieces of the calls' arguments, too."""
     head = whole | {"object": "chat.completion.chunk", "usage": None}
-    parts = [
-        {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": None}
-        for delta, logprobs in _deltas(choice, interleaved=interleaved)
-    ]
-    end = {name: choice[name] for name in ("finish_reason", "stop_reason") if name in choice}
-    parts.append({"index": 0, "delta": {}, "logprobs": None, **end})
+    each = [list(_choice(choice, interleaved=interleaved)) for choice in whole["choices"]]
+    parts = [part for turn in zip_longest(*each) for part in turn if part is not None]
     usage = head | {"choices": [], "usage": whole["usage"]}
     return [*(sse(head | {"choices": [part]}) for part in parts), sse(usage), DONE]
+
+
+def _choice(choice: Json, *, interleaved: bool) -> Iterator[Json]:
+    index = {"index": choice["index"]}
+    for delta, logprobs in _deltas(choice, interleaved=interleaved):
+        yield index | {"delta": delta, "logprobs": logprobs, "finish_reason": None}
+    end = {name: choice[name] for name in ("finish_reason", "stop_reason") if name in choice}
+    yield index | {"delta": {}, "logprobs": None, **end}
 
 
 def _deltas(choice: Json, *, interleaved: bool) -> Iterator[tuple[Json, Json | None]]:

@@ -190,6 +190,8 @@ def _settings(config: Json, facts: ModelFacts) -> Iterator[str]:
         "logprobs": "responseLogprobs",
     }
     yield from (f"{name} is not enabled for this model" for kind, name in refused.items() if kind in facts.refuses and name in config)  # fmt: skip
+    if config.get("candidateCount", 1) > facts.candidates:
+        yield "Multiple candidates is not enabled for this model"
     if "logprobs" in config and not config.get("responseLogprobs"):
         yield "logprobs without responseLogprobs"
     if facts.output_tokens and config.get("maxOutputTokens", 1) > facts.output_tokens:

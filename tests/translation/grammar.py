@@ -1,7 +1,7 @@
 """The order of events that clients rely on, beyond what the Python SDKs check.
 
 Claude Code refuses a delta for a block that is not open. Codex shows nothing of an item without its
-``response.output_item.done``. Each function raises AssertionError for a stream that breaks a rule.
+``response.output_item.done``. Google's SDKs drop a chat with a chunk that has no content. Each function raises AssertionError for a stream that breaks a rule.
 """
 
 from __future__ import annotations
@@ -122,3 +122,13 @@ def _in(item: Any, text: str) -> bool:
     if isinstance(item, list):
         return any(_in(each, text) for each in item)
     return item == text
+
+
+def check_gemini(chunks: list[Json]) -> None:
+    """Each chunk has content, without which the SDKs drop a chat; the finish reason and the usage come in the last."""
+    assert len({(chunk.get("responseId"), chunk.get("modelVersion")) for chunk in chunks}) == 1
+    candidates = [candidate for chunk in chunks for candidate in chunk["candidates"]]
+    assert all(candidate["content"].get("parts") for candidate in candidates), "a chunk without content"
+    ended = ["finishReason" in candidate for candidate in candidates]
+    assert ended == [False] * (len(ended) - 1) + [True], ended
+    assert ["usageMetadata" in chunk for chunk in chunks][:-1] == [False] * (len(chunks) - 1)

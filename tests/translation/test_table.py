@@ -1,18 +1,24 @@
-"""The table in the README has exactly what the tests of this folder prove."""
+"""The tables in the README have exactly what the tests of this folder prove."""
 
 from __future__ import annotations
 
-from tests.translation import test_answer_losses, test_failures, test_losses, test_reasoning
+from tests.translation import (
+    test_answer_losses,
+    test_counting,
+    test_failures,
+    test_losses,
+    test_reasoning,
+)
 from tests.translation.cases import CASES
-from tests.translation.cells import PAIRS
-from tests.translation.readme import table
+from tests.translation.cells import PAIRS, Pair
+from tests.translation.readme import tables
 
-FLOWS = (test_answer_losses.PROVEN, test_failures.PROVEN, test_losses.PROVEN, test_reasoning.PROVEN)
+FLOWS = tuple(flow.PROVEN for flow in (test_answer_losses, test_counting, test_failures, test_losses, test_reasoning))
 
 
-def proven() -> dict[str, dict[str, set[str]]]:
+def proven() -> dict[str, dict[Pair, set[str]]]:
     """The words for each feature and pair, of all cases and flows."""
-    found: dict[str, dict[str, set[str]]] = {}
+    found: dict[str, dict[Pair, set[str]]] = {}
     for case in CASES:
         found.setdefault(case.row, {}).setdefault(case.pair, set()).add(case.word)
     for flows in FLOWS:
@@ -28,11 +34,11 @@ def test_the_cases_of_a_cell_agree() -> None:
 
 
 def test_the_readme_says_what_the_tests_prove() -> None:
-    assert {row: {pair: {word} for pair, word in words.items()} for row, words in table().items()} == proven()
+    assert {row: {pair: {word} for pair, word in words.items()} for row, words in tables().items()} == proven()
 
 
 def test_the_pairs_are_those_of_the_readme() -> None:
-    assert set(PAIRS) == {pair for words in table().values() for pair in words}
+    assert set(PAIRS) == {pair for words in tables().values() for pair in words}
 
 
 def test_names_of_cases_are_unique() -> None:

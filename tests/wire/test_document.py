@@ -6,7 +6,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxy.wire.document import decode, encode, encode_for_parsers, is_json, is_utf8, read, without_halves
+from proxy.wire.document import (
+    NumberTooLarge,
+    decode,
+    decode_finite,
+    encode,
+    encode_for_parsers,
+    is_json,
+    is_utf8,
+    read,
+    without_halves,
+)
 
 documents = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -46,6 +56,13 @@ def test_json_that_msgspec_refuses_is_decoded(data: bytes) -> None:
     assert is_json(data)
 
 
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "1" + "0" * 400 + ".0"])
+def test_numbers_that_would_become_null_are_refused_where_a_document_is_encoded_again(number: str) -> None:
+    with pytest.raises(NumberTooLarge, match=number[:5]):
+        decode_finite(b'{"a":[%b]}' % number.encode())
+    assert decode_finite(b'["\\ud83d",1e308]') == ["\ud83d", 1e308]
+
+
 @pytest.mark.parametrize(
     "data",
     [b"", b" ", b"{", b"nothing", b"[1,]", b'{"a":1,}', b"{'a':1}", b"NaN", b'{"a":Infinity}', b"[-Infinity]", b'"\xff"',
@@ -54,8 +71,9 @@ def test_json_that_msgspec_refuses_is_decoded(data: bytes) -> None:
 )  # fmt: skip
 def test_text_that_no_client_accepts_is_not_json(data: bytes) -> None:
     assert not is_json(data)
-    with pytest.raises(ValueError):
-        decode(data)
+    for decoder in (decode, decode_finite):
+        with pytest.raises(ValueError):
+            decoder(data)
 
 
 @given(st.binary() | st.text().map(lambda text: text.encode("utf-8", "surrogatepass")))

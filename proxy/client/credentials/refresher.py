@@ -67,6 +67,11 @@ class CredentialRefresher:
         if held is not None and self._wall() - held.fetched_at > YOUNG:
             held.credential = None
 
+    def failure(self, source: CredentialSource) -> str:
+        """Why the latest fetch failed; ``""``: it did not, or there was none."""
+        held = self._held.get(source)
+        return held.why if held is not None else ""
+
     def close(self) -> None:
         """Cancel running fetches."""
         for held in self._held.values():

@@ -51,6 +51,11 @@ class Gate:
             raise SessionExpired
         check_same_origin(request)
 
+    def is_admin(self, request: Request) -> bool:
+        """Whether the admin token is the only credential of the request. ``authorize`` must follow."""
+        tokens = all_presented(request.headers)
+        return len(tokens) == 1 and self._credential.is_token(tokens[0])
+
     def error_headers(self, fault: GatewayError) -> bytes:
         """The line that deletes the cookie of an expired session; ``b""`` for any other error."""
         return session_cookie("", secure=False) if isinstance(fault, SessionExpired) else b""

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable, Sequence
 
 from proxy.breakers.breaker import Breaker, State
+from proxy.budgets.reports import BudgetThreshold
 from proxy.control.activity.counters import CounterHandlers
 from proxy.control.activity.event_stream import EventStreamHandler
 from proxy.control.activity.feed import Feed
@@ -27,8 +28,8 @@ from proxy.serving import Serving
 class Activity:
     """Records exchanges and publishes events.
 
-    ``settle`` is one of the ``observers``. ``breaker_changed`` and ``reloaded`` are to be called at each change.
-    ``clock`` converts times of breakers. ``close`` ends the event streams.
+    ``settle`` is one of the ``observers``. ``breaker_changed``, ``budget_reached`` and ``reloaded`` are to be
+    called at each change. ``clock`` converts times of breakers. ``close`` ends the event streams.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Activity:
             loop, lambda: serving.running, observers.flush, live.config.observe.keep_requests
         )
         self.feed = feed = Feed(secrets.token_hex(4), loop.time)
-        self._counters = counters = CounterHandlers(recorder, metrics, index, loop_clock)
+        self._counters = counters = CounterHandlers(live, recorder, metrics, index, loop_clock)
         self._requests = RequestLogHandlers(recorder, loop_clock, live)
         self._events = EventStreamHandler(feed, version, clock.wall, observers.flush)
         self._publisher = publisher = ActivityPublisher(feed, index, clock, loop_clock, counters.event)
@@ -66,6 +67,9 @@ class Activity:
 
     def breaker_changed(self, breaker: Breaker, old: State, now: float) -> None:
         self._publisher.breaker(breaker, old, now)
+
+    def budget_reached(self, report: BudgetThreshold) -> None:
+        self._publisher.budget(report)
 
     def reloaded(self, result: ReloadResult) -> None:
         self._publisher.reload(result)

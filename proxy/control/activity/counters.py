@@ -18,6 +18,7 @@ from proxy.control.http.operation import Operation
 from proxy.control.http.requests import parse_query
 from proxy.control.http.responses import send_json
 from proxy.control.http.router import ControlRoute
+from proxy.control.live import LiveConfig
 from proxy.observe.metrics import Metrics
 from proxy.routing.listing import available
 from proxy.server.request import Request
@@ -35,7 +36,8 @@ class TokenTotals(Struct):
 class MetricsView(Struct, rename="camel"):
     """Calls to models since the start, ``uptime`` seconds ago. ``totalRequests`` = ``successfulRequests`` +
     ``failedRequests`` + ``disconnectedRequests`` (the client disconnected before the end). ``avgLatency`` is in
-    milliseconds. ``modelsAvailable``: names with a deployment that gets requests now."""
+    milliseconds. ``modelsAvailable``: names with a deployment that gets requests now. ``ledger``: whether
+    GET /analytics/usage has what was used. ``currency``: in which costs are shown, at ``usdRate`` of it for one USD."""
 
     uptime: float
     total_requests: int
@@ -47,6 +49,9 @@ class MetricsView(Struct, rename="camel"):
     models_available: int
     active_connections: int
     tokens: TokenTotals
+    ledger: bool
+    currency: str
+    usd_rate: float
 
 
 class SecondView(Struct, rename="camel"):
@@ -86,7 +91,10 @@ class HistoryQuery(Struct, frozen=True, forbid_unknown_fields=True):
 class CounterHandlers:
     """``clock`` converts times of the loop's clock."""
 
-    def __init__(self, recorder: Recorder, metrics: Metrics, index: DeploymentIndex, clock: WallClock) -> None:
+    def __init__(
+        self, live: LiveConfig, recorder: Recorder, metrics: Metrics, index: DeploymentIndex, clock: WallClock
+    ) -> None:
+        self._live = live
         self._recorder = recorder
         self._metrics = metrics
         self._index = index
@@ -103,7 +111,7 @@ class CounterHandlers:
     async def totals(self, request: Request) -> None:
         """GET /admin/metrics."""
         recorder = self._recorder
-        totals = totals_of(self._metrics)
+        totals, config = totals_of(self._metrics), self._live.config
         view = MetricsView(
             uptime=round(self._clock.now() - recorder.began, 3),
             total_requests=totals.requests,
@@ -115,6 +123,9 @@ class CounterHandlers:
             models_available=self._available(),
             active_connections=recorder.active(),
             tokens=_tokens(totals),
+            ledger=config.ledger.enabled and config.database.enabled,
+            currency=config.billing.currency,
+            usd_rate=config.billing.rate,
         )
         send_json(request, 200, view)
 

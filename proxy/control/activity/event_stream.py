@@ -1,7 +1,8 @@
 """GET /admin/events: server-sent events that keep a dashboard up to date.
 
 The first event is ``hello``. Then come ``counters`` every second, ``state`` for each change of a breaker, ``request``
-for exchanges that ended, and ``reload``. aiohttp-sse writes the head and the heartbeat.
+for exchanges that ended, ``budget`` for thresholds that were reached, and ``reload``. aiohttp-sse writes the head and
+the heartbeat.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Final
 from aiohttp_sse import EventSourceResponse
 from msgspec import Struct
 
+from proxy.budgets.reports import BudgetThreshold
 from proxy.control.activity.counters import CountersView
 from proxy.control.activity.feed import Feed, Subscriber
 from proxy.control.activity.publisher import StateEvent
@@ -72,6 +74,7 @@ class EventStreamHandler:
                 "counters": CountersView,
                 "state": StateEvent,
                 "request": RequestSummary,
+                "budget": BudgetThreshold,
                 "reload": ReloadResult,
             },
             notes="Server-sent events with JSON data. `Last-Event-ID` resumes the stream while the events are kept.",

@@ -1,4 +1,4 @@
-"""Publish what changes to open dashboards: breakers, exchanges that ended, counters of each second, reloads."""
+"""Publish what changes to open dashboards: breakers, budgets, exchanges that ended, counters, reloads."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Final
 from msgspec import Struct
 
 from proxy.breakers.breaker import Breaker, State
+from proxy.budgets.reports import BudgetThreshold
 from proxy.control.activity.feed import Feed
 from proxy.control.activity.history import SecondStats
 from proxy.control.activity.record import ExchangeRecord
@@ -19,6 +20,7 @@ from proxy.control.deployments.views import BreakerView, breaker_view
 from proxy.control.live import ReloadResult
 
 MAX_REQUESTS: Final = 20  # per second; further ones are not published
+MAX_BUDGETS: Final = 20  # thresholds per second; further ones are not published
 MAX_STATES: Final = 100  # per second; further breakers follow a second later, in their state by then
 
 
@@ -50,11 +52,12 @@ class ActivityPublisher:
         self._counters = counters
         self._requests_left = MAX_REQUESTS
         self._states_left = MAX_STATES
+        self._budgets_left = MAX_BUDGETS
         self._postponed: dict[Breaker, None] = {}
 
     def second(self, second: SecondStats) -> None:
         """Publish the counters of a second that is over."""
-        self._requests_left, self._states_left = MAX_REQUESTS, MAX_STATES
+        self._requests_left, self._states_left, self._budgets_left = MAX_REQUESTS, MAX_STATES, MAX_BUDGETS
         if self._feed.active:
             self._feed.publish("counters", self._counters(second))
         self._publish_postponed()
@@ -74,6 +77,12 @@ class ActivityPublisher:
             self._publish_state(breaker)
         else:
             self._postponed[breaker] = None
+
+    def budget(self, report: BudgetThreshold) -> None:
+        """Publish a threshold that a budget has reached."""
+        if self._budgets_left:
+            self._budgets_left -= 1
+            self._feed.publish("budget", report)
 
     def reload(self, result: ReloadResult) -> None:
         """Publish the outcome of a reload."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from proxy.config.labels import Labels
 from proxy.dialects.usage import Usage
 from proxy.exchange import Attempt, Exchange
 from proxy.identity import Client
@@ -47,6 +48,9 @@ class ExchangeRecord(Struct, frozen=True, gc=False):
     dropped_events: int
     trials: list[Attempt]
     prompt: str | None
+    run: str
+    labels: Labels
+    cost: int | None  # nano-USD
 
     @property
     def duration(self) -> float:
@@ -55,7 +59,7 @@ class ExchangeRecord(Struct, frozen=True, gc=False):
 
 
 def record_of(exchange: Exchange, sequence: int, prompt: str | None = None) -> ExchangeRecord:
-    """Make a record. Positional arguments: 27 keyword arguments double the cost."""
+    """Make a record. Positional arguments: 30 keyword arguments double the cost."""
     ended = exchange.ended
     model, upstream, reported = exchange.model, exchange.request_model, exchange.response_model
     error, detail = exchange.error, exchange.error_detail
@@ -87,4 +91,7 @@ def record_of(exchange: Exchange, sequence: int, prompt: str | None = None) -> E
         exchange.dropped_events,
         exchange.attempts,
         prompt,
+        exchange.run,
+        exchange.labels,
+        exchange.cost,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from itertools import count
+from itertools import count, dropwhile
 from typing import Final
 
 from proxy.control.activity.history import History, SecondStats
@@ -80,12 +80,12 @@ class Recorder:
                 since = None if content is None else content - began
                 samples_of(attempt.deployment.key).add(end - began, since, tokens)
         # Records are bounded. They are made at once for exchanges with long text, or with a prompt to keep.
-        kept = [*map(self._record, ended, count(first))] if has_text else ended
+        kept = [*map(self.record, ended, count(first))] if has_text else ended
         self._ring.extend(kept)
         calls = [each for each in kept if each.endpoint.kind == "call"] if has_other else kept
         self.history.count(calls, all_tokens)
         if self.on_records is not None:
-            self.on_records(map(self._record, kept, count(first)))
+            self.on_records(map(self.record, kept, count(first)))
 
     def capture(self, exchange: Exchange, call: Call) -> None:
         """Keep the prompt of a call, up to 8 KB, as long as its exchange is kept."""
@@ -98,7 +98,8 @@ class Recorder:
         text = raw.decode("utf-8", "replace")
         self._prompts[exchange] = truncate(text, MAX_PROMPT)
 
-    def _record(self, kept: Exchange | ExchangeRecord, sequence: int) -> ExchangeRecord:
+    def record(self, kept: Exchange | ExchangeRecord, sequence: int) -> ExchangeRecord:
+        """The record of what is kept."""
         if isinstance(kept, ExchangeRecord):
             return kept
         return record_of(kept, sequence, self._prompts.pop(kept, None) if self._prompts else None)
@@ -137,18 +138,18 @@ class Recorder:
     def capacity(self) -> int:
         return self._ring.maxlen or 0
 
-    def latest(self, before: int = 0) -> Iterator[ExchangeRecord]:
-        """Newest first; with a sequence below ``before``, unless that is 0."""
-        for kept, sequence in zip(reversed(self._ring), count(self._sequence, -1), strict=False):
-            if not before or sequence < before:
-                yield self._record(kept, sequence)
+    def latest(self, before: int = 0) -> Iterator[tuple[Exchange | ExchangeRecord, int]]:
+        """What is kept now, with its sequence, newest first; below ``before``, unless that is 0.
+
+        Exchanges may end while the caller iterates.
+        """
+        entries = zip(reversed(self._ring.copy()), count(self._sequence, -1), strict=False)
+        return dropwhile(lambda entry: entry[1] >= before, entries) if before else entries
 
     def find(self, request_id: str) -> ExchangeRecord | None:
         """The newest with this id: clients may send the same id several times."""
-        for kept, sequence in zip(reversed(self._ring), count(self._sequence, -1), strict=False):
-            if kept.request_id == request_id:
-                return self._record(kept, sequence)
-        return None
+        found = next((entry for entry in self.latest() if entry[0].request_id == request_id), None)
+        return None if found is None else self.record(*found)
 
     def seconds(self, count: int) -> list[SecondStats]:
         """The last ``count`` closed seconds, oldest first."""

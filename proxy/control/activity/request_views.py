@@ -12,6 +12,9 @@ from proxy.control.activity.record import ExchangeRecord
 from proxy.control.clock import WallClock, milliseconds
 from proxy.dialects.usage import Usage
 from proxy.exchange import Attempt
+from proxy.pricing.bill import UNKNOWN, UsageSource
+from proxy.pricing.cost import CostSource
+from proxy.pricing.rates import NANO
 
 _DECISION = b"x-router-decision: "
 
@@ -27,7 +30,9 @@ class Tokens(Struct):
 
 class RequestSummary(Struct, rename="camel"):
     """``at``: when the request arrived. ``dialect``: the client's, such as ``openai.chat``. ``client``: its id
-    (``key:…``, ``address:…``), never a secret. ``status`` 0: no response was sent."""
+    (``key:…``, ``address:…``), never a secret. ``owner``, ``team`` and ``project`` are those of its credential,
+    ``labels`` also those of the request. ``run``: of an agent. ``""``: not known. ``status`` 0: no response was
+    sent. ``costUsd``: of all attempts."""
 
     sequence: int
     id: str
@@ -39,6 +44,11 @@ class RequestSummary(Struct, rename="camel"):
     response_model: str
     client: str
     address: str
+    owner: str
+    team: str
+    project: str
+    run: str
+    labels: dict[str, str]
     stream: bool
     status: int
     outcome: str
@@ -48,6 +58,7 @@ class RequestSummary(Struct, rename="camel"):
     duration_ms: float
     time_to_first_token_ms: float | None
     tokens: Tokens | None
+    cost_usd: float | None
     bytes_in: int
     bytes_out: int
 
@@ -56,7 +67,8 @@ class AttemptView(Struct, rename="camel"):
     """One attempt; times count from the start of the request.
 
     ``connectedMs``: when the request was sent. ``failure``: ``""`` for a success. ``decision``: why this deployment was
-    chosen, if the client requested it with ``x-router-decision``.
+    chosen, if the client requested it with ``x-router-decision``. ``usageSource`` says where the tokens come from:
+    ``provider``, ``estimated``, ``unknown`` or ``none`` (nothing was billed). ``costSource`` says it of the prices.
     """
 
     deployment: str
@@ -69,6 +81,10 @@ class AttemptView(Struct, rename="camel"):
     ended_ms: float | None
     failure: str
     reason: str
+    usage_source: UsageSource
+    tokens: Tokens
+    cost_usd: float | None
+    cost_source: CostSource
     decision: dict[str, Any] | None
 
 
@@ -92,7 +108,7 @@ class RequestListView(Struct):
 
 
 def request_summary(record: ExchangeRecord, clock: WallClock) -> RequestSummary:
-    usage, first = record.usage, record.first_content
+    usage, first, caller = record.usage, record.first_content, record.caller
     return RequestSummary(
         sequence=record.sequence,
         id=record.request_id,
@@ -102,8 +118,13 @@ def request_summary(record: ExchangeRecord, clock: WallClock) -> RequestSummary:
         model=record.model,
         provider=record.provider,
         response_model=record.response_model,
-        client=record.caller.id if record.caller is not None else "",
+        client=caller.id if caller is not None else "",
         address=record.address,
+        owner=caller.owner if caller is not None else "",
+        team=caller.team if caller is not None else "",
+        project=caller.project if caller is not None else "",
+        run=record.run,
+        labels=dict(record.labels),
         stream=record.stream,
         status=record.status,
         outcome=record.outcome,
@@ -113,6 +134,7 @@ def request_summary(record: ExchangeRecord, clock: WallClock) -> RequestSummary:
         duration_ms=milliseconds(record.duration),
         time_to_first_token_ms=milliseconds(first - record.began) if first is not None else None,
         tokens=None if usage is None else _tokens(usage),
+        cost_usd=_in_usd(record.cost),
         bytes_in=record.bytes_in,
         bytes_out=record.bytes_out,
     )
@@ -136,8 +158,12 @@ def _tokens(usage: Usage) -> Tokens:
     return Tokens(usage.input, usage.cache_read, usage.output, usage.reasoning)
 
 
+def _in_usd(nano: int | None) -> float | None:
+    return None if nano is None else nano / NANO
+
+
 def _attempt(attempt: Attempt, record: ExchangeRecord, mask: Callable[[str], str]) -> AttemptView:
-    deployment = attempt.deployment
+    deployment, bill = attempt.deployment, attempt.bill or UNKNOWN
     return AttemptView(
         deployment.label,
         deployment.provider.name,
@@ -149,6 +175,10 @@ def _attempt(attempt: Attempt, record: ExchangeRecord, mask: Callable[[str], str
         _since(attempt.ended, record),
         attempt.failure,
         mask(attempt.reason),
+        bill.source,
+        _tokens(bill.usage),
+        _in_usd(bill.cost.nano),
+        bill.cost.source,
         _decision(attempt.decision),
     )
 

@@ -14,8 +14,8 @@ export const session = new EventTarget();
 const UNREACHABLE = "The gateway does not respond. Is it running?";
 
 /** Resolves to the response; rejects with ApiError unless it is a success (status 0: no response). */
-export async function send(method, path, body, { signal } = {}) {
-  const request = { method, signal, headers: {}, cache: "no-store" };
+export async function send(method, path, body, { signal, headers = {} } = {}) {
+  const request = { method, signal, headers: { ...headers }, cache: "no-store" };
   if (body !== undefined) {
     request.headers["Content-Type"] = "application/json";
     request.body = JSON.stringify(body);

@@ -57,11 +57,44 @@ export function bytes(value) {
   return value < 1000 ? `${value}${THIN}B` : value < 1e6 ? `${digits(value / 1e3)}${THIN}kB` : `${digits(value / 1e6)}${THIN}MB`;
 }
 
+let money = { sign: "$", rate: 1 };
+
+/** Show costs in this currency, `usdRate` of which are one USD. */
+export function showIn({ currency, usdRate }) {
+  const parts = new Intl.NumberFormat("en-GB", { style: "currency", currency, currencyDisplay: "narrowSymbol" }).formatToParts(0);
+  const sign = parts.find(({ type }) => type === "currency").value;
+  money = { sign: sign.length > 1 ? `${sign}${THIN}` : sign, rate: usdRate };
+}
+
+/** An amount of the currency: $0.000123, $0.42, $12.30, $1 234. At least two digits, and never 0 for what is not. */
+export function amount(value) {
+  if (!known(value)) return NONE;
+  const size = Math.abs(value);
+  const places = size >= 1000 ? 0 : size >= 0.1 || !size ? 2 : Math.min(9, 1 - Math.floor(Math.log10(size)));
+  const [whole, part] = size.toFixed(places).split(".");
+  return `${value < 0 ? "\u2212" : ""}${money.sign}${count(Number(whole))}${part ? `.${part}` : ""}`;
+}
+
+/** The same of nano-USD. */
+export const cost = (nano) => amount(known(nano) ? (nano / 1e9) * money.rate : nano);
+
+/** Nano-USD as they were configured, without rounding: $0.05, $0.125, $5.00 */
+export function allDigits(nano) {
+  const [whole, part] = ((nano / 1e9) * money.rate).toFixed(6).split(".");
+  return nano && !Number(whole) && !Number(part) ? cost(nano) : `${money.sign}${count(Number(whole))}.${part.replace(/^(\d\d\d*?)0+$/, "$1")}`;
+}
+
+/** The same of USD. */
+export const costOf = (usd) => cost(known(usd) ? usd * 1e9 : usd);
+
 /** A time in Unix seconds; with its day unless that is today. */
 export function moment(at) {
   if (!known(at)) return NONE;
   const then = new Date(at * 1000);
   return (then.toDateString() === new Date().toDateString() ? clockTime : dayTime).format(then);
 }
+
+/** The hour that begins at a time in Unix seconds. */
+export const hour = (at) => dayTime.format(at * 1000);
 
 export const exactly = (at) => new Date(at * 1000).toISOString();

@@ -4,7 +4,7 @@
 const SILENCE = 10_000;
 const HIDDEN = 60_000;
 const LONGEST = 10_000;
-const EVENTS = ["hello", "counters", "state", "request", "reload"];
+const EVENTS = ["hello", "counters", "state", "request", "budget", "reload"];
 
 /** Emits the events of the API with their data as `detail`, and `link` with `live`, `reconnecting` or `off`. */
 export class Live extends EventTarget {

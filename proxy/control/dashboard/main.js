@@ -2,20 +2,23 @@
 
 import { get, post, session } from "./api.js";
 import { h, text } from "./dom.js";
-import { moment } from "./format.js";
+import { moment, showIn } from "./format.js";
 import { icon } from "./icons.js";
 import { store } from "./store.js";
 import { toast } from "./dialog.js";
+import * as budgets from "./budgets.js";
 import * as config from "./config.js";
+import * as keys from "./keys.js";
 import * as limits from "./limits.js";
 import * as models from "./models.js";
 import * as overview from "./overview.js";
 import * as requests from "./requests.js";
 import * as signin from "./signin.js";
 import * as tryit from "./tryit.js";
+import * as usage from "./usage.js";
 
-const PAGES = { overview, models, requests, limits, try: tryit, config };
-const LABELS = { limits: "Limits" };
+const PAGES = { overview, models, requests, usage, budgets, keys, limits, try: tryit, config };
+const LABELS = { keys: "Keys", limits: "Limits" };
 const ICONS = { try: "tryit" };
 const THEMES = ["system", "light", "dark"];
 const LINK = { live: "Live", reconnecting: "Reconnecting", connecting: "Connecting", off: "Signed out" };
@@ -71,6 +74,11 @@ function enter() {
   navigate();
 }
 
+/** Enter if there is a session. What costs are shown in is known before the first page. */
+function begin() {
+  get("/admin/metrics").then((metrics) => (showIn(metrics), enter()), (error) => (error.status === 401 ? out(false) : enter()));
+}
+
 function out(over) {
   if (!within && main.firstElementChild?.matches(".signin")) return;
   within = false;
@@ -79,7 +87,7 @@ function out(over) {
   turn();
   for (const dialog of document.querySelectorAll("dialog")) dialog.close();
   document.title = "Sign in \u00b7 Sluice";
-  signin.show(main, { entered: enter, over });
+  signin.show(main, { entered: begin, over });
   link();
 }
 
@@ -138,4 +146,4 @@ addEventListener("hashchange", navigate);
 session.addEventListener("over", () => out(within));
 store.addEventListener("link", link);
 
-get("/admin/metrics").then(enter, (error) => (error.status === 401 ? out(false) : enter()));
+begin();

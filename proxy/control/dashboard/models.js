@@ -8,15 +8,15 @@ import { NONE, count, ms, percent, rate, span, moment } from "./format.js";
 import { icon } from "./icons.js";
 import { empty, heading, loading, row, table, trouble } from "./parts.js";
 import { everySecond, follow, store } from "./store.js";
-import { plain, cooldownUntil, stateOf, why } from "./words.js";
+import { breakerWords, cooldownUntil, plain, stateOf, why } from "./words.js";
 
 const COLUMNS = [["Model", "name"], ["State", "state"], ["Success", "num"], ["Latency", "spark-cell"], ["First token", "num"], ["Tokens/s", "num"], ["In flight", "num"], ["Weight", "num"], ["", "acts"]];
-const ACTIONS = { reset: "Reset", open: "Open", close: "Close" };
-const DONE = { reset: "was reset", open: "gets no requests until you close it", close: "is closed: it gets requests again" };
+const ACTIONS = { reset: "Reset", open: "Take out of service", close: "Put back" };
+const DONE = { reset: "was reset", open: "gets no requests until you put it back", close: "gets requests again" };
 
 async function act(action, deployment) {
   const { id } = deployment;
-  if (action === "open" && !(await confirm({ title: `Open the breaker of ${id}?`, text: "It gets no requests until you close the breaker or reset it. Running requests continue.", yes: "Open", grave: true }))) return;
+  if (action === "open" && !(await confirm({ title: `Take ${id} out of service?`, text: "It gets no requests until you put it back or reset it. Running requests continue.", yes: ACTIONS.open, grave: true }))) return;
   try {
     const found = await (await send("POST", `/admin/state/${encodeURIComponent(id)}/${action}`)).json();
     for (const each of found.deployments ?? [found]) store.put(each);
@@ -32,10 +32,6 @@ function until(deployment, now) {
   const at = ["open", "unavailable"].includes(breaker.state) && !breaker.held ? breaker.retryAt : breaker.state === "closed" ? cooldownUntil(deployment) : null;
   if (!at) return "";
   return at > now ? `until ${moment(at)}, in ${span(at - now)}` : "is probed with the next request";
-}
-
-function since({ breaker }, now) {
-  return breaker.since && breaker.state !== "closed" ? `for ${span(now - breaker.since)}` : "";
 }
 
 class Row {
@@ -87,7 +83,7 @@ class Row {
     text(cells.pill, words);
     attribute(cells.pill, "data-tone", tone);
     attribute(this.element, "data-tone", tone);
-    text(cells.why, [why(deployment), since(deployment, now)].filter(Boolean).join(" "));
+    text(cells.why, [why(deployment), out && breakerWords(deployment, now)].filter(Boolean).join(", "));
     text(cells.until, until(deployment, now));
     const error = out ? deployment.lastError : null;
     const key = error ? `${error.requestId} ${error.reason}` : "";
@@ -97,7 +93,7 @@ class Row {
   }
 }
 
-const FILTERS = [["all", "All", () => true], ["ok", "In service", (tone) => tone === "ok"], ["warn", "Impaired", (tone) => tone === "warn"], ["bad", "Out", (tone) => tone === "bad"]];
+const FILTERS = [["all", "All", () => true], ["ok", "Serving", (tone) => tone === "ok"], ["warn", "Impaired", (tone) => tone === "warn"], ["bad", "Out of service", (tone) => tone === "bad"]];
 
 const contains = (deployment, words) => [deployment.id, deployment.name, deployment.provider, deployment.upstreamModel, ...deployment.tags].some((each) => each?.toLowerCase().includes(words));
 

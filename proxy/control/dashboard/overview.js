@@ -1,12 +1,12 @@
 // The overview: rates now and over the last five minutes, and what needs attention.
 
+import { attention } from "./attention.js";
 import { chart } from "./chart.js";
 import { h, match, text } from "./dom.js";
 import { NONE, count, ms, percent, rate, short, span } from "./format.js";
-import { heading, loading, pill, trouble } from "./parts.js";
+import { heading, loading, trouble } from "./parts.js";
 import { follow, store } from "./store.js";
 import { requestLine } from "./request.js";
-import { stateOf, why } from "./words.js";
 
 const RECENT = 10; // seconds that "now" means for a rate
 const SMOOTHED = 5; // seconds over which a line of rates is averaged
@@ -104,28 +104,11 @@ function totals() {
   return { element, draw: (metrics) => metrics && TOTALS.forEach(([, of], place) => text(values[place], of(metrics))) };
 }
 
-/** Deployments that are not in service, the worst first. */
-function attention() {
-  const list = h("ul", { class: "list" });
-  const kept = new Map();
-  const none = h("p", { class: "quiet" });
-  const element = h("section", { class: "card half", "aria-labelledby": "card-attention" }, h("header", {}, h("h2", { id: "card-attention" }, "Needs attention"), h("a", { href: "#/models" }, "All models")), none, list);
-  return { element, draw(deployments) {
-    const now = store.now;
-    const out = [...deployments.values()].filter((each) => each.available !== false && stateOf(each, now)[1] !== "ok");
-    none.hidden = out.length > 0;
-    text(none, deployments.size ? "Every model is in service." : "No model is configured.");
-    match(list, kept, out.slice(0, 6), (each) => `${each.id} ${stateOf(each, now)} ${why(each)}`, (each) => ({
-      element: h("li", {}, pill(stateOf(each, now)), h("a", { href: `#/models/${encodeURIComponent(each.id)}` }, each.id), h("span", { class: "quiet" }, why(each))),
-    }));
-  } };
-}
-
 function failures() {
   const list = h("ul", { class: "list" });
   const kept = new Map();
   const none = h("p", { class: "quiet" }, "No failure among the latest requests.");
-  const element = h("section", { class: "card half", "aria-labelledby": "card-failures" }, h("header", {}, h("h2", { id: "card-failures" }, "Latest failures"), h("a", { href: "#/requests?outcome=error" }, "All failed")), none, list);
+  const element = h("section", { class: "card whole-row", "aria-labelledby": "card-failures" }, h("header", {}, h("h2", { id: "card-failures" }, "Latest failures"), h("a", { href: "#/requests?outcome=error" }, "All failed")), none, list);
   return { element, draw(requests) {
     const failed = requests.filter((each) => ["error", "damaged", "broken"].includes(each.outcome)).slice(0, 6);
     none.hidden = failed.length > 0;
@@ -146,11 +129,11 @@ export function show(root, { signal }) {
   const head = heading(title);
   const strip = totals();
   const cards = CARDS.map(card);
-  const lists = [attention(), failures()];
-  const grid = h("div", { class: "cards" }, cards.map((each) => each.element), lists.map((each) => each.element));
+  const [needs, failed] = [attention(), failures()];
+  const grid = h("div", { class: "cards" }, needs.element, cards.map((each) => each.element), failed.element);
   const waiting = loading(3);
-  const failed = h("div");
-  root.append(head.element, failed, strip.element, waiting, grid);
+  const lost = h("div");
+  root.append(head.element, lost, strip.element, waiting, grid);
   grid.hidden = true;
 
   follow(["seconds", "link"], () => {
@@ -163,14 +146,13 @@ export function show(root, { signal }) {
   }, signal);
   follow(["state"], () => {
     strip.draw(store.metrics);
-    if (!store.deployments) return;
-    head.note(sentence(store.deployments));
-    lists[0].draw(store.deployments);
+    if (store.deployments) head.note(sentence(store.deployments));
   }, signal);
-  follow(["requests"], () => store.requests && lists[1].draw(store.requests), signal);
+  follow(["troubles"], needs.draw, signal);
+  follow(["requests"], () => store.requests && failed.draw(store.requests), signal);
   follow(["error"], () => {
-    const lost = store.error && !store.seconds;
-    waiting.hidden = lost || Boolean(store.seconds);
-    failed.replaceChildren(...(lost ? [trouble(store.error, () => store.refresh())] : []));
+    const nothing = store.error && !store.seconds;
+    waiting.hidden = nothing || Boolean(store.seconds);
+    lost.replaceChildren(...(nothing ? [trouble(store.error, () => store.refresh())] : []));
   }, signal);
 }

@@ -1,6 +1,7 @@
 // Elements that several pages use.
 
 import { h, text } from "./dom.js";
+import { NONE, cost, count } from "./format.js";
 import { icon } from "./icons.js";
 
 /** The head of a page: title, a note that may change, and actions. */
@@ -52,6 +53,13 @@ export function field(label, control, hint) {
 /** A select of `[value, text]`, with a label for screen readers. */
 export function select(label, options, onchange) {
   return h("select", { "aria-label": label, onchange }, options.map(([value, words]) => h("option", { value }, words)));
+}
+
+/** The cost of summed usage; where the usage or the price of some attempts is not known, it says of how many. */
+export function spent(sums) {
+  const known = sums.cost_nano + sums.cost_estimated_nano;
+  const open = sums.unknown + sums.unpriced;
+  return [open && !known ? NONE : `${sums.cost_estimated_nano ? "about " : ""}${cost(known)}`, open > 0 && h("small", {}, `${count(open)} unknown`)];
 }
 
 /** A button that copies what `content` returns. */

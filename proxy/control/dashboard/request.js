@@ -4,7 +4,7 @@ import { get } from "./api.js";
 import { apiName } from "./apis.js";
 import { sheet } from "./dialog.js";
 import { h } from "./dom.js";
-import { NONE, bytes, count, exactly, moment, ms } from "./format.js";
+import { NONE, bytes, costOf, count, exactly, moment, ms } from "./format.js";
 import { copyButton, loading, pill, trouble } from "./parts.js";
 import { waterfall } from "./waterfall.js";
 import { outcome, plain } from "./words.js";
@@ -29,22 +29,26 @@ const FACTS = [
   ["Requested model", (r) => r.model && requestedModel(r)],
   ["Answered by", (r) => [r.provider, r.responseModel].filter(Boolean).join(" \u00b7 ")],
   ["Client", clientOf],
+  ["Owner", (r) => [r.owner, r.team, r.project].filter(Boolean).join(" \u00b7 ")],
+  ["Labels", (r) => Object.entries(r.labels ?? {}).map((each) => each.join("=")).join(", ")],
+  ["Run", (r) => r.run && h("a", { href: `#/requests?run=${encodeURIComponent(r.run)}` }, r.run)],
   ["Status", (r) => [r.status || NONE, r.stream ? "stream" : "whole answer"].join(" \u00b7 ")],
   ["Time to first token", (r) => ms(r.timeToFirstTokenMs)],
   ["Duration", (r) => ms(r.durationMs)],
   ["Longest gap", (r) => (r.stream ? ms(r.longestGapMs) : "")],
   ["Tokens in", (r) => (r.tokens ? [count(r.tokens.input), r.tokens.cached ? `${count(r.tokens.cached)} cached` : ""].filter(Boolean).join(" + ") : NONE)],
   ["Tokens out", (r) => (r.tokens ? [count(r.tokens.output), r.tokens.reasoning ? `${count(r.tokens.reasoning)} reasoning` : ""].filter(Boolean).join(" + ") : NONE)],
+  ["Cost", (r) => costOf(r.costUsd)],
   ["Bytes in, out", (r) => `${bytes(r.bytesIn)}, ${bytes(r.bytesOut)}`],
   ["Events", (r) => (r.stream ? [count(r.events), r.droppedEvents ? `${count(r.droppedEvents)} dropped` : ""].filter(Boolean).join(", ") : "")],
 ];
 
 function detail(request) {
-  const facts = FACTS.map(([words, of]) => [words, String(of(request) ?? "")]).filter(([, value]) => value);
+  const facts = FACTS.map(([words, of]) => [words, of(request)]).filter(([, value]) => value);
   return [
     h("div", { class: "verdict" }, pill(outcome(request.outcome)), request.fallbackUsed && pill(["Fallback used", "warn"]), request.error && h("code", {}, request.error)),
     h("p", { class: "ident" }, h("code", {}, request.id), copyButton(() => request.id, "Copy id")),
-    request.errorDetail && h("p", { class: "notice", "data-tone": "bad" }, request.errorDetail),
+    request.errorDetail && h("p", { class: "notice", "data-tone": request.outcome === "ok" ? "idle" : "bad" }, request.errorDetail),
     h("h3", {}, request.trials.length === 1 ? "1 attempt" : `${request.trials.length} attempts`),
     request.trials.length ? waterfall(request) : h("p", { class: "quiet" }, "No request was sent to a provider."),
     h("h3", {}, "Facts"),

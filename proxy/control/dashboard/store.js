@@ -7,10 +7,11 @@ export const KEPT_SECONDS = 300;
 export const KEPT_REQUESTS = 500;
 const STATE_EVERY = 2000;
 
-/** Emits `state`, `seconds`, `requests`, `metrics`, `link` and `error` when they change. */
+/** Emits `state`, `troubles`, `seconds`, `requests`, `metrics`, `link` and `error` when they change. */
 class Store extends EventTarget {
   live = new Live();
   #timer = 0;
+  #looking = 0;
   #received = []; // requests received as events while the list is loading, newest first
 
   constructor() {
@@ -27,6 +28,7 @@ class Store extends EventTarget {
 
   forget() {
     this.deployments = null;
+    this.troubles = null;
     this.seconds = null;
     this.requests = null;
     this.capacity = KEPT_REQUESTS;
@@ -51,6 +53,8 @@ class Store extends EventTarget {
 
   stop() {
     clearInterval(this.#timer);
+    clearTimeout(this.#looking);
+    this.#looking = 0;
     this.live.stop();
     this.forget();
   }
@@ -64,11 +68,13 @@ class Store extends EventTarget {
   }
 
   async refreshState() {
-    const [state, metrics] = await Promise.all([get("/admin/state"), get("/admin/metrics")]);
+    const [state, metrics, troubles] = await Promise.all([get("/admin/state"), get("/admin/metrics"), get("/admin/attention")]);
     this.skew = state.now - Date.now() / 1000;
     this.deployments = new Map(state.deployments.map((each) => [each.id, each]));
     this.metrics = metrics;
+    this.troubles = troubles;
     this.#emit("state");
+    this.#emit("troubles");
     this.#emit("metrics");
   }
 
@@ -129,6 +135,16 @@ class Store extends EventTarget {
   #onState({ id, breaker }) {
     const found = this.deployments?.get(id);
     if (found) this.put({ ...found, breaker });
+    this.#look();
+  }
+
+  /** Load the troubles anew, at most twice a second. */
+  #look() {
+    this.#looking ||= setTimeout(async () => {
+      this.#looking = 0;
+      this.troubles = await get("/admin/attention").catch(() => this.troubles);
+      this.#emit("troubles");
+    }, 500);
   }
 
   #onRequests(summaries) {

@@ -3,7 +3,7 @@
 import { failure, get } from "./api.js";
 import { APIS } from "./apis.js";
 import { h, text } from "./dom.js";
-import { NONE, count, ms, rate } from "./format.js";
+import { NONE, costOf, count, ms, rate } from "./format.js";
 import { icon } from "./icons.js";
 import { copyButton, field, heading, pill, select } from "./parts.js";
 import { curl, program } from "./snippets.js";
@@ -192,6 +192,7 @@ class Answer {
       ["Model", router.model_name],
       ["Attempts", String(router.attempts ?? "")],
       ["Fallback", router.fallback_used ? "used" : "not used"],
+      ["Cost", router.cost_usd !== undefined && costOf(router.cost_usd)],
     ].filter(([, value]) => value);
     this.router.replaceChildren(
       h("h3", {}, h("code", {}, "_router")),

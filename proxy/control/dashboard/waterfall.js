@@ -1,7 +1,7 @@
 // The waterfall of a request: a bar for each attempt, from the arrival of the request.
 
 import { h } from "./dom.js";
-import { NONE, ms } from "./format.js";
+import { NONE, costOf, count, ms } from "./format.js";
 import { ceiling } from "./chart.js";
 import { pill } from "./parts.js";
 import { plain } from "./words.js";
@@ -39,6 +39,16 @@ function bar(phase, total) {
   return h("span", { class: `phase ${phase.kind}`, style: { left: part(phase.from), width: part(phase.to - phase.from) } });
 }
 
+const PRICED = { operator: "by the prices of the configuration", provider: "as the provider reported", catalog: "by the catalog's prices" };
+
+/** What an attempt used and cost, and how that is known. */
+function billed({ usageSource, tokens, costUsd, costSource }) {
+  if (usageSource === "none") return "Nothing was billed.";
+  if (usageSource === "unknown") return "What it used is not known.";
+  const used = `${count((tokens.input ?? 0) + (tokens.cached ?? 0))} tokens in, ${count((tokens.output ?? 0) + (tokens.reasoning ?? 0))} out${usageSource === "estimated" ? ", estimated" : ""}`;
+  return `${used}; ${costUsd === null ? "no price is known" : `${costOf(costUsd)} ${PRICED[costSource] ?? ""}`}`;
+}
+
 function attempt(trial, number, total) {
   const found = phases(trial);
   const failed = Boolean(trial.failure);
@@ -47,6 +57,7 @@ function attempt(trial, number, total) {
     h("div", { class: "track", "aria-hidden": "true" }, found.map((phase) => bar(phase, total)), failed && h("span", { class: "end", style: { left: `${Math.min(99.5, (trial.endedMs / total) * 100)}%` } })),
     h("dl", { class: "phases" }, found.map((phase) => h("div", { "data-cut": phase.cut }, h("dt", { class: phase.kind }, phase.words), h("dd", {}, phase.to === null ? NONE : ms(Math.max(0, phase.to - phase.from)))))),
     trial.reason && h("p", { class: "reason" }, trial.reason),
+    h("p", { class: "hint" }, billed(trial)),
     trial.decision && h("details", {}, h("summary", {}, "Why this deployment was chosen"), h("pre", {}, JSON.stringify(trial.decision, null, 2))));
 }
 

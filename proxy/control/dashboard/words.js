@@ -1,10 +1,13 @@
 // Terms of the API as text for people.
 
-const BREAKER = {
-  closed: ["Closed", "ok"],
-  half_open: ["Half-open", "warn"],
-  open: ["Open", "bad"],
-  unavailable: ["Unavailable", "bad"],
+import { span } from "./format.js";
+
+/** By the state of the breaker, whose own terms are in the details. */
+const STATE = {
+  closed: ["Serving", "ok"],
+  half_open: ["Probing", "warn"],
+  open: ["Out of service", "bad"],
+  unavailable: ["Out of service", "bad"],
 };
 
 const OUTCOME = {
@@ -58,14 +61,20 @@ export function stateOf(deployment, now) {
   if (deployment.available === false) return ["Disabled", "idle"];
   if (breaker.state === "closed" && cooldownUntil(deployment) > now) return ["Cooldown", "warn"];
   if (breaker.state === "closed" && breaker.unavailableAt?.length) return ["Partly unavailable", "warn"];
-  return BREAKER[breaker.state] ?? [plain(breaker.state), "idle"];
+  return STATE[breaker.state] ?? [plain(breaker.state), "idle"];
+}
+
+/** The breaker in its own terms: closed, half-open, open or unavailable, and since when. */
+export function breakerWords({ breaker }, now) {
+  const since = breaker.since && breaker.state !== "closed" ? ` for ${span(now - breaker.since)}` : "";
+  return `breaker ${breaker.state.replace("_", "-")}${since}`;
 }
 
 /** Why it is not in service, as part of a sentence; "" without a reason. */
 export function why(deployment) {
   const { breaker } = deployment;
   if (deployment.available === false) return "by the configuration";
-  if (breaker.held) return "held open by an operator";
+  if (breaker.held) return "taken out by an operator";
   if (breaker.state === "closed") {
     if (breaker.unavailableAt?.length) return `not at ${breaker.unavailableAt.join(", ")}`;
     if (deployment.quotaRestsUntil) return "the provider's limit is used up";

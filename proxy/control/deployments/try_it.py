@@ -102,7 +102,7 @@ def rewrite(request: Request, path: str, headers: Mapping[str, str], body: bytes
     request.path, request.query = path, query
     request.headers = CIMultiDictProxy(CIMultiDict(lines))
     request.raw_headers = tuple((name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in lines)
-    request.rare = True
+    request.rare = request.attributed = True
     request.payload = _complete(body)
 
 

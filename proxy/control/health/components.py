@@ -20,6 +20,13 @@ class ComponentState(Protocol):
     def latency(self) -> float | None: ...
 
 
+class Stateful(Protocol):
+    """A part that may be up or down; ``state`` is ``None`` while it is not used."""
+
+    @property
+    def state(self) -> ComponentState | None: ...
+
+
 class ComponentHealth(Struct, frozen=True):
     """The health of a component.
 
@@ -38,3 +45,9 @@ class ComponentHealth(Struct, frozen=True):
     @property
     def status(self) -> ComponentStatus:
         return "up" if self.up else "degraded" if self.partly else "down"
+
+
+def states_of(**parts: Stateful | None) -> dict[str, ComponentState]:
+    """The state of each part that is reached over a network and in use, by name."""
+    found = {name: part.state for name, part in parts.items() if part is not None}
+    return {name: state for name, state in found.items() if state is not None}

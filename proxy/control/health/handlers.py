@@ -110,10 +110,11 @@ class HealthHandlers:
     async def health(self, request: Request) -> None:
         """GET /health: 200 as long as requests are served; ``degraded`` if a component is down that is not vital.
 
-        It lists only components that are not up, because it is open to everyone.
+        It tells little of components that are up, because it is open to everyone.
         """
         components = self._components()
-        view = HealthView(_status(components), self._version)
+        statuses = {name: each.status for name, each in components.items()}
+        view = HealthView(_status(components), self._version, self._uptime(), statuses)
         down = {name: component_view(each) for name, each in components.items() if not each.up}
         if down:
             view.components = down

@@ -18,6 +18,7 @@ from proxy.control.health.handlers import HealthHandlers
 from proxy.control.health.probes import ProviderProbes
 from proxy.control.health.providers import ProviderHealth
 from proxy.control.health.system import ProcessStats
+from proxy.control.health.views import ProbeView
 from proxy.control.http.router import ControlRoute
 from proxy.control.live import LiveConfig
 from proxy.observe.family import OTHER
@@ -82,6 +83,10 @@ class HealthMonitor:
             name: ComponentHealth(state.up, state.since, state.latency) for name, state in self._connections().items()
         }
         return {**self._providers.components(), **connections}
+
+    def probes_of(self, provider: str) -> Sequence[ProbeView]:
+        """The last probe of each address of a provider; none if probes are off."""
+        return self._probes.of(provider)
 
     def breaker_changed(self, breaker: Breaker, old: State, now: float) -> None:
         self._changes.breaker(breaker, old, now)

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from proxy.client.get_models import ModelsRequest
-from proxy.config.schema import ProbeSettings
+from proxy.config.observe_schema import ProbeSettings
 from proxy.control.clock import WallClock, milliseconds
 from proxy.control.health.views import ProbeView
 from proxy.control.live import LiveConfig

@@ -24,10 +24,14 @@ class ComponentView(Struct, rename="camel"):
 
 
 class HealthView(Struct, omit_defaults=True):
-    """``degraded``: something is not up that is not vital. ``components``: only those that are not up."""
+    """``degraded``: something is not up that is not vital. ``uptime`` is in seconds. ``dependencies``: the status of
+    each component by name. ``components``: more about those that are not up.
+    """
 
     status: Literal["ok", "degraded", "down"]
     version: str
+    uptime: float
+    dependencies: dict[str, ComponentStatus]
     components: dict[str, ComponentView] | UnsetType = UNSET
 
 

@@ -11,15 +11,15 @@ from msgspec import Struct
 JSON: Final = "application/json"
 EVENT_STREAM: Final = "text/event-stream"
 
-Tag = Literal["health", "operator", "keys", "session"]
+Tag = Literal["health", "operator", "keys", "usage", "billing", "session"]
 
 
 class Operation(Struct, frozen=True):
     """Types are structs, or unions of them. Errors that follow from the route need not be listed:
     those of its credential, path parameters, query and body.
 
-    ``answer``: type of the JSON body with ``status``; ``None``: one of the ``media`` types, not described further.
-    ``query``: a struct whose fields are the parameters.
+    ``answer``: type of the JSON body with ``status``; ``None``: none is described. ``media``: all types of the body.
+    ``query``: a struct whose fields are the parameters. ``headers``: schema and description of request headers by name.
     ``body``: type of the JSON request body, with an ``example``; may be absent (``optional``) or a form (``form``).
     ``answers``: JSON bodies of other statuses. ``errors``: further statuses with an error object.
     ``events``: events of a stream by name.
@@ -31,6 +31,7 @@ class Operation(Struct, frozen=True):
     status: int = 200
     media: tuple[str, ...] = (JSON,)
     query: type[Struct] | None = None
+    headers: Mapping[str, tuple[dict[str, Any], str]] = {}
     body: Any = None
     optional: bool = False
     example: Any = None

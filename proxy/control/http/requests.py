@@ -23,6 +23,7 @@ MAX_BODY: Final = 1024 * 1024  # bytes
 MAX_PARAMETERS: Final = 100  # of a query string or a form
 
 _FIELD = re.compile(r" - at `\$\.?([^`]*)`$")  # how msgspec's messages end
+_MEMBER = re.compile(r"Object (missing required|contains unknown) field `([^`]*)`")  # of the object at that place
 
 
 class RequestBodies:
@@ -69,17 +70,19 @@ class RequestBodies:
         return found
 
 
-def parse_query(request: Request, kind: type[T]) -> T:
+def parse_query(request: Request, kind: type[T], prefix: str | None = None) -> T:
     """The query string as a ``kind``, whose fields have the names of its parameters.
 
-    Of several values of a parameter the last counts. Raises ClientFault (400).
+    Of several values of a parameter the last counts. Those whose name begins with ``prefix`` are left out. Raises
+    ClientFault (400).
     """
     try:
         given = parse_qs(request.query, keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
     except ValueError:
         raise ClientFault("The query string has too many parameters.", code="invalid_value") from None
     try:
-        return msgspec.convert({name: values[-1] for name, values in given.items()}, type=kind, strict=False)
+        members = {name: values[-1] for name, values in given.items() if prefix is None or not name.startswith(prefix)}
+        return msgspec.convert(members, type=kind, strict=False)
     except msgspec.ValidationError as error:
         raise _invalid(error) from None
 
@@ -89,6 +92,9 @@ def _invalid(error: msgspec.ValidationError) -> ClientFault:
     found = _FIELD.search(text)
     field = found[1] if found else ""
     message = text[: found.start()] if found else text
+    if member := _MEMBER.fullmatch(message):
+        field = f"{field}.{member[2]}" if field else member[2]
+        message = "is missing" if member[1] == "missing required" else "is unknown"
     return ClientFault(f"{field}: {message}." if field else f"{message}.", param=field or None, code="invalid_value")
 
 

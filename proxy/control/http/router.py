@@ -8,15 +8,17 @@ from typing import Any, Final, Literal, Protocol
 from urllib.parse import unquote
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from proxy.control.http.operation import Operation
 from proxy.control.http.responses import send_error
-from proxy.errors import ClientFault, GatewayError
+from proxy.errors import ClientFault, GatewayError, Unauthorized
+from proxy.identity import Client
 from proxy.server.request import Request
 from proxy.serving import Handler
 
 # Paths that always belong to the control plane, whether or not a route exists: never treated as paths of the API.
-PREFIXES: Final = ("/admin/", "/auth/", "/health/", "/docs/")
+PREFIXES: Final = ("/admin/", "/auth/", "/health/", "/docs/", "/analytics/", "/billing/", "/orchestrator/")
 PATHS: Final = ("/admin", "/auth", "/health", "/ready", "/metrics")
 GUARDED: Final = ("/admin", "/auth")  # prefixes under which unknown paths need the credential, too
 
@@ -26,6 +28,9 @@ class Authorizer(Protocol):
 
     async def authorize(self, request: Request) -> None:
         """Raises GatewayError unless the request has the admin's credential."""
+
+    def is_admin(self, request: Request) -> bool:
+        """Whether the admin token is the only credential of the request."""
 
     def error_headers(self, fault: GatewayError) -> bytes:
         """Header lines for the response to an error that ``authorize`` raised."""
@@ -41,14 +46,16 @@ class ControlRoute(Struct, frozen=True):
     """A row of the route table.
 
     ``path``: may hold ``{parameters}`` of one segment each, or ``{+parameter}`` of several (RFC 6570, 3.2.3).
-    ``credential``: ``open`` for everyone; ``admin`` for the admin token, or below /admin a session of it.
-    ``handler``: takes the request and the decoded parameters.
+    ``credential``: ``open`` for everyone; ``admin`` for the admin token, or below /admin a session of it; ``client``
+    for who may call models, as ``auth.mode`` has it; ``either`` for both.
+    ``handler``: takes the request, the client if the credential is one, and the decoded parameters. With ``either`` the
+    client is ``None`` for the admin.
     ``operation``: its OpenAPI text; ``None`` for a page that is read by people.
     """
 
     method: str
     path: str
-    credential: Literal["open", "admin"]
+    credential: Literal["open", "admin", "client", "either"]
     handler: Callable[..., Awaitable[None]]
     operation: Operation | None = None
 
@@ -56,9 +63,18 @@ class ControlRoute(Struct, frozen=True):
 _Methods = dict[str, ControlRoute]
 
 
+def below_admin(routes: Iterable[ControlRoute]) -> tuple[ControlRoute, ...]:
+    """The same routes below /admin, for the dashboard: a browser's session is accepted only there.
+
+    The OpenAPI document describes each route once.
+    """
+    return tuple(replace(route, path=f"/admin{route.path}", operation=None) for route in routes)
+
+
 class Router(Handler[Request]):
     """The handler of all routes. It responds also while the gateway is full or stops, and never to other origins.
 
+    ``identify`` returns the client of a request. Raises GatewayError.
     ``flush`` is called before each handler, so that responses include every exchange that has ended. ``count``
     receives the status of each response.
     """
@@ -72,10 +88,12 @@ class Router(Handler[Request]):
         gate: Authorizer,
         log: Warnings,
         *,
+        identify: Callable[[Request], Awaitable[Client]],
         flush: Callable[[], None],
         count: Callable[[int], None],
     ) -> None:
         self._gate = gate
+        self._identify = identify
         self._log = log
         self._flush = flush
         self._count = count
@@ -103,8 +121,13 @@ class Router(Handler[Request]):
             await self._gate.authorize(request)
         if route is None:
             raise _method_not_allowed(methods) if methods else _unknown_path()
+        client: tuple[Client | None, ...] = ()
+        if route.credential == "client":
+            client = (await self._identify(request),)
+        elif route.credential == "either":
+            client = (await self._client_or_admin(request),)
         self._flush()
-        await route.handler(request, *parameters)
+        await route.handler(request, *client, *parameters)
 
     def refuse(self, request: Request, fault: GatewayError) -> None:
         if fault.detail:
@@ -116,6 +139,25 @@ class Router(Handler[Request]):
 
     def log_fields(self, request: Request) -> dict[str, str]:
         return {"path": request.path}
+
+    async def _client_or_admin(self, request: Request) -> Client | None:
+        """The client; ``None``: the admin. Raises GatewayError.
+
+        What is no client's credential counts as a guess at the admin token, as on other routes. One that comes with a
+        client's is not compared with the token, or clients could guess without a limit.
+        """
+        if self._gate.is_admin(request):
+            await self._gate.authorize(request)
+            return None
+        try:
+            return await self._identify(request)
+        except GatewayError as refused:
+            fault = refused
+        try:
+            await self._gate.authorize(request)
+        except Unauthorized:
+            raise fault from None
+        return None
 
     def _match(self, path: str) -> tuple[_Methods, list[str]]:
         exact = self._exact.get(path)

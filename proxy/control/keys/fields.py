@@ -24,7 +24,17 @@ from proxy.errors import ClientFault
 MAX_REPORTED: Final = 20  # mistakes; further ones are only counted
 _LATEST: Final = 253_402_214_400  # 9999-12-31 in every time zone; datetime knows no later dates
 
-_NULL: Final[KeyFields] = {"owner": "", "models": [], "providers": [], "scopes": [], "limits": None}  # what null means
+# What null means.
+_NULL: Final[KeyFields] = {
+    "owner": "",
+    "team": "",
+    "project": "",
+    "labels": {},
+    "models": [],
+    "providers": [],
+    "scopes": [],
+    "limits": None,
+}
 _EXPIRY: Final = ("expires", "expiresIn")
 _CHANGE: Final = inspect.type_info(KeyChange)
 _ROTATION: Final = inspect.type_info(KeyRotation)

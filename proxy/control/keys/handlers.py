@@ -13,7 +13,7 @@ from proxy.auth.keystore import DatabaseKeys
 from proxy.control.http.operation import Operation
 from proxy.control.http.requests import RequestBodies, parse_query
 from proxy.control.http.responses import send_json, send_no_content
-from proxy.control.http.router import ControlRoute
+from proxy.control.http.router import ControlRoute, below_admin
 from proxy.control.keys.fields import read_change, read_grace, read_new_key
 from proxy.control.keys.schemas import KeyChange, KeyListQuery, KeyRotation, NewKey
 from proxy.control.keys.views import CONFIGURED, KeyList, KeyView, NewKeyView, key_list, key_view, new_key_view
@@ -59,7 +59,7 @@ class KeyHandlers:
             optional=True,
             errors=(409, *_UNAVAILABLE),
         )
-        return (
+        routes = (
             ControlRoute("GET", _PATH, "admin", self.list, show_all),
             ControlRoute("POST", _PATH, "admin", self.create, create),
             ControlRoute("GET", _ONE, "admin", self.show, show),
@@ -67,6 +67,7 @@ class KeyHandlers:
             ControlRoute("DELETE", _ONE, "admin", self.delete, delete),
             ControlRoute("POST", f"{_ONE}/rotate", "admin", self.rotate, rotate),
         )
+        return (*routes, *below_admin(routes))
 
     async def create(self, request: Request) -> None:
         """POST /auth/api-keys: 201 with the key and its secret, which is shown only here."""
@@ -82,13 +83,14 @@ class KeyHandlers:
         """GET /auth/api-keys?limit=&after=: keys of the configuration first, then those of the database."""
         query = parse_query(request, KeyListQuery)
         limit, after = query.limit, query.after
-        configured = self._configured_after(after)
+        configured, missing = self._configured_after(after), self._missing()
         found = [*configured[: limit + 1]]
-        if len(found) <= limit and not self._missing():
+        if len(found) <= limit and not missing:
             database = self._database()
             last_id = "" if after.startswith(CONFIGURED) else after
             found += await database.list(limit=limit + 1 - len(found), after=last_id)
-        send_json(request, 200, key_list(found, limit))
+        page = key_list(found, limit, missing=missing, unused=unused(self._live.config.auth.mode))
+        send_json(request, 200, page)
 
     async def show(self, request: Request, id_: str) -> None:
         """GET /auth/api-keys/{id}."""

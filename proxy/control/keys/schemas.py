@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from proxy.config.schema import Limits
-from proxy.config.types import Name, OptionalName, Seconds
+from proxy.config.types import LabelMap, Name, OptionalName, Seconds
 
 Duration = Annotated[float, Meta(gt=0, description="Seconds from now")]
 Timestamp = Annotated[str, Meta(description="A time in ISO 8601", examples=["2030-01-01T00:00:00Z"])]
@@ -18,10 +18,14 @@ UnixTime = Annotated[float, Meta(gt=0, description="A time in Unix seconds")]
 
 
 class KeyChange(Struct, forbid_unknown_fields=True, rename="camel"):
-    """Absent members stay as they are; ``null`` removes a value. Give at most one of ``expires`` and ``expiresIn``."""
+    """Absent members stay as they are; ``null`` removes a value. Give at most one of ``expires`` and ``expiresIn``.
+    ``labels`` replace all former ones."""
 
     name: Name | UnsetType = UNSET
     owner: OptionalName | UnsetType | None = UNSET
+    team: OptionalName | UnsetType | None = UNSET
+    project: OptionalName | UnsetType | None = UNSET
+    labels: LabelMap | UnsetType | None = UNSET
     enabled: bool | UnsetType = UNSET
     models: list[Name] | UnsetType | None = UNSET
     providers: list[Name] | UnsetType | None = UNSET

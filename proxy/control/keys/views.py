@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
@@ -21,6 +21,9 @@ class KeyView(Struct, rename="camel"):
     id: str
     name: str
     owner: str
+    team: str
+    project: str
+    labels: Mapping[str, str]
     source: Literal["configuration", "database"]
     enabled: bool
     expires: str | None
@@ -41,11 +44,16 @@ class NewKeyView(KeyView, kw_only=True, rename="camel"):
 
 
 class KeyList(Struct):
-    """A page in the form of OpenAI's lists; ``last_id`` is the ``after`` of the next page."""
+    """A page in the form of OpenAI's lists; ``last_id`` is the ``after`` of the next page.
+
+    ``database``: whether keys can be created. ``notice``: what to change so that they can, or that they are used.
+    """
 
     data: list[KeyView]
     last_id: str | None
     has_more: bool
+    database: bool = True
+    notice: str | UnsetType = UNSET
     object: Literal["list"] = "list"
 
 
@@ -58,10 +66,11 @@ def new_key_view(key: ApiKey, secret: str, notice: str) -> NewKeyView:
     return NewKeyView(key=secret, notice=notice or UNSET, **_fields(key))
 
 
-def key_list(keys: Sequence[ApiKey], limit: int) -> KeyList:
-    """The first ``limit`` of ``keys``."""
+def key_list(keys: Sequence[ApiKey], limit: int, *, missing: str = "", unused: str = "") -> KeyList:
+    """The first ``limit`` of ``keys``. ``missing``: what is missing for keys in a database."""
     views = [key_view(key) for key in keys[:limit]]
-    return KeyList(views, views[-1].id if views else None, len(keys) > limit)
+    last = views[-1].id if views else None
+    return KeyList(views, last, len(keys) > limit, not missing, missing or unused or UNSET)
 
 
 def _fields(key: ApiKey) -> dict[str, Any]:
@@ -69,6 +78,9 @@ def _fields(key: ApiKey) -> dict[str, Any]:
         "id": key.id,
         "name": key.name,
         "owner": key.owner,
+        "team": key.team,
+        "project": key.project,
+        "labels": key.labels,
         "source": "configuration" if key.id.startswith(CONFIGURED) else "database",
         "enabled": key.enabled,
         "expires": _iso_time(key.expires_at),

@@ -24,6 +24,7 @@ _SUMMARIES: Final = {
     "chat/completions/stream": "Create a chat completion, always streamed",
     "completions": "Continue a text",
     "responses": "Create a response",
+    "responses/input_tokens": "Count the tokens of a response's input",
     "embeddings": "Create embeddings",
     "moderations": "Moderate a text",
     "images/generations": "Create an image",

@@ -29,6 +29,8 @@ _TAGS: Final = {
     "health": "Health checks for machines, and details for people.",
     "operator": "What the gateway does now, and how to change it.",
     "keys": "API keys.",
+    "usage": "What was used and what it cost: see the ledger.",
+    "billing": "Balances of accounts.",
     "session": "Login of a browser with the admin token.",
 }
 _SCHEMES: Final = {

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final, get_args
 
+from proxy.config.labels import LONGEST_LABEL, LONGEST_VALUE, MOST_LABELS
 from proxy.config.schema import Recovery
+from proxy.wire.attribution import BUDGET_PATTERN, LONGEST_RUN
 from proxy.wire.criteria import HEADERS, LONGEST, MOST_TAGS, MOST_TOKENS
 
 _TEXT: Final = {"type": "string"}
@@ -53,16 +55,33 @@ _HEADER_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
     "min_success_rate": {"type": "number", "minimum": 0, "maximum": 1},
 }
 
+# Values may also have characters beyond ASCII.
+_LABEL: Final = (
+    rf"[A-Za-z0-9][A-Za-z0-9._/-]{{0,{LONGEST_LABEL - 1}}}=[!-+\--~]([ -+\--~]{{0,{LONGEST_VALUE - 2}}}[!-+\--~])?"
+)
+
 _REQUEST_HEADERS: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "x-request-id": (
         {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
         "The id of the request in the response, the log and at the provider; generated if absent.",
     ),
     "x-router-decision": (_BOOLEAN, "Explain the choice of the deployment in the response header of the same name."),
-    "x-router-metadata": (_BOOLEAN, "End a stream with a comment that names the provider and model."),
+    "x-router-metadata": (_BOOLEAN, "Say what the call cost in `_router`, and end a stream with that as a comment."),
     "x-router-stream-recovery": (
         {"type": "string", "enum": list(get_args(Recovery))},
         "What to do if a stream breaks after its first content.",
+    ),
+    "x-router-labels": (
+        {"type": "string", "pattern": f"^{_LABEL}(, {_LABEL}){{0,{MOST_LABELS - 1}}}$", "examples": ["ticket=ABC-1"]},
+        "Labels to account the request to. A label of the credential with the same name takes precedence.",
+    ),
+    "x-router-run": (
+        {"type": "string", "maxLength": LONGEST_RUN},
+        "The run that the request belongs to; by default the session that Claude Code or Codex names.",
+    ),
+    "x-router-budget-usd": (
+        {"type": "string", "pattern": f"^{BUDGET_PATTERN}$", "examples": ["0.50"]},
+        "Lower what the run may cost, in USD. It never raises a configured budget.",
     ),
 }
 
@@ -74,6 +93,10 @@ _RESPONSE_HEADERS: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "x-router-fallback-used": (_TEXT, "`true` if another model than the first choice answered."),
     "x-router-errors": (_TEXT, "Failed attempts in order, as deployment=kind."),
     "x-router-decision": (_TEXT, "Why the deployment was chosen, as JSON; on request only."),
+    "x-router-budget": (
+        _TEXT,
+        "Budgets of the caller that have reached a threshold, with the percent that is used and when they are renewed.",
+    ),
     "X-RateLimit-Limit": (_NUMBER, "The size of the rate limit with the least left."),
     "X-RateLimit-Remaining": (_NUMBER, "What is left of that limit."),
     "X-RateLimit-Reset": (_NUMBER, "When that limit is full again, in Unix seconds."),

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from proxy.control.http.operation import JSON, Operation
 from proxy.control.http.router import ControlRoute
+from proxy.control.openapi.api import SECURITY
 from proxy.control.openapi.errors import error_references
 from proxy.control.openapi.schemas import Schemas, query_parameters
 
@@ -45,6 +46,10 @@ def _operation_object(route: ControlRoute, operation: Operation, schemas: Schema
 def _security(route: ControlRoute) -> list[dict[str, list[str]]]:
     if route.credential == "open":
         return []
+    if route.credential == "client":
+        return SECURITY
+    if route.credential == "either":
+        return [{"adminToken": []}, *SECURITY]
     session: list[dict[str, list[str]]] = [{"session": []}] if route.path.startswith("/admin/") else []
     return [{"adminToken": []}, *session]
 
@@ -54,7 +59,11 @@ def _parameters(route: ControlRoute, operation: Operation) -> list[dict[str, Any
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in _PARAMETER.findall(route.path)
     ]
-    return path + (query_parameters(operation.query) if operation.query is not None else [])
+    headers = [
+        {"name": name, "in": "header", "required": False, "schema": schema, "description": text}
+        for name, (schema, text) in operation.headers.items()
+    ]
+    return path + (query_parameters(operation.query) if operation.query is not None else []) + headers
 
 
 def _request_body(operation: Operation, schemas: Schemas) -> dict[str, Any]:
@@ -72,9 +81,9 @@ def _responses(route: ControlRoute, operation: Operation, schemas: Schemas) -> d
 
 
 def _success(operation: Operation, schemas: Schemas) -> dict[str, Any]:
-    if operation.answer is not None:
-        return _json_response("Success.", operation.answer, schemas)
     content: dict[str, Any] = {kind: {} for kind in operation.media}
+    if operation.answer is not None:
+        content[JSON] = {"schema": schemas.of(operation.answer)}
     events = {name: schemas.of(kind) for name, kind in operation.events.items()}
     return {
         "description": "Success.",
@@ -92,6 +101,10 @@ def _errors(route: ControlRoute, operation: Operation) -> list[int | str]:
     found: list[int | str] = list(operation.errors)
     if route.credential == "admin":
         found += (401, 429) if route.method == "GET" else (401, 403, 429)
+    elif route.credential == "client":
+        found.append(401)
+    elif route.credential == "either":
+        found += (401, 403, 429)
     if "{" in route.path:
         found.append(404)
     if operation.query is not None:

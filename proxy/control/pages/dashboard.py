@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.resources import files
 from typing import Final
 
 from proxy.control.http.responses import redirect
 from proxy.control.http.router import ControlRoute
-from proxy.control.pages.files import FILE_HEADERS, content_type, read_file, send_file, unknown_file
+from proxy.control.pages.files import FILE_HEADERS, StaticFile, content_type, read_file, send_file, unknown_file
 from proxy.server.request import Request
 from proxy.server.security import page_lines
 
@@ -19,13 +20,7 @@ class DashboardPages:
     """The files contain no secrets, so they need no credential: all data comes from the admin routes."""
 
     def __init__(self) -> None:
-        folder = files("proxy.control") / "dashboard"
-        self._page = read_file(folder / INDEX, page_lines())
-        self._files = {
-            file.name: read_file(file, kind + FILE_HEADERS)
-            for file in folder.iterdir()
-            if (kind := content_type(file.name)) is not None
-        }
+        self._page, self._files = _read()
 
     def routes(self) -> Sequence[ControlRoute]:
         return (
@@ -48,3 +43,15 @@ class DashboardPages:
         if file is None:
             raise unknown_file()
         await send_file(request, file)
+
+
+@cache
+def _read() -> tuple[StaticFile, Mapping[str, StaticFile]]:
+    """The page and its files. They belong to the package, so one reading lasts as long as the process."""
+    folder = files("proxy.control") / "dashboard"
+    found = {
+        file.name: read_file(file, kind + FILE_HEADERS)
+        for file in folder.iterdir()
+        if (kind := content_type(file.name)) is not None
+    }
+    return read_file(folder / INDEX, page_lines()), found

@@ -27,6 +27,8 @@ class MessagesRequests(JsonRequestReader):
 
     __slots__ = ()
 
+    media_marks = (b'"image"', b'"document"')
+    media = estimate.MEDIA
     prompt_tokens = staticmethod(estimate.prompt_tokens)
     output_tokens = staticmethod(estimate.output_tokens)
 
@@ -35,6 +37,8 @@ class CountRequests(JsonRequestReader):
     """Reads calls of ``messages/count_tokens``. They cost no tokens."""
 
     __slots__ = ()
+
+    media = estimate.MEDIA
 
     def prompt_tokens(self, call: Call, per_image: int, per_audio: int) -> int:
         return 0

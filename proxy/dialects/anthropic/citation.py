@@ -5,9 +5,17 @@ Source: ``TextCitation`` of the package anthropic 2.14
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from proxy.dialects.translation.conversation import Citation
+
+# Where the source itself was quoted, by the type of a location: the member that begins the range.
+PLACES: Final = {
+    "char_location": "start_char_index",
+    "page_location": "start_page_number",
+    "content_block_location": "start_block_index",
+    "search_result_location": "start_block_index",
+}
 
 
 def citation_of(location: Any) -> Citation | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from proxy.dialects.anthropic import content
 from proxy.dialects.call import Call
 from proxy.dialects.json_estimate import Content, MemberCounter, add_definitions, limit_of
+from proxy.dialects.media import MediaMarks
 from proxy.dialects.payloads import Kind
 
 PAYLOADS: Final[dict[bytes, Kind]] = {
@@ -14,6 +16,13 @@ PAYLOADS: Final[dict[bytes, Kind]] = {
     b"signature": "sealed",
     b"encrypted_content": "sealed",
 }
+# Documents may be texts, which count as such beside.
+MEDIA: Final = MediaMarks(
+    (b'"image"', b'"document"'),
+    re.compile(rb'"type"\s*:\s*"(?:image|document)"'),
+    re.compile(rb"(?!)"),  # the API takes no sound
+    PAYLOADS,
+)
 _DEFINITIONS: Final = ("tools",)
 
 _add: Final = MemberCounter(content.of_list, PAYLOADS).add

@@ -139,7 +139,8 @@ class MessagesReader(JsonEventReader):
 
 
 def _kind_of_part(part: Any) -> EventKind:
-    if isinstance(part, dict) and part.get("type") in _MAY_BE_EMPTY:
+    kind = part.get("type") if isinstance(part, dict) else None
+    if isinstance(kind, str) and kind in _MAY_BE_EMPTY:
         has_content = any(value for name, value in part.items() if name != "type")
         return EventKind.CONTENT if has_content else EventKind.PRELIMINARY
     return EventKind.CONTENT

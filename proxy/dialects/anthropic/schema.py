@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
@@ -23,7 +23,10 @@ class OutputTokensDetails(Struct, gc=False):
 
 
 class MessageUsage(Struct, gc=False):
-    """``usage`` of a message, and of the events ``message_start`` and ``message_delta``, where it is cumulative."""
+    """``usage`` of a message, and of the events ``message_start`` and ``message_delta``, where it is cumulative.
+
+    The last members are in several forms, of Anthropic or of OpenRouter.
+    """
 
     input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
@@ -31,6 +34,14 @@ class MessageUsage(Struct, gc=False):
     cache_creation: CacheCreation | None = None
     output_tokens: int | None = None
     output_tokens_details: OutputTokensDetails | None = None
+    server_tool_use: Any = None
+    iterations: Any = None
+    service_tier: Any = None
+    speed: Any = None
+    inference_geo: Any = None
+    cost: Any = None
+    cost_details: Any = None
+    is_byok: Any = None
 
 
 class ContentDelta(Struct, tag_field="type", tag="content_block_delta", gc=False):

@@ -75,6 +75,8 @@ def _error(kind: str, message: str) -> bytes:
 def _type_of(fault: GatewayError) -> str:
     if isinstance(fault, ErrorInStream) and fault.provider_type in _WORDS:
         return fault.provider_type
+    if fault.kind == "quota_exceeded":  # no ``rate_limit_error``, after which clients wait for some seconds
+        return "billing_error"
     return _type(fault.status)
 
 

@@ -18,12 +18,11 @@ from proxy.dialects.base import RequestReader
 from proxy.dialects.call import Call
 from proxy.dialects.gemini import estimate
 from proxy.dialects.json_call import members_of
-from proxy.wire.patch import parse
 
 READ: Final = estimate.READ | {"model", "generationConfig", "generation_config"}
 
 # Members with a request inside, which names the model again.
-_NESTED: Final = ("generateContentRequest", "generate_content_request")  # of countTokens
+COUNTED_REQUEST: Final = ("generateContentRequest", "generate_content_request")  # of countTokens
 _BATCH: Final = "requests"  # of batchEmbedContents
 MOST_IN_BATCH: Final = 1000  # Google takes 100
 
@@ -40,6 +39,9 @@ class GeminiRequests(RequestReader):
 
     __slots__ = ()
 
+    media_marks = (b"nlineData", b"nline_data")
+    media = estimate.MEDIA
+    kept_context = estimate.KEPT_CONTEXT
     prompt_tokens = staticmethod(estimate.prompt_tokens)
     output_tokens = staticmethod(estimate.output_tokens)
 
@@ -54,10 +56,10 @@ class GeminiRequests(RequestReader):
         """Google requires the names in the path and in the body to agree. A body of unknown shape is left alone."""
         members = call.members
         changes: dict[str, bytes | None] = {}
-        name = _encode(model if model.startswith(_COLLECTIONS) else f"models/{model}")
+        name = _encode(resource_name(model))
         if "model" in members and members.raw("model") != name:
             changes["model"] = name
-        for nested in _NESTED:
+        for nested in COUNTED_REQUEST:
             if members.first_byte(nested) == b"{":
                 raw = members.raw(nested) or b""
                 if (body := _with_model(raw, name)) is not raw:
@@ -81,6 +83,11 @@ GEMINI_REQUESTS: Final = GeminiRequests()
 GEMINI_OTHER_REQUESTS: Final = GeminiOtherRequests()
 
 
+def resource_name(model: str) -> str:
+    """The name of a model as bodies have it."""
+    return model if model.startswith(_COLLECTIONS) else f"models/{model}"
+
+
 def _renamed_batch(raw: bytes, name: bytes) -> bytes | None:
     """The requests of a batch with this name; ``None`` if nothing changes, or they are no list of objects."""
     items = [bytes(item) for item in _items(raw)]
@@ -92,7 +99,7 @@ def _renamed_batch(raw: bytes, name: bytes) -> bytes | None:
 
 def _with_model(body: bytes, name: bytes) -> bytes:
     """The object with the name in its member ``model``; the same object where it has none, or this one."""
-    members = parse(body, is_text=True)
+    members = members_of(body, frozenset(), checked=True)
     if "model" not in members or members.raw("model") == name:
         return body
     return b"".join(members.splice({"model": name}))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -10,7 +12,8 @@ import msgspec
 from proxy.dialects.call import Call
 from proxy.dialects.gemini import content
 from proxy.dialects.gemini.schema import GenerationLimits, decode_limits
-from proxy.dialects.json_estimate import LONGEST_NUMBER, MOST_BYTES, MOST_TOKENS, Content, MemberCounter, Unknown
+from proxy.dialects.json_estimate import LONGEST_NUMBER, MOST_BYTES, Content, MemberCounter, Unknown, number_of
+from proxy.dialects.media import MediaMarks
 from proxy.dialects.payloads import Kind
 from proxy.wire.patch import Members
 
@@ -19,6 +22,14 @@ PAYLOADS: Final[dict[bytes, Kind]] = {
     b"thoughtSignature": "sealed",
     b"thought_signature": "sealed",
 }
+# Both spellings of the members of a part: inlineData, and fileData, which is an address. Its type says what it is.
+MEDIA: Final = MediaMarks(
+    (b'eData"', b'e_data"'),
+    re.compile(rb'"(?:inline|file)(?:Data|_data)"\s*:'),
+    re.compile(rb'"audio/'),
+    PAYLOADS,
+)
+KEPT_CONTEXT: Final = frozenset(("cachedContent", "cached_content"))
 _LISTS: Final = ("contents",)
 _OBJECTS: Final = ("systemInstruction", "system_instruction")
 _EMBEDDED_LISTS: Final = ("requests",)  # of batchEmbedContents
@@ -29,7 +40,6 @@ READ: Final = frozenset((*_LISTS, *_OBJECTS, *_EMBEDDED_LISTS, *_EMBEDDED_OBJECT
 MOST_CANDIDATES: Final = 1000
 
 _counter: Final = MemberCounter(content.of_list, PAYLOADS)
-_NO_LIMITS: Final = GenerationLimits()
 
 
 def prompt_tokens(call: Call, per_image: int, per_audio: int) -> int:
@@ -53,16 +63,17 @@ def output_tokens(call: Call, model_max: int, default: int) -> int:
 
     The call's ``maxOutputTokens``, else the model's (``model_max``; 0: unknown), else ``default``.
     """
-    limits = _limits(call.members)
-    most = _number(limits.max_output_tokens or limits.max_output_tokens_)
-    return (model_max or default if most is None else most) * call.choices
+    most = max(
+        (max(_number(each.max_output_tokens), _number(each.max_output_tokens_)) for each in _limits(call.members)),
+        default=0,
+    )
+    return (most or model_max or default) * call.choices
 
 
 def candidates(members: Members) -> int:
     """``candidateCount``, 1 where it is absent or no number."""
-    limits = _limits(members)
-    count = _number(limits.candidate_count or limits.candidate_count_)
-    return 1 if count is None else min(max(count, 1), MOST_CANDIDATES)
+    counts = (max(_number(each.candidate_count), _number(each.candidate_count_)) for each in _limits(members))
+    return min(max(counts, default=1) or 1, MOST_CANDIDATES)
 
 
 def _counted(call: Call, lists: Iterable[str], objects: Iterable[str]) -> Content:
@@ -75,20 +86,19 @@ def _counted(call: Call, lists: Iterable[str], objects: Iterable[str]) -> Conten
     return found
 
 
-def _limits(members: Members) -> GenerationLimits:
+def _limits(members: Members) -> list[GenerationLimits]:
+    """Of both spellings: nothing says which one a server takes if there are two."""
+    found = []
     for name in _CONFIGS:
         if 2 < members.size(name) <= MOST_BYTES:
-            try:
-                return decode_limits(members.raw(name) or b"")
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                return _NO_LIMITS
-    return _NO_LIMITS
+            with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                found.append(decode_limits(members.raw(name) or b""))
+    return found
 
 
-def _number(raw: msgspec.Raw) -> int | None:
-    """The number, which may be a string in JSON; ``None`` for anything else."""
-    text = b"" if len(raw) > LONGEST_NUMBER else bytes(raw).strip(b'"')
-    return int(min(float(text), MOST_TOKENS)) if text.isdigit() else None
+def _number(raw: msgspec.Raw) -> int:
+    """The number, which may be a string in JSON; 0, which limits nothing, for anything else."""
+    return max(number_of(bytes(memoryview(raw)[: LONGEST_NUMBER + 1])), 0)
 
 
 def _add_object(members: Members, name: str, found: Content) -> bool:

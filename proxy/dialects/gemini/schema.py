@@ -5,7 +5,7 @@ Source: https://ai.google.dev/api/generate-content
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
@@ -34,6 +34,8 @@ class UsageMetadata(Struct, gc=False, rename="camel"):
     cache_tokens_details: list[ModalityCount] | None = None
     candidates_tokens_details: list[ModalityCount] | None = None
     tool_use_prompt_tokens_details: list[ModalityCount] | None = None
+    service_tier: Any = None
+    traffic_type: Any = None
 
 
 class ChunkCandidate(Struct, gc=False, rename={"finish_reason": "finishReason"}):

@@ -7,18 +7,40 @@ Source: https://ai.google.dev/api/generate-content#UsageMetadata
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from proxy.dialects.gemini.schema import ModalityCount, UsageMetadata
+from proxy.dialects.reported_cost import service_tier
 from proxy.dialects.usage import Usage, UsageDetails
 
 _Counts = list[ModalityCount] | None
 
+# Vertex AI: https://docs.cloud.google.com/vertex-ai/generative-ai/docs/reference/rest/v1/GenerateContentResponse
+_TRAFFIC: Final = {
+    "ON_DEMAND_FLEX": "flex",
+    "ON_DEMAND_PRIORITY": "priority",
+    "ON_DEMAND_OFFPEAK": "offpeak",
+    "PROVISIONED_THROUGHPUT": "provisioned",  # paid by the hour
+}
+
 
 def usage_of(wire: UsageMetadata) -> Usage | None:
     """The disjoint classes; ``None``: the provider reported no count at all."""
+    found = _counts(wire)
+    tier = service_tier(wire.service_tier)
+    if not tier and isinstance(wire.traffic_type, str):
+        tier = _TRAFFIC.get(wire.traffic_type, "")
+    if not tier or found is None:
+        return found
+    details = UsageDetails() if found.details is UNSET else found.details
+    return replace(found, details=replace(details, service_tier=tier))
+
+
+def _counts(wire: UsageMetadata) -> Usage | None:
     prompt, tools = wire.prompt_token_count, wire.tool_use_prompt_token_count
     output, thoughts = _generated(wire)
     if prompt is None and output is None and tools is None and thoughts is None:
@@ -47,7 +69,7 @@ def find_wire(document: Any) -> UsageMetadata | None:
         return None
     try:
         wire = msgspec.convert(found, UsageMetadata)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeEncodeError):  # half a surrogate pair instead of a count
         return None
     return wire if usage_of(wire) is not None else None
 

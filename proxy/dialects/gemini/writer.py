@@ -24,6 +24,8 @@ _encode: Final = msgspec.json.Encoder().encode
 
 _TYPE: Final = "type.googleapis.com/google.rpc."
 _DOMAIN: Final = "sluice"
+# Gemini CLI 0.61 repeats a 429 ten times, unless it has to wait for more than five minutes.
+_NOT_RENEWED: Final = 86_400  # seconds
 _is_reason: Final = re.compile(r"[a-z][a-z_0-9]{1,62}").fullmatch
 
 
@@ -79,6 +81,7 @@ def _details(fault: GatewayError) -> list[dict[str, Any]]:
     if fault.param:
         violation = {"field": fault.param, "description": fault.message}
         details.append({"@type": f"{_TYPE}BadRequest", "fieldViolations": [violation]})
-    if fault.retry_after is not None:
-        details.append({"@type": f"{_TYPE}RetryInfo", "retryDelay": f"{fault.retry_after}s"})
+    wait = _NOT_RENEWED if fault.retry_after is None and fault.kind == "quota_exceeded" else fault.retry_after
+    if wait is not None:
+        details.append({"@type": f"{_TYPE}RetryInfo", "retryDelay": f"{wait}s"})
     return details

@@ -12,6 +12,7 @@ import msgspec
 
 from proxy.dialects.call import Call
 from proxy.dialects.json_call import FALSE, JsonRequestReader, check_names, wrong
+from proxy.dialects.json_estimate import limit_of
 from proxy.dialects.openai import estimate
 from proxy.wire.criteria import FIELDS, of_members, stated
 from proxy.wire.patch import Members
@@ -23,6 +24,7 @@ READ: Final = (
     | {"max_tokens", "max_completion_tokens", "max_output_tokens"}
 )
 
+MOST_CHOICES: Final = 10_000  # of ``n``; more count as that
 MOST_OPTIONS: Final = 16  # members of stream_options
 # Bytes of a value that is decoded. Larger values are refused, or counted by their bytes: decoding them would take
 # many times their size in memory, and block the loop.
@@ -53,6 +55,9 @@ class OpenAIRequests(JsonRequestReader):
 
     __slots__ = ()
 
+    media_marks = (b'"image_url"', b'"input_audio"', b'"file_data"')
+    media = estimate.MEDIA
+    kept_context = estimate.KEPT_CONTEXT
     prompt_tokens = staticmethod(estimate.prompt_tokens)
     output_tokens = staticmethod(estimate.output_tokens)
 
@@ -75,13 +80,27 @@ class OpenAIRequests(JsonRequestReader):
         call.wants_usage = _wants_usage(members)
 
 
+class InputTokensRequests(OpenAIRequests):
+    """Reads calls of ``responses/input_tokens``. They cost no tokens."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def prompt_tokens(call: Call, per_image: int, per_audio: int) -> int:
+        return 0
+
+    @staticmethod
+    def output_tokens(call: Call, model_max: int, default: int) -> int:
+        return 0
+
+
 REQUESTS: Final = OpenAIRequests(READ, _USUAL)
+COUNTS: Final = InputTokensRequests(READ, _USUAL)
 
 
 def _choices(members: Members) -> int:
-    raw = members.beginning("n", 5)
-    n = max(int(raw), 1) if raw.isdigit() and len(raw) < 5 else 1
-    return n * _prompts(members)
+    n = limit_of(members, "n") if "n" in members.values else 1
+    return min(max(n, 1), MOST_CHOICES) * _prompts(members)
 
 
 def _prompts(members: Members) -> int:

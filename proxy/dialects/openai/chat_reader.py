@@ -26,16 +26,17 @@ class ChatReader(OpenAIReader):
     Complete after ``[DONE]``, or after a finish reason for every choice: several providers never send ``[DONE]``.
     """
 
-    __slots__ = ("_finished", "_wire_usage")
+    __slots__ = ("_finished", "_service_tier", "_wire_usage")
 
     def __init__(self, choices: int = 1, hide_usage: bool = False, wants_usage: bool = False) -> None:
         super().__init__(choices, hide_usage, wants_usage)
         self._finished: set[int] = set()
         self._wire_usage: WireUsage | None = None
+        self._service_tier: Any = None  # in every chunk: that of the first, or of the last, is as good
 
     @property
     def usage(self) -> Usage | None:
-        return usage_of(self._wire_usage) if self._wire_usage else None
+        return usage_of(self._wire_usage, self._service_tier) if self._wire_usage else None
 
     @property
     def lacks_usage(self) -> bool:
@@ -89,6 +90,7 @@ class ChatReader(OpenAIReader):
         model = chunk.get("model")
         if isinstance(model, str) and not self.response_model:
             self.response_model = model
+        self._service_tier = chunk.get("service_tier") or self._service_tier
         wire = find_wire(chunk) or find_wire(chunk.get("x_groq"))  # Groq's streams have it in a member of their own
         if wire is None:
             return False

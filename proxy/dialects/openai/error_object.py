@@ -13,6 +13,7 @@ TYPES: Final[dict[ErrorKind, str]] = {
     "invalid_request": "invalid_request_error",
     "unauthorized": "invalid_request_error",
     "rate_limited": "rate_limit_error",
+    "quota_exceeded": "insufficient_quota",
     "overloaded": "overloaded_error",
     "internal": "server_error",
     "upstream": "upstream_error",
@@ -32,7 +33,10 @@ def error_object(fault: GatewayError) -> dict[str, Any]:
     return error
 
 
+def type_of(word: str | None, usual: str) -> str:
+    """The type for a provider's ``word``. Google's are statuses in upper case, which clients of OpenAI do not know."""
+    return word if word and not word.isupper() else usual
+
+
 def _type(fault: GatewayError) -> str:
-    if isinstance(fault, ErrorInStream) and fault.provider_type:
-        return fault.provider_type
-    return TYPES[fault.kind]
+    return type_of(fault.provider_type if isinstance(fault, ErrorInStream) else None, TYPES[fault.kind])

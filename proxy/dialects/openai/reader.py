@@ -29,4 +29,6 @@ class OpenAIReader(JsonEventReader):
         if answer.error is not NULL and answer.error != NULL:
             return json_answer.read(body, openai_usage.find)
         usage = answer.usage
-        return AnswerInfo(answer.model or "", None if usage is None else openai_usage.usage_of(usage))
+        return AnswerInfo(
+            answer.model or "", None if usage is None else openai_usage.usage_of(usage, answer.service_tier)
+        )

@@ -8,13 +8,16 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from proxy.dialects import provider_error
-from proxy.dialects.base import EventKind
+from proxy.dialects.base import AnswerInfo, EventKind
 from proxy.dialects.openai import usage as openai_usage
 from proxy.dialects.openai.reader import OpenAIReader
 from proxy.dialects.openai.schema import decode_event
 from proxy.dialects.provider_error import ProviderError
+from proxy.dialects.usage import Usage, UsageDetails
 from proxy.wire.document import is_utf8
 from proxy.wire.sse import CR
 
@@ -29,6 +32,14 @@ class ResponsesReader(OpenAIReader):
     __slots__ = ()
 
     ends_with_done = False
+
+    @staticmethod
+    def read_answer(body: bytes) -> AnswerInfo:
+        """As of all readers of the API, with the number of searches."""
+        info = OpenAIReader.read_answer(body)
+        if info.usage is None or b'"web_search_call"' not in body:
+            return info
+        return replace(info, usage=_with_searches(info.usage, msgspec.json.decode(body))) if info.strict else info
 
     def plain(self, block: bytes) -> bool:
         """``event: response.<something>.delta`` with one line of data."""
@@ -67,7 +78,9 @@ class ResponsesReader(OpenAIReader):
                 self.response_model = model
             if isinstance(answer_id, str):
                 self.answer_id = answer_id
-            self._usage = openai_usage.find(response) or self._usage
+            usage = openai_usage.find(response)
+            if usage is not None:
+                self._usage = _with_searches(usage, response)
         if kind in TERMINAL:
             self.complete = self.ended = True
         if kind == "error" or kind == "response.failed":
@@ -78,6 +91,23 @@ class ResponsesReader(OpenAIReader):
             self.error = error
             return EventKind.ERROR
         return EventKind.PRELIMINARY if kind in PRELIMINARY else EventKind.CONTENT
+
+
+def _with_searches(usage: Usage, response: object) -> Usage:
+    """OpenAI bills each search, and not the pages that are opened: https://platform.openai.com/docs/pricing"""
+    output = response.get("output") if isinstance(response, dict) else None
+    found = sum(map(_is_search, output)) if isinstance(output, list) else 0
+    if not found:
+        return usage
+    details = UsageDetails() if usage.details is UNSET else usage.details
+    return replace(usage, details=replace(details, web_searches=found))
+
+
+def _is_search(item: object) -> bool:
+    if not isinstance(item, dict) or item.get("type") != "web_search_call":
+        return False
+    action = item.get("action")
+    return not isinstance(action, dict) or action.get("type") == "search"
 
 
 def _error_of(event: dict[str, Any], response: object) -> ProviderError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
@@ -14,6 +14,7 @@ NO_ERROR: Final = Raw(b"")
 class InputDetails(Struct, gc=False):
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
+    cache_write_tokens_details: Any = None
     audio_tokens: int | None = None
     image_tokens: int | None = None
 
@@ -27,7 +28,8 @@ class OutputDetails(Struct, gc=False):
 class WireUsage(Struct, gc=False):
     """``usage`` of chat, completions and embeddings (``prompt_…``) or of responses, images and audio (``input_…``).
 
-    Transcriptions spell it ``input_token_details``.
+    Transcriptions spell it ``input_token_details``, or have ``seconds`` only. The last members are of some providers,
+    in several forms.
     """
 
     prompt_tokens: int | None = None
@@ -39,6 +41,12 @@ class WireUsage(Struct, gc=False):
     input_tokens_details: InputDetails | None = None
     output_tokens_details: OutputDetails | None = None
     input_token_details: InputDetails | None = None
+    seconds: Any = None
+    cost: Any = None
+    cost_details: Any = None
+    is_byok: Any = None
+    cost_in_usd_ticks: Any = None
+    estimated_cost: Any = None
 
 
 class ChunkChoice(Struct, gc=False):
@@ -67,6 +75,20 @@ class WholeAnswer(Struct, gc=False):
     model: str | None = None
     usage: WireUsage | None = None
     error: Raw = NULL
+    service_tier: Any = None
+
+
+class MadeImage(Struct, gc=False):
+    """An image of an answer; its bytes are not decoded."""
+
+
+class MediaAnswer(Struct, gc=False):
+    """A JSON answer with images or a transcript, as far as ``OtherReader.read_answer`` needs it."""
+
+    model: str | None = None
+    usage: WireUsage | None = None
+    data: list[MadeImage] = []
+    error: Raw = NULL
 
 
 class Node(Struct, gc=False):
@@ -90,4 +112,5 @@ class Node(Struct, gc=False):
 decode_chunk: Final = Decoder(Chunk).decode
 decode_event: Final = Decoder(TypedEvent).decode
 decode_answer: Final = Decoder(WholeAnswer).decode
+decode_media: Final = Decoder(MediaAnswer).decode
 decode_nodes: Final = Decoder(list[str | Node]).decode

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from proxy.dialects.base import Writer
-from proxy.dialects.openai.error_object import TYPES, error_object
+from proxy.dialects.openai.error_object import TYPES, error_object, type_of
 from proxy.dialects.openai.responses.failure import bare_response, failed_event, response_error
 from proxy.dialects.provider_error import ProviderError
 from proxy.errors import GatewayError, ShuttingDown
@@ -41,8 +41,9 @@ class OpenAIWriter(Writer):
         answer = document.decode(body)
         own = answer.get("error") if isinstance(answer, dict) else None
         if not isinstance(own, dict):
-            found = {"message": error.message, "type": error.type or TYPES["invalid_request"], "param": error.param}
-            return _encode({"error": found | {"code": _code(error.code, status)}})
+            kind = type_of(error.type, TYPES["invalid_request"])
+            code = _code(None if error.code == status else error.code, status)  # Google's only repeats the status
+            return _encode({"error": {"message": error.message, "type": kind, "param": error.param, "code": code}})
         if own.get("code") is not None or status != 400:
             return body
         # Python's encoder, since this may hold halves of surrogate pairs.

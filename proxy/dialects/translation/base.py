@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from msgspec import Struct
 
+from proxy.dialects.translation.answer_losses import CitationMembers
 from proxy.dialects.translation.conversation import Conversation
 from proxy.dialects.translation.loss import Losses
+from proxy.dialects.translation.members import JsonObject
 from proxy.dialects.translation.model_facts import ModelFacts
 from proxy.dialects.translation.parts import AnswerPart
 from proxy.dialects.translation.tool_names import ToolNames
@@ -45,6 +47,7 @@ class RequestEncoder(ABC):
     ) -> dict[str, Any]:
         """The members of the body, to be encoded as JSON. Raises Untranslatable.
 
+        Raises ContentAbsent if the request names content by an address that the provider does not take.
         Never changes the conversation, which may be encoded again for another provider. Adds all tools to ``names``.
         """
 
@@ -74,11 +77,27 @@ class AnswerDecoder(ABC):
         """The parts of a whole JSON answer, which was found to be one. Never raises."""
 
 
+class OneChoiceDecoder(AnswerDecoder):
+    """Reads one choice of an answer, in a dialect whose answers may have several.
+
+    ``choices``: the member of an event that lists them, each with its ``index``.
+    """
+
+    __slots__ = ()
+
+    choices: ClassVar[str]
+
+    @abstractmethod
+    def read(self, event: JsonObject) -> Iterable[AnswerPart]:
+        """The parts of a decoded event, or of a whole answer, for the choice with the index 0. Never raises."""
+
+
 class AnswerContext(Struct, frozen=True):
     """What the answer to a request is made with.
 
     ``id``: unique in the process, of letters, digits, ``_`` and ``-``. ``created``: Unix seconds. ``model``: the name
     that the answer must have, ``""``: the provider's. ``input_tokens``: an estimate. ``issuer``: of the answer's blobs.
+    ``choice``: index of the choice that is made with it.
     """
 
     request: Conversation
@@ -87,18 +106,21 @@ class AnswerContext(Struct, frozen=True):
     model: str = ""
     input_tokens: int = 0
     issuer: str = ""
+    choice: int = 0
 
 
 class StreamEncoder(ABC):
     """Makes the events of one stream for a client.
 
     ``sequential``: it needs the arguments of one call whole before the next call begins. All calls have an id.
+    ``cites``: what answers have of a source, whole ones as well.
     ``sequence``: number of the last event, -1 where events have none.
     """
 
     __slots__ = ("context", "sequence")
 
     sequential: ClassVar[bool] = False
+    cites: ClassVar[CitationMembers] = CitationMembers()
 
     def __init__(self, context: AnswerContext) -> None:
         self.context = context
@@ -115,6 +137,35 @@ class StreamEncoder(ABC):
     @abstractmethod
     def failed(self, fault: GatewayError) -> bytes:
         """The last events of an answer that broke."""
+
+
+class EventEncoder(Protocol):
+    """What the translation of a stream needs of a ``StreamEncoder``, or of those of several choices."""
+
+    @property
+    def sequential(self) -> bool: ...
+
+    @property
+    def cites(self) -> CitationMembers: ...
+
+    def encode(self, part: AnswerPart) -> bytes: ...
+
+    def finish(self) -> bytes: ...
+
+    def failed(self, fault: GatewayError) -> bytes: ...
+
+
+class OneChoiceEncoder(StreamEncoder):
+    """Makes the events of one choice, in a dialect whose answers may have several.
+
+    The usage of all choices is encoded with the one that finishes last.
+    """
+
+    __slots__ = ()
+
+    def finish_choice(self) -> bytes:
+        """The last events of a choice after which another one finishes: ``finish`` without the terminal event."""
+        return self.finish()
 
 
 # A whole answer for a client, as JSON.

@@ -20,7 +20,7 @@ def object_of(arguments: str, kind: ToolKind = "function") -> dict[str, Any]:
     if text.rstrip() in ("", NULL):
         return {}
     try:
-        found = document.decode(text.encode("utf-8", "surrogatepass"))
+        found = document.decode_finite(text.encode("utf-8", "surrogatepass"))
     except ValueError:
         found = None
     return found if isinstance(found, dict) else {WRAPPED: text}

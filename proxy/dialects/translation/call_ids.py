@@ -10,7 +10,7 @@ from proxy.dialects.translation.tool_ids import MOST, safe_id
 class CallIds:
     """Some providers and clients begin again with ``call_0`` in each turn.
 
-    Anthropic refuses an id that repeats, and Gemini finds the call of a result by its id.
+    Anthropic and the Responses API refuse an id that repeats, and Gemini finds the call of a result by its id.
     """
 
     __slots__ = ("_numbers", "_open", "_used")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Protocol
 
 from msgspec import Struct
 
@@ -25,6 +25,17 @@ from proxy.wire import document
 
 MOST_BUFFERED: Final = 1024 * 1024  # characters of arguments that are kept back in one stream
 CUSTOM_INPUT: Final = "input"  # the one argument of the function that stands for a custom tool
+
+
+class CallFilter(Protocol):
+    """Passes the parts of an answer on, with its calls as the client's dialect needs them. See ``CallParts``."""
+
+    @property
+    def idle(self) -> bool: ...
+
+    def pass_on(self, part: AnswerPart) -> Iterator[AnswerPart]: ...
+
+    def end(self) -> Iterator[AnswerPart]: ...
 
 
 class _Call(Struct):

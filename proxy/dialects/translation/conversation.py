@@ -221,9 +221,9 @@ class Conversation(Struct):
     prefix; ``cache``: mark the end of the prompt. ``end_user``: who uses the client. ``tags``: the client's metadata.
     ``store``: the provider should keep the answer. ``wants_usage``: a stream must end with the usage. ``include``: more
     that the answer should have, as the Responses API names it. ``legacy_functions``: the client sent chat's old
-    ``functions``, so its answer has ``function_call``. ``limit_name``: what the client calls ``output_tokens``, if its
-    dialect has two names. ``echo``: members of the request that an answer of the Responses API repeats, as JSON without
-    the braces.
+    ``functions``, so its answer has ``function_call``. ``own_names``: where the dialect has two names for a member, the
+    client's by that of ``client_names.py``. ``echo``: members of the request that an answer of the Responses API
+    repeats, as JSON without the braces.
 
     ``dropped``: members that no other dialect has, by their path, such as ``context_management`` or
     ``messages[].name``: lost whatever the provider. ``repaired``: what ``repairs.py`` had to repair, such as
@@ -254,7 +254,7 @@ class Conversation(Struct):
     dropped: list[str] = []
     include: frozenset[str] = frozenset()
     legacy_functions: bool = False
-    limit_name: str = ""
+    own_names: dict[str, str] = {}
     echo: bytes = b""
     repaired: list[str] = []
     in_order: bool = False

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 from proxy.dialects.translation.conversation import ContentSource, Document
 
 PDF: Final = "application/pdf"
+ANOTHER_ACCOUNT: Final = "The file belongs to an account at another provider. Send its content."  # of an error
 # The beginnings of base64. Clients may name another type, which OpenAI tolerates and others refuse.
 _BEGINNINGS: Final = {
     "/9j/": "image/jpeg",
@@ -61,13 +62,18 @@ def of_address(address: str) -> str:
     return _ENDINGS.get(name.rpartition(".")[2].lower(), "") if "." in name else ""
 
 
+def is_text_type(media_type: str) -> bool:
+    """Whether content of this type is a text, which a model can be given as such."""
+    return media_type.startswith("text/") or media_type in _TEXTS
+
+
 def text_of(part: Document) -> str | None:
     """The text of a text file; ``None``: it is another file, not UTF-8, or not in the request."""
     source = part.source
     if source.text is not None:
         return source.text
     kind = media_type_of(source)
-    is_text = kind.startswith("text/") or kind in _TEXTS or (kind != PDF and part.name.lower().endswith(_TEXT_NAMES))
+    is_text = is_text_type(kind) or (kind != PDF and part.name.lower().endswith(_TEXT_NAMES))
     if source.data is None or not is_text:
         return None
     try:

@@ -14,6 +14,7 @@ from proxy.dialects.translation.parts import (
     CallDelta,
     CallEnd,
     CallStart,
+    ChoicePart,
     CitationPart,
     Finish,
     LogprobsPart,
@@ -54,12 +55,16 @@ GatheredBlock: TypeAlias = TextBlock | ReasoningBlock | CallBlock
 
 
 class GatheredAnswer(Struct):
-    """``blocks`` in the order in which they began. ``finish`` is ``None`` for an answer that was cut."""
+    """``blocks`` in the order in which they began. ``finish`` is ``None`` for an answer that was cut.
+
+    ``logprobs``: those of no text, as of an answer that is only a call.
+    """
 
     start: Start
     blocks: list[GatheredBlock] = []
     usage: Usage | None = None
     finish: Finish | None = None
+    logprobs: list[Any] = []
 
     @property
     def text(self) -> str:
@@ -112,8 +117,8 @@ class Gathering:
                 if isinstance(self._open, TextBlock):
                     self._open.citations.append(citation)
             case LogprobsPart(tokens):
-                if isinstance(self._open, TextBlock):
-                    self._open.logprobs += tokens
+                holder = self._open if isinstance(self._open, TextBlock) else self.answer
+                holder.logprobs += tokens
             case UsagePart(usage):
                 self.answer.usage = usage
             case Finish():
@@ -160,3 +165,22 @@ def gather(parts: Iterable[AnswerPart]) -> GatheredAnswer:
     for part in parts:
         gathering.add(part)
     return gathering.end()
+
+
+def gather_choices(parts: Iterable[AnswerPart]) -> dict[int, GatheredAnswer]:
+    """The answers that these parts make, by the index of their choice, in order; at least one."""
+    found: dict[int, Gathering] = {}
+    index = 0
+    for part in parts:
+        if isinstance(part, ChoicePart):
+            index = part.index
+            continue
+        if index not in found:
+            found[index] = Gathering()
+        found[index].add(part)
+    return {index: found[index].end() for index in sorted(found)} or {0: GatheredAnswer(Start())}
+
+
+def usage_of(answers: Iterable[GatheredAnswer]) -> Usage | None:
+    """The usage of all choices together, which stands in one of them; ``None``: it is not known."""
+    return next((each.usage for each in answers if each.usage is not None), None)

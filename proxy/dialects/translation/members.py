@@ -11,11 +11,13 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Final, TypeAlias, TypeVar
 
-from proxy.errors import Untranslatable, WrongMember
+from proxy.errors import ClientFault, Untranslatable, WrongMember
+from proxy.wire import document
 
 JsonObject: TypeAlias = dict[str, Any]
 _T = TypeVar("_T")
 _INFINITE: Final = (math.inf, -math.inf)  # 1e999, which would be sent on as null
+_MOST_SHOWN: Final = 20  # characters of a number
 _are_objects: Final = frozenset((dict,)).issuperset  # of the types of decoded values
 
 
@@ -35,6 +37,20 @@ class Within:
     ) -> None:
         if isinstance(fault, Untranslatable | WrongMember):
             raise fault.within(self._outer) from None
+
+
+def of_body(body: bytes) -> JsonObject:
+    """The object that a request body is. Raises ClientFault."""
+    try:
+        found = document.decode_finite(body)
+    except document.NumberTooLarge as exc:
+        message = f"The request body has a number that is too large: {str(exc)[:_MOST_SHOWN]}"
+        raise ClientFault(message, code="invalid_body") from None
+    except ValueError:
+        raise ClientFault("The request body is not valid JSON.", code="invalid_json") from None
+    if not isinstance(found, dict):
+        raise ClientFault("The request body must be a JSON object.", code="invalid_body")
+    return found
 
 
 def text(holder: JsonObject, name: str) -> str:

@@ -17,6 +17,7 @@ class ModelFacts(Struct, frozen=True):
 
     ``output_tokens``: most tokens of an answer, 0: unknown. ``efforts``: those that it takes; ``None``: any.
     ``default_effort``: that of a request without one, ``""``: unknown.
+    ``fetches``: it takes addresses of images, and of files where its dialect has a place for them.
     ``sampling``: it takes temperature, top_p, top_k; ``sampling_at_none``: with the effort ``none`` only.
     ``prefill``: it continues a final assistant message. ``late_system``: it takes system messages after others.
     ``structured``: it takes JSON schemas for the output. ``forced_tools``: it takes a choice of tools that demands one.
@@ -38,6 +39,7 @@ class ModelFacts(Struct, frozen=True):
     Of a server for chat:
 
     ``limit_name``: the member that limits the answer.
+    ``limits_reasoning``: this limit includes the reasoning.
     ``openai``: it is OpenAI's own or Azure's, and takes all members that OpenAI documents.
     ``takes``: members that it takes beyond those that all servers have, such as ``top_k``. ``refuses``: settings that
     it refuses although others take them, such as ``user``.
@@ -50,15 +52,17 @@ class ModelFacts(Struct, frozen=True):
 
     Of Gemini in Google's own API, where a model may need ``thought_signatures`` and refuse settings as well:
 
+    ``candidates``: most answers to one request. ``streams_candidates``: a stream may have several.
     ``budgets``: the least and the most tokens for thinking, if not none.
     ``json_schemas``: it takes JSON Schema; else only the schemas of OpenAPI 3.0, without references.
     ``format_with_tools``: it takes a form of the output beside tools.
-    ``fetches``: it takes addresses of images and files. ``media_in_results``: results of tools may have them.
+    ``media_in_results``: results of tools may have images and files.
     """
 
     output_tokens: int = 0
     efforts: tuple[str, ...] | None = None
     default_effort: str = ""
+    fetches: bool = True
     sampling: bool = True
     sampling_at_none: bool = False
     prefill: bool = False
@@ -70,6 +74,7 @@ class ModelFacts(Struct, frozen=True):
     effort_with_tools: Literal["any", "none", "no"] = "any"
     returned_reasoning: ReturnedReasoning = "no"
     limit_name: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    limits_reasoning: bool = True
     openai: bool = False
     takes: frozenset[str] = frozenset()
     refuses: frozenset[str] = frozenset()
@@ -77,10 +82,11 @@ class ModelFacts(Struct, frozen=True):
     reasoning_name: Literal["reasoning_content", "reasoning"] = "reasoning_content"
     toggle: Literal["", "thinking", "enable_thinking"] = ""
     thought_signatures: bool = False
+    candidates: int = 1
+    streams_candidates: bool = True
     budgets: tuple[int, int] = (1, 65_536)
     json_schemas: bool = True
     format_with_tools: bool = True
-    fetches: bool = True
     media_in_results: bool = True
 
     def takes_sampling(self, effort: str) -> bool:

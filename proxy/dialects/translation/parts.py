@@ -23,6 +23,12 @@ class Start(Struct, gc=False):
     model: str = ""
 
 
+class ChoicePart(Struct, gc=False):
+    """The parts after it, up to the next of its kind, belong to the choice ``index``. Only in answers with several."""
+
+    index: int
+
+
 class TextDelta(Struct, gc=False):
     text: str
 
@@ -113,6 +119,7 @@ class Dropped(Struct, gc=False):
 
 AnswerPart: TypeAlias = (
     Start
+    | ChoicePart
     | TextDelta
     | ReasoningDelta
     | ReasoningBlob

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from proxy.dialects.translation.base import AnswerDecoder, StreamEncoder
-from proxy.dialects.translation.calls import CallParts
-from proxy.dialects.translation.parts import AnswerFailed, AnswerPart, Dropped, ReasoningDelta, TextDelta
-from proxy.errors import GatewayError
+from proxy.dialects.translation.base import AnswerDecoder, EventEncoder
+from proxy.dialects.translation.calls import CallFilter
+from proxy.dialects.translation.parts import AnswerFailed, AnswerPart, CitationPart, Dropped, ReasoningDelta, TextDelta
+from proxy.errors import BrokenAnswer, GatewayError
 
 _TEXT = (TextDelta, ReasoningDelta)
 
 
 class StreamTranslation:
-    """``dropped``: what of the answer no other dialect has. ``failure``: why the provider gave it up, ``""`` if not."""
+    """``dropped``: what of the answer no other dialect has, or the client's has not.
+
+    ``failure``: why the answer failed, as the provider gave it up or it cannot be translated; ``""`` if it did not.
+    It must end with ``failed`` then.
+    """
 
     __slots__ = ("_calls", "_decoder", "_encode", "_encoder", "_finished", "_plain", "dropped", "failure")
 
-    def __init__(self, decoder: AnswerDecoder, encoder: StreamEncoder, calls: CallParts) -> None:
+    def __init__(self, decoder: AnswerDecoder, encoder: EventEncoder, calls: CallFilter) -> None:
         self._decoder = decoder
         self._plain = decoder.plain
         self._encoder = encoder
@@ -38,15 +42,26 @@ class StreamTranslation:
         """The events for any other block. Raises BrokenAnswer if too much would have to be kept back."""
         if self._finished:
             return b""
-        return self._encoded(self._decoder.decode(block))
+        try:
+            return self._encoded(self._decoder.decode(block))
+        except BrokenAnswer as fault:
+            self.failure = fault.message
+            raise
 
     def finish(self) -> bytes:
-        """The last events of a complete answer, once."""
+        """The last events of a complete answer, once. With a ``failure``: those before it, if any."""
         if self._finished:
             return b""
+        last = b""
+        try:
+            last = self._encoded(self._decoder.end())
+            if self.failure:
+                return last
+            last += b"".join(map(self._encode, self._calls.end()))
+        except BrokenAnswer as fault:
+            self.failure = fault.message
+            return last
         self._end()
-        last = self._encoded(self._decoder.end())
-        last += b"".join(map(self._encode, self._calls.end()))
         return last + self._encoder.finish()
 
     def failed(self, fault: GatewayError) -> bytes:
@@ -69,6 +84,8 @@ class StreamTranslation:
             if isinstance(part, AnswerFailed):
                 self.failure = part.message
                 break
+            if isinstance(part, CitationPart):
+                self.dropped.update(dict.fromkeys(self._encoder.cites.lost(part.citation)))
             found += map(encode, self._calls.pass_on(part))
         return b"".join(found)
 

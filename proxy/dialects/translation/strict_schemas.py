@@ -14,6 +14,7 @@ _LAX: Final = frozenset(
         *("dependentRequired", "dependentSchemas", "patternProperties", "unevaluatedProperties"),
     }
 )
+_BY_NAME: Final = ("properties", "$defs", "definitions")  # of schemas, whose names may be keywords
 
 
 def is_strict(schema: Any) -> bool:
@@ -30,4 +31,7 @@ def is_strict(schema: Any) -> bool:
             return False
         if not isinstance(required, list) or not all(name in required for name in properties):
             return False
-    return all(map(is_strict, schema.values()))
+    return all(
+        is_strict(list(value.values()) if name in _BY_NAME and isinstance(value, dict) else value)
+        for name, value in schema.items()
+    )

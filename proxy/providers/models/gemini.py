@@ -4,7 +4,8 @@ Thinking and most tokens of an answer: https://ai.google.dev/gemini-api/docs/thi
 https://docs.cloud.google.com/gemini-enterprise-agent-platform/models (a page and a guide for each model). Penalties:
 https://github.com/vercel/ai/issues/8943. Log probabilities: https://github.com/BerriAI/litellm/issues/31600,
 https://github.com/vercel/ai/issues/5418. Sampling and prefill: https://ai.google.dev/gemini-api/docs/latest-model, and
-https://github.com/Zoo-Code-Org/Zoo-Code/issues/1052. All as of November 2026.
+https://github.com/Zoo-Code-Org/Zoo-Code/issues/1052. Candidates:
+https://github.com/googleapis/js-genai/issues/1609. All as of November 2026.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ _2_0: Final = ModelFacts(
     format_with_tools=False,  # https://github.com/symfony/ai/issues/1777
     fetches=False,  # https://ai.google.dev/gemini-api/docs/file-input-methods
     media_in_results=False,
+    candidates=8,
 )
 _2_5: Final = replace(
     _2_0,
@@ -44,7 +46,7 @@ _2_5: Final = replace(
 _2_5_PRO: Final = replace(_2_5, thinking_off="no", budgets=(128, 32_768))
 _2_5_FLASH: Final = replace(_2_5, efforts=("none", *_FROM_MINIMAL), budgets=(1, 24_576))
 _2_5_FLASH_LITE: Final = replace(_2_5_FLASH, default_effort="none", budgets=(512, 24_576))
-# Thinking has levels from here on, and cannot be turned off. Calls need signatures.
+# Thinking has levels from here on, and cannot be turned off. Calls need signatures. Several candidates are refused.
 _3_PRO: Final = replace(
     _2_5,
     output_tokens=65_536,
@@ -55,6 +57,7 @@ _3_PRO: Final = replace(
     thought_signatures=True,
     format_with_tools=True,
     media_in_results=True,
+    candidates=1,
 )
 _3_FLASH: Final = replace(_3_PRO, efforts=_FROM_MINIMAL)
 _3_1_PRO: Final = replace(_3_PRO, efforts=_TO_HIGH)
@@ -75,7 +78,7 @@ GEMINI: Final[Mapping[str, ModelFacts]] = {
     "gemini-2.0-flash-lite": _2_0,
     "gemini-2.5-pro": _2_5_PRO,
     "gemini-2.5-flash": _2_5_FLASH,
-    "gemini-2.5-flash-image": replace(_2_5, output_tokens=32_768, efforts=(), thinking="none"),
+    "gemini-2.5-flash-image": replace(_2_5, output_tokens=32_768, efforts=(), thinking="none", candidates=1),
     "gemini-2.5-flash-lite": _2_5_FLASH_LITE,
     "gemini-3-pro": _3_PRO,
     "gemini-3-flash": _3_FLASH,
@@ -103,4 +106,4 @@ GENERATIONS: Final[Mapping[str, ModelFacts]] = {
 }
 
 # Any other model at Google's APIs, such as a tuned one or Gemma: no setting that one of them refuses.
-UNKNOWN_AT_GOOGLE: Final = replace(_2_5, output_tokens=0, efforts=(), thinking="none", prefill=False)
+UNKNOWN_AT_GOOGLE: Final = replace(_2_5, output_tokens=0, efforts=(), thinking="none", prefill=False, candidates=1)

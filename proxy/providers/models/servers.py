@@ -47,14 +47,18 @@ SERVERS: Final[Mapping[str, Mapping[str, Any]]] = {
         "returned_reasoning": "no",
     },
     # https://console.groq.com/docs/openai (unsupported features); unknown members of messages are refused
-    "groq": {"refuses": frozenset({"logit_bias", "logprobs"}), "returned_reasoning": "no"},
+    "groq": {"refuses": frozenset({"logit_bias", "logprobs", "n"}), "returned_reasoning": "no"},
     # https://inference-docs.cerebras.ai/resources/openai
     "cerebras": {
         "refuses": frozenset({"frequency_penalty", "presence_penalty", "logit_bias"}),
         "returned_reasoning": "no",
     },
     # https://docs.x.ai/docs/guides/reasoning
-    "xai": {"refuses": frozenset({"presence_penalty", "frequency_penalty", "stop"}), "returned_reasoning": "no"},
+    "xai": {
+        "refuses": frozenset({"presence_penalty", "frequency_penalty", "stop"}),
+        "returned_reasoning": "no",
+        "limits_reasoning": False,
+    },
     "together": {"takes": _TOP_K, "reasoning_name": "reasoning"},
     "fireworks": {"takes": _TOP_K},
     "deepinfra": {"takes": _TOP_K},
@@ -64,7 +68,9 @@ SERVERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "sglang": {"takes": _TOP_K},
     "lmstudio": {"takes": _TOP_K},
     "llamacpp": {"takes": _TOP_K},
-    "ollama": {"reasoning_name": "reasoning"},
+    # https://docs.ollama.com/api/openai-compatibility (no addresses of images, and it ignores fields that it does not
+    # list), .../anthropic-compatibility
+    "ollama": {"refuses": frozenset({"n"}), "reasoning_name": "reasoning", "fetches": False},
 }
 
 _BY_HOST: Final = {urlsplit(known.base_url).hostname: name for name, known in HOSTED.items()}

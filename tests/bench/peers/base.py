@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 from abc import ABC, abstractmethod
@@ -13,6 +12,7 @@ from msgspec import Struct
 
 from tests.bench.child import ROOT, Child
 from tests.bench.dialects import CHAT
+from tests.support.ports import free_port
 
 CACHE = ROOT / ".bench"  # environments of the peers whose pins are too heavy for ours
 
@@ -92,12 +92,6 @@ class Peer(ABC):
     @property
     def origin(self) -> str:
         return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.provider.port(self.tls)}"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def installed(package: str) -> str:

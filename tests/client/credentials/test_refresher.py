@@ -145,8 +145,10 @@ async def test_a_failed_fetch_is_not_repeated_by_each_request() -> None:
             assert len(it.fetched) == number
         it.now += delay
     assert it.warnings == [{"why": "the account is gone"}]
+    assert it.refresher.failure(SOURCE) == "the account is gone"
     it.why = None
     assert await it.number() == 4
+    assert it.refresher.failure(SOURCE) == ""
 
 
 async def test_the_time_between_failed_fetches_is_bounded() -> None:

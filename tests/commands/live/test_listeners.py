@@ -11,13 +11,9 @@ from pathlib import Path
 from proxy.commands.live.listeners import _refused
 from tests.commands.live.rig import finding, findings
 from tests.support.gateway import GatewayProcess, one_provider
+from tests.support.ports import free_port
 from tests.support.tls import Authority
 from tests.support.upstream import Upstream
-
-
-def free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        return int(listener.getsockname()[1])
 
 
 async def test_a_free_address_is_ok_and_stays_free(tmp_path: Path) -> None:

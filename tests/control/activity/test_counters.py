@@ -33,6 +33,9 @@ async def test_counters_begin_at_zero(plane: AdminServer) -> None:
         "modelsAvailable": 1,
         "activeConnections": 0,
         "tokens": {"input": 0, "cached": 0, "output": 0, "reasoning": 0},
+        "ledger": False,
+        "currency": "USD",
+        "usdRate": 1.0,
     }
 
 

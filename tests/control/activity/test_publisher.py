@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from proxy.budgets.reports import report_of
 from proxy.control.activity.feed import Subscriber
-from proxy.control.activity.publisher import MAX_REQUESTS, MAX_STATES
+from proxy.control.activity.publisher import MAX_BUDGETS, MAX_REQUESTS, MAX_STATES
 from proxy.control.live import ReloadResult
+from tests.budgets.test_reports import counter_of
 from tests.control.admin import TWO, AdminServer
 from tests.support.clock import MIDNIGHT
 
@@ -140,3 +142,12 @@ async def test_with_nobody_there_nothing_is_made(plane: AdminServer) -> None:
     plane.activity.recorder.tick()
     plane.activity.recorder.stop()
     assert plane.activity.feed.number == 0
+
+
+async def test_thresholds_of_budgets_are_published_with_a_limit(plane: AdminServer, subscriber: Subscriber) -> None:
+    report = report_of(counter_of(), 80, 4_000_000_000, MIDNIGHT)
+    for _ in range(MAX_BUDGETS + 5):
+        plane.activity.budget_reached(report)
+    found = events(subscriber)
+    assert [name for name, _ in found] == ["budget"] * MAX_BUDGETS
+    assert (found[0][1]["budget"], found[0][1]["threshold"]) == ("daily", 80)

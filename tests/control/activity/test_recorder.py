@@ -11,7 +11,7 @@ import pytest
 
 from proxy.breakers.breaker import Permit
 from proxy.control.activity.history import SecondStats
-from proxy.control.activity.record import TEXT, record_of
+from proxy.control.activity.record import TEXT, ExchangeRecord, record_of
 from proxy.control.activity.recorder import MAX_PROMPT, Recorder
 from proxy.dialects.openai.call import REQUESTS
 from proxy.dialects.usage import Usage
@@ -46,19 +46,23 @@ def attempt(of: Catalog, **facts: Any) -> Attempt:
     return found
 
 
+def latest(recorder: Recorder, before: int = 0) -> list[ExchangeRecord]:
+    return [recorder.record(kept, sequence) for kept, sequence in recorder.latest(before)]
+
+
 async def test_the_latest_exchanges_are_kept_newest_first() -> None:
     recorder = made(keep=3)
     for number in range(5):
         recorder.settle([settled(request_id=f"r{number}")])
-    assert [each.request_id for each in recorder.latest()] == ["r4", "r3", "r2"]
-    assert [each.sequence for each in recorder.latest()] == [5, 4, 3]
-    assert [each.sequence for each in recorder.latest(before=4)] == [3]
+    assert [each.request_id for each in latest(recorder)] == ["r4", "r3", "r2"]
+    assert [each.sequence for each in latest(recorder)] == [5, 4, 3]
+    assert [each.sequence for each in latest(recorder, before=4)] == [3]
 
 
 async def test_without_kept_exchanges_counters_still_work() -> None:
     recorder = made(keep=0)
     recorder.settle([settled()])
-    assert list(recorder.latest()) == []
+    assert latest(recorder) == []
     assert recorder.history.close(100, 0).requests == 1
 
 
@@ -110,7 +114,7 @@ async def test_a_kept_exchange_does_not_refer_to_its_catalog(error: str) -> None
     del known, exchange
     gc.collect()
     assert watched() is None
-    assert len(list(recorder.latest())) == 1
+    assert len(latest(recorder)) == 1
 
 
 @pytest.mark.parametrize("fact", ["model", "response_model", "error", "error_detail"])
@@ -120,7 +124,7 @@ async def test_long_text_is_truncated_when_it_is_recorded(fact: str) -> None:
     recorder.settle(exchanges)
     for kept in (*recorder._ring, *recorder.history._current.ended):
         assert len(getattr(kept, fact)) <= TEXT + 1
-    assert list(recorder.latest()) == [
+    assert latest(recorder) == [
         record_of(exchanges[2], 3),
         record_of(exchanges[1], 2),
         record_of(exchanges[0], 1),
@@ -133,8 +137,8 @@ async def test_an_exchange_and_its_record_have_the_same_facts() -> None:
     for each in (plain, plain, failed, plain, failed):
         recorder.settle([each])
     expected = [record_of(failed, 5), record_of(plain, 4), record_of(failed, 3), record_of(plain, 2)]
-    assert list(recorder.latest()) == expected
-    assert list(recorder.latest(before=4)) == expected[2:]
+    assert latest(recorder) == expected
+    assert latest(recorder, before=4) == expected[2:]
     assert recorder.find("plain") == expected[1]
     assert recorder.find("failed") == expected[0]
 
@@ -152,7 +156,7 @@ async def test_a_captured_prompt_is_kept_with_its_exchange_and_truncated() -> No
     recorder.capture(second, REQUESTS.read(b'{"input":"%b"}' % (b"x" * 100_000)))
     recorder.settle([second])
     recorder.settle([first])
-    newest, older = recorder.latest()
+    newest, older = latest(recorder)
     assert newest.prompt == '[{"role":"user","content":"é"}]'
     assert older.prompt is not None
     assert len(older.prompt) == MAX_PROMPT + 1
@@ -162,7 +166,7 @@ async def test_a_captured_prompt_is_kept_with_its_exchange_and_truncated() -> No
 async def test_without_capture_there_is_no_prompt() -> None:
     recorder = made()
     recorder.settle([settled()])
-    assert next(recorder.latest()).prompt is None
+    assert latest(recorder)[0].prompt is None
 
 
 async def test_callbacks_get_each_exchange_and_each_second() -> None:

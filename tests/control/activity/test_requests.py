@@ -8,7 +8,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from proxy.dialects.openai.call import REQUESTS
+from proxy.dialects.usage import Usage
 from proxy.identity import Client
+from proxy.pricing.bill import Bill
+from proxy.pricing.cost import RatedCost
 from tests.control.admin import SECRET, TWO, AdminServer
 from tests.support.clock import MIDNIGHT
 
@@ -25,7 +28,10 @@ async def test_the_list_is_empty_at_first(plane: AdminServer) -> None:
 
 
 async def test_the_list_has_the_facts_of_a_request(plane: AdminServer) -> None:
-    plane.settle(caller=Client("key:ab12", "Ann"), response_model="up-model-1")
+    caller = Client("key:ab12", "Ann", owner="ann", team="web", project="shop", labels=(("cost", "42"),))
+    plane.settle(
+        caller=caller, response_model="up-model-1", run="r-1", added_labels=(("ticket", "7"),), cost=12_500_000
+    )
     (found,) = (await plane.ask("GET", "/admin/requests")).json["requests"]
     assert found.pop("at") == pytest.approx(MIDNIGHT - 3, abs=5)
     assert found == {
@@ -38,6 +44,11 @@ async def test_the_list_has_the_facts_of_a_request(plane: AdminServer) -> None:
         "responseModel": "up-model-1",
         "client": "key:ab12",
         "address": "127.0.0.1",
+        "owner": "ann",
+        "team": "web",
+        "project": "shop",
+        "run": "r-1",
+        "labels": {"cost": "42", "ticket": "7"},
         "stream": True,
         "status": 200,
         "outcome": "ok",
@@ -47,6 +58,7 @@ async def test_the_list_has_the_facts_of_a_request(plane: AdminServer) -> None:
         "durationMs": 3000.0,
         "timeToFirstTokenMs": 250.0,
         "tokens": {"input": 10, "cached": 20, "output": 30, "reasoning": None},
+        "costUsd": 0.0125,
         "bytesIn": 300,
         "bytesOut": 5000,
     }
@@ -56,6 +68,7 @@ async def test_unknown_facts_are_null(plane: AdminServer) -> None:
     plane.settle(caller=None, first_content=None, usage=None)
     (found,) = (await plane.ask("GET", "/admin/requests")).json["requests"]
     assert (found["client"], found["timeToFirstTokenMs"], found["tokens"]) == ("", None, None)
+    assert (found["owner"], found["team"], found["project"], found["run"], found["labels"]) == ("", "", "", "", {})
 
 
 async def test_pages_go_from_the_newest_to_the_oldest(plane: AdminServer) -> None:
@@ -85,6 +98,20 @@ async def test_the_model_filter_matches_either_name(plane: AdminServer) -> None:
         assert [each["id"] for each in found["requests"]] == ids
 
 
+async def test_requests_are_searched_by_id_client_model_outcome_and_run(plane: AdminServer) -> None:
+    plane.settle(request_id="a", run="night-1", caller=Client("key:k", owner="ann"))
+    plane.settle(request_id="b", run="night-2", outcome="error")
+    for query, ids in {
+        "id=a": ["a"],
+        "client=ann": ["a"],
+        "run=night-*": ["b", "a"],
+        "run=night-*&model=m&outcome=error": ["b"],
+        "model=other": [],
+    }.items():
+        found = (await plane.ask("GET", f"/admin/requests?{query}")).json
+        assert [each["id"] for each in found["requests"]] == ids, query
+
+
 @pytest.mark.parametrize(
     ("query", "param"),
     [
@@ -93,7 +120,7 @@ async def test_the_model_filter_matches_either_name(plane: AdminServer) -> None:
         ("limit=many", "limit"),
         ("before=-1", "before"),
         ("outcome=great", "outcome"),
-        ("colour=red", None),
+        ("colour=red", "colour"),
     ],
 )
 async def test_an_invalid_query_names_its_parameter(query: str, param: str | None, plane: AdminServer) -> None:
@@ -106,6 +133,7 @@ async def test_a_request_is_shown_with_its_attempts(plane: AdminServer) -> None:
     decision = b'x-router-decision: {"chosen":"up/m","strategy":"smart","skipped":{"twin/m%C3%A9":"resting"}}\r\n'
     failed = plane.attempt("up/m", now - 2.9, failure="server_error", reason="status 500", ended=now - 2.0)
     good = plane.attempt("twin/m#1", now - 2.0, first_content=now - 1.5, ended=now, decision=decision)
+    good.bill = Bill("provider", Usage(9, None, 2), RatedCost(12_500_000, "catalog", "v1"))
     plane.settle(failed, good, began=now - 3.0, longest_gap=0.125, events=12, dropped_events=1, error_detail="oh")
     answer = await plane.ask("GET", "/admin/requests/req-1")
     assert answer.status == 200
@@ -123,6 +151,10 @@ async def test_a_request_is_shown_with_its_attempts(plane: AdminServer) -> None:
             "endedMs": 1000.0,
             "failure": "server_error",
             "reason": "status 500",
+            "usageSource": "unknown",
+            "tokens": {"input": None, "cached": None, "output": None, "reasoning": None},
+            "costUsd": None,
+            "costSource": "unpriced",
             "decision": None,
         },
         {
@@ -136,6 +168,10 @@ async def test_a_request_is_shown_with_its_attempts(plane: AdminServer) -> None:
             "endedMs": 3000.0,
             "failure": "",
             "reason": "",
+            "usageSource": "provider",
+            "tokens": {"input": 9, "cached": None, "output": 2, "reasoning": None},
+            "costUsd": 0.0125,
+            "costSource": "catalog",
             "decision": {"chosen": "up/m", "strategy": "smart", "skipped": {"twin/mé": "resting"}},
         },
     ]

@@ -23,15 +23,19 @@ async def plane() -> AsyncIterator[HealthServer]:
 
 async def test_health_is_ok_when_every_component_is_up(plane: HealthServer) -> None:
     plane.rig.components = {"database": UP, "limiter": UP}
+    plane.clock.advance(3)
     answer = await plane.fetch("GET", "/health")
-    assert (answer.status, answer.json) == (200, {"status": "ok", "version": VERSION})
+    up = dict.fromkeys(("providers", "models", "database", "limiter"), "up")
+    expected = {"status": "ok", "version": VERSION, "uptime": 3.0, "dependencies": up}
+    assert (answer.status, answer.json) == (200, expected)
 
 
 async def test_a_component_that_is_down_makes_health_degraded(plane: HealthServer) -> None:
     plane.rig.components = {"database": DOWN, "limiter": UP}
     answer = await plane.fetch("GET", "/health")
     down = {"database": {"status": "down", "since": MIDNIGHT - 30, "latencyMs": None}}
-    assert (answer.status, answer.json) == (200, {"status": "degraded", "version": VERSION, "components": down})
+    assert (answer.status, answer.json["status"], answer.json["components"]) == (200, "degraded", down)
+    assert answer.json["dependencies"] == {"providers": "up", "models": "up", "database": "down", "limiter": "up"}
 
 
 async def test_a_vital_component_that_is_down_makes_health_a_503(plane: HealthServer) -> None:

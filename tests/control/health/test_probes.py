@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from proxy.client.get_models import ModelsRequest
+from proxy.config.observe_schema import ProbeSettings as Settings
 from proxy.config.provider_schema import Tls
-from proxy.config.schema import ProbeSettings as Settings
 from proxy.control.clock import WallClock
 from proxy.control.health.probes import ProviderProbes
 from proxy.control.health.views import ProbeView

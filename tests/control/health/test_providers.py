@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from tests.control.health.rig import VERSION
 from tests.control.health.server import MODELS, HealthServer
 from tests.support.clock import MIDNIGHT
 
@@ -34,7 +33,7 @@ async def test_health_is_degraded_while_a_provider_lacks_a_model_at_its_own_endp
 
 async def test_health_is_degraded_while_a_model_has_no_deployment_in_service(plane: HealthServer) -> None:
     plane.rig.fail("b/m")
-    assert (await plane.fetch("GET", "/health")).json == {"status": "ok", "version": VERSION}  # a/m serves the name
+    assert (await plane.fetch("GET", "/health")).json["status"] == "ok"  # a/m serves the name
     plane.rig.fail("a/m")
     plane.clock.advance(1)
     answer = await plane.fetch("GET", "/health")

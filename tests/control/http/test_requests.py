@@ -128,7 +128,8 @@ async def test_absent_members_have_their_defaults(plane: ControlServer) -> None:
         (b'{"level":"middle"}', "level"),
         (b'{"level":"low","count":0}', "count"),
         (b'{"level":"low","names":["a",1]}', "names[1]"),
-        (b'{"level":"low","more":1}', None),
+        (b'{"level":"low","more":1}', "more"),
+        (b'{"count":1}', "level"),
         (b"null", None),
     ],
 )

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from proxy.control.http.responses import send_json
 from proxy.control.http.router import PATHS, PREFIXES, ControlRoute, Router
 from proxy.errors import GatewayError
+from proxy.identity import Client
 from proxy.server.request import Request
-from tests.control.server import ControlServer
+from tests.control.server import BEARER, TOKEN, ControlServer
 
 
 async def handler(request: Request, *parameters: str) -> None:
@@ -21,6 +22,10 @@ async def handler(request: Request, *parameters: str) -> None:
 
 async def failing(request: Request) -> None:
     raise GatewayError("It broke.", status=503, code="broken", retry_after=7)
+
+
+async def either(request: Request, client: Client | None, name: str) -> None:
+    send_json(request, 200, {"client": None if client is None else client.id, "name": name})
 
 
 def routes(_: object = None) -> Iterable[ControlRoute]:
@@ -33,12 +38,13 @@ def routes(_: object = None) -> Iterable[ControlRoute]:
         ControlRoute("POST", "/admin/any/{+id}/reset", "admin", handler),
         ControlRoute("POST", "/admin/door", "open", handler),
         ControlRoute("GET", "/admin/failing", "open", failing),
+        ControlRoute("GET", "/billing/{id}", "either", either),
         ControlRoute("GET", "/", "open", handler),
     ]
 
 
 def unattached() -> Router:
-    return Router(routes(), None, None, flush=lambda: None, count=[].append)
+    return Router(routes(), None, None, identify=None, flush=lambda: None, count=[].append)
 
 
 @pytest.fixture
@@ -145,3 +151,31 @@ async def test_expect_continue_gets_a_401_without_sending_the_body(plane: Contro
     await client.request("POST", "/admin/things", headers=headers)
     answer = await client.read_answer()
     assert (answer.status, answer.header("connection")) == (401, "close")
+
+
+async def test_a_route_for_either_tells_the_client_from_the_admin(plane: ControlServer) -> None:
+    assert (await plane.ask("GET", "/billing/1")).json == {"client": None, "name": "1"}
+    answer = await plane.fetch("GET", "/billing/1", ("x-test-client", "a"))
+    assert answer.json == {"client": "key:a", "name": "1"}
+    answer = await plane.fetch("GET", "/billing/1")
+    assert (answer.status, answer.json["error"]["code"]) == (401, "invalid_api_key")
+    assert answer.header("www-authenticate") == 'Bearer realm="sluice"'
+
+
+async def test_a_wrong_credential_counts_as_a_guess_at_the_admin_token(plane: ControlServer) -> None:
+    wrong = ("Authorization", "Bearer wrong")
+    statuses = [(await plane.fetch("GET", "/billing/1", wrong)).status for _ in range(6)]
+    assert statuses == [401] * 5 + [429]
+    assert (await plane.ask("GET", "/billing/1")).status == 429  # a token as short as that of the tests waits as well
+
+
+async def test_a_client_cannot_guess_at_the_admin_token(plane: ControlServer) -> None:
+    """A right and a wrong token beside a client's own credential get the same answer."""
+    client = ("x-test-client", "a")
+    for token in ("wrong", TOKEN):
+        answer = await plane.fetch(
+            "GET", "/billing/1", ("Authorization", f"Bearer {token}"), ("x-api-key", "k"), client
+        )
+        assert answer.json == {"client": "key:a", "name": "1"}
+    answer = await plane.fetch("GET", "/billing/1", BEARER, ("x-api-key", "k"))
+    assert answer.json == {"client": None, "name": "1"}

@@ -52,6 +52,9 @@ def test_every_member_is_read() -> None:
         {
             "name": "ci",
             "owner": "ops",
+            "team": "web",
+            "project": "shop",
+            "labels": {"ticket": "ABC-1"},
             "enabled": False,
             "expires": "2030-01-01T02:00:00+02:00",
             "models": ["gpt-*"],
@@ -63,6 +66,9 @@ def test_every_member_is_read() -> None:
     ) == {
         "name": "ci",
         "owner": "ops",
+        "team": "web",
+        "project": "shop",
+        "labels": {"ticket": "ABC-1"},
         "enabled": False,
         "expires_at": 1893456000.0,
         "models": ["gpt-*"],
@@ -109,6 +115,24 @@ def test_an_expiry_is_a_time_or_a_duration(body: dict[str, Any], moment: float |
 )
 def test_an_invalid_expiry_is_rejected(body: dict[str, Any], field: str, words: str) -> None:
     fault = refusal({"name": "ci"} | body)
+    assert fault.param == field
+    assert words in fault.message
+
+
+@pytest.mark.parametrize(
+    ("labels", "field", "words"),
+    [
+        (["a"], "labels", "expected a mapping"),
+        ({"a b": "1"}, 'labels."a b"', "letters, digits"),
+        ({"a": 1}, "labels.a", "expected text"),
+        ({"a": ""}, "labels.a", "must not be empty"),
+        ({"a": "\n"}, "labels.a", "printable text"),
+        ({"a": "1" * 129}, "labels.a", "must not be longer than 128"),
+        ({f"a{number}": "1" for number in range(17)}, "labels", "must not have more than 16 entries"),
+    ],
+)
+def test_invalid_labels_are_rejected(labels: object, field: str, words: str) -> None:
+    fault = refusal({"name": "ci", "labels": labels})
     assert fault.param == field
     assert words in fault.message
 
@@ -161,9 +185,14 @@ def test_many_mistakes_are_summarized() -> None:
 
 
 def test_null_removes_optional_values() -> None:
-    nothing = dict.fromkeys(["owner", "expires", "models", "providers", "scopes", "limits"])
+    nothing = dict.fromkeys(
+        ["owner", "team", "project", "labels", "expires", "models", "providers", "scopes", "limits"]
+    )
     assert read_change(nothing, NOW) == {
         "owner": "",
+        "team": "",
+        "project": "",
+        "labels": {},
         "expires_at": None,
         "models": [],
         "providers": [],

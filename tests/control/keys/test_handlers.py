@@ -132,6 +132,9 @@ async def test_a_key_has_the_requested_values(backend: Backend, plane: ControlSe
     key = await made(
         plane,
         owner="ops",
+        team="web",
+        project="shop",
+        labels={"ticket": "ABC-1"},
         enabled=False,
         expires="2130-01-01T00:00:00+01:00",
         models=["gpt-*", "up/m"],
@@ -142,6 +145,8 @@ async def test_a_key_has_the_requested_values(backend: Backend, plane: ControlSe
     stored = await found(backend, key["key"])
     assert stored is not None
     assert (stored.name, stored.owner, stored.enabled) == ("ci", "ops", False)
+    assert (key["team"], key["project"], key["labels"]) == ("web", "shop", {"ticket": "ABC-1"})
+    assert (stored.team, stored.project, stored.labels) == ("web", "shop", {"ticket": "ABC-1"})
     assert (stored.models, stored.providers, stored.scopes) == (("gpt-*", "up/m"), ("up",), ("passthrough",))
     assert stored.limits == Limits(requests_per_minute=5)
     assert key["expires"] == "2129-12-31T23:00:00Z"
@@ -155,6 +160,7 @@ async def test_a_key_is_enabled_and_unrestricted_by_default(backend: Backend, pl
     assert key["enabled"] is True
     assert (key["models"], key["providers"], key["scopes"]) == ([], [], [])
     assert (key["limits"], key["expires"], key["owner"]) == (None, None, "")
+    assert (key["team"], key["project"], key["labels"]) == ("", "", {})
 
 
 async def test_a_key_that_is_rejected_is_not_stored(backend: Backend, plane: ControlServer) -> None:
@@ -188,7 +194,26 @@ async def test_a_list_has_pages_with_configured_keys_first(backend: Backend, pla
 
 
 async def test_an_empty_list_has_no_next_page(plane: ControlServer) -> None:
-    assert (await plane.ask("GET", KEYS)).json == {"object": "list", "data": [], "last_id": None, "has_more": False}
+    nothing = {"object": "list", "data": [], "last_id": None, "has_more": False, "database": True}
+    assert (await plane.ask("GET", KEYS)).json == nothing
+
+
+async def test_a_list_says_what_is_missing_for_new_keys_or_for_their_use(
+    backend: Backend, plane: ControlServer
+) -> None:
+    backend.config = Config(auth=Auth(mode="jwt"))
+    shown = (await plane.ask("GET", KEYS)).json
+    assert (shown["database"], shown["notice"].partition(":")[0]) == (True, "auth.mode is jwt")
+    backend.config = Config(auth=Auth(mode="none"), database=Database(enabled=False))
+    shown = (await plane.ask("GET", KEYS)).json
+    assert (shown["database"], shown["notice"].partition(":")[0]) == (False, "There is no database for API keys")
+
+
+async def test_keys_can_be_created_with_a_session_below_admin(plane: ControlServer) -> None:
+    session = ("Cookie", f"sluice_admin={plane.credential.new_session()}")
+    assert (await plane.fetch("POST", f"/admin{KEYS}", session, json={"name": "ci"})).status == 201
+    assert len((await plane.fetch("GET", f"/admin{KEYS}", session)).json["data"]) == 1
+    assert (await plane.fetch("GET", KEYS, session)).status == 401
 
 
 async def test_a_list_after_a_removed_configured_key_is_a_400(plane: ControlServer) -> None:

@@ -16,6 +16,9 @@ def test_every_described_member_is_read() -> None:
     values = {
         "name": "a",
         "owner": "b",
+        "team": "c",
+        "project": "d",
+        "labels": {"ticket": "ABC-1"},
         "enabled": False,
         "models": ["m"],
         "providers": ["p"],

@@ -6,9 +6,12 @@ from collections.abc import AsyncIterator
 from importlib.resources import files
 
 import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page
 
-from tests.support.browser import chromium
 from tests.support.gateway import Gateway
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")  # one browser
 
 OPERATIONS = {"/docs": ".opblock", "/redoc": "[data-section-id*='/operation/'], [id*='operation/']"}
 FILES = {
@@ -21,41 +24,43 @@ FILES = {
 }
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def gw() -> AsyncIterator[Gateway]:
     async with Gateway({"demo": "auto"}) as gw:
         yield gw
 
 
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    async with await browser.new_context() as context:
+        yield await context.new_page()
+
+
 @pytest.mark.parametrize(("path", "operation"), OPERATIONS.items())
-async def test_a_page_shows_every_operation_without_errors(gw: Gateway, path: str, operation: str) -> None:
+async def test_a_page_shows_every_operation_without_errors(gw: Gateway, page: Page, path: str, operation: str) -> None:
     assert gw.app.plane is not None
     client = await gw.client()
     described = (await client.fetch("GET", "/openapi.json")).json["paths"]
     errors: list[str] = []
     requested: list[str] = []
-    async with chromium() as browser:
-        page = await browser.new_page()
-        page.on("console", lambda message: errors.append(message.text))
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("request", lambda request: requested.append(request.url))
-        await page.goto(gw.url + path)
-        await page.locator(operation).first.wait_for()
-        text = await page.locator("body").inner_text()
-        assert await page.locator(operation).count() >= sum(map(len, described.values()))
-        await page.wait_for_load_state("networkidle")
+    page.on("console", lambda message: errors.append(message.text))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("request", lambda request: requested.append(request.url))
+    await page.goto(gw.url + path)
+    await page.locator(operation).first.wait_for()
+    text = await page.locator("body").inner_text()
+    assert await page.locator(operation).count() >= sum(map(len, described.values()))
+    await page.wait_for_load_state("networkidle")
     assert "Sluice" in text
     assert errors == []
     # The page makes blobs and data itself.
     assert [url for url in requested if not url.startswith((gw.url + "/", "blob:" + gw.url, "data:"))] == []
 
 
-async def test_the_search_of_redoc_works(gw: Gateway) -> None:
-    async with chromium() as browser:
-        page = await browser.new_page()
-        await page.goto(gw.url + "/redoc")
-        await page.get_by_role("search").locator("input").fill("circuit")
-        await page.locator("[data-role='search:results'] [role='menuitem']").first.wait_for()
+async def test_the_search_of_redoc_works(gw: Gateway, page: Page) -> None:
+    await page.goto(gw.url + "/redoc")
+    await page.get_by_role("search").locator("input").fill("circuit")
+    await page.locator("[data-role='search:results'] [role='menuitem']").first.wait_for()
 
 
 async def test_only_listed_files_are_served(gw: Gateway) -> None:
@@ -82,7 +87,7 @@ async def test_pages_load_only_from_the_gateway(gw: Gateway) -> None:
         assert answer.header("x-frame-options") == "DENY"
 
 
-def test_third_party_files_have_their_licenses() -> None:
+async def test_third_party_files_have_their_licenses() -> None:
     folder = files("proxy.control.pages") / "docs_assets"
     notice = (folder / "NOTICE").read_text()
     for name in ("swagger-ui-bundle.js", "swagger-ui.css", "redoc.standalone.js", "redoc.scrollbar.css"):

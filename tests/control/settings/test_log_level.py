@@ -19,8 +19,8 @@ async def test_a_level_takes_effect_at_once(level: str) -> None:
     [
         (b'{"level":"loud"}', "level", "invalid_value"),
         (b'{"level":1}', "level", "invalid_value"),
-        (b"{}", None, "invalid_value"),
-        (b'{"level":"info","x":1}', None, "invalid_value"),
+        (b"{}", "level", "invalid_value"),
+        (b'{"level":"info","x":1}', "x", "invalid_value"),
         (b"[]", None, "invalid_value"),
         (b"level=info", None, "invalid_json"),
         (b'{"level":"\xff"}', None, "invalid_json"),

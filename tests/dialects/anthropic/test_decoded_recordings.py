@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from anthropic.types.beta import BetaMessage
 
-from proxy.dialects.anthropic.answer_decoder import MessagesAnswerDecoder
+from proxy.dialects.anthropic.provider.answer_decoder import MessagesAnswerDecoder
 from proxy.dialects.translation.gathered import CallBlock, GatheredAnswer, ReasoningBlock, TextBlock, gather
 from proxy.dialects.translation.parts import AnswerPart
 from tests.support.anthropic_recordings import ANSWERS, STREAMS, WHOLE, Stream

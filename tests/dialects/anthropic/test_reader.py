@@ -111,6 +111,8 @@ def test_events_without_content_are_preliminary(block: bytes) -> None:
         begin(type="server_tool_use", id="s", name="web_search", input={}),
         begin(type="web_search_tool_result", tool_use_id="s", content=[]),
         begin(type="something_new"),
+        begin(type={"a": 1}),
+        begin(type=[]),
         event("content_block_start", index=0),
         delta(type="signature_delta", signature="c2ln"),
         delta(type="citations_delta", citation={"cited_text": "x"}),

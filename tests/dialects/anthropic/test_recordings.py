@@ -27,9 +27,18 @@ def through(chunks: object) -> Relayed:
 
 
 def counts(usage: BetaUsage) -> tuple[int | None, int | None, int, int, int | None]:
+    """With what compactions took, which is billed and not in the totals."""
+    apart = [each for each in usage.iterations or () if each.type == "compaction"]
     thinking = usage.output_tokens_details.thinking_tokens if usage.output_tokens_details else None
     written = usage.cache_creation_input_tokens or 0
-    return usage.input_tokens, usage.cache_read_input_tokens, written, usage.output_tokens, thinking
+    input_ = usage.input_tokens + sum(each.input_tokens for each in apart)
+    return (
+        input_,
+        usage.cache_read_input_tokens,
+        written,
+        usage.output_tokens + sum(each.output_tokens for each in apart),
+        thinking,
+    )
 
 
 def same_counts(usage: Usage | None) -> tuple[int | None, int | None, int, int, int | None]:

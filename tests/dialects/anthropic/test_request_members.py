@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from proxy.dialects.anthropic.request_decoder import MessagesRequestDecoder
+from proxy.dialects.anthropic.client.request_decoder import MessagesRequestDecoder
 from proxy.dialects.translation.base import EncodingTarget, RequestEncoder
 from proxy.dialects.translation.conversation import Conversation
 from proxy.dialects.translation.loss import Losses

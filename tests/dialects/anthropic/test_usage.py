@@ -74,7 +74,63 @@ def test_an_event_without_input_counts_keeps_those_of_the_start() -> None:
     assert usage_of(merged(wire(output_tokens=1), wire(input_tokens=0, output_tokens=0))) == Usage(0, None, 0, None)
 
 
-@pytest.mark.parametrize("holder", [None, [], {}, {"usage": None}, {"usage": []}, {"usage": {"input_tokens": "9"}}])
+COMPACTION = {
+    "type": "compaction", "input_tokens": 60385, "output_tokens": 522, "cache_read_input_tokens": 7, "cache_creation_input_tokens": 3,
+    "cache_creation": {"ephemeral_5m_input_tokens": 1, "ephemeral_1h_input_tokens": 2},
+}  # fmt: skip
+TURN = {"type": "message", "input_tokens": 612, "output_tokens": 2819}
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        # A compaction is billed and not in the totals; the turns of a tool's loop are in them.
+        ({"iterations": [COMPACTION, TURN]}, Usage(60997, 7, 3341, None, UsageDetails(cache_write=1, cache_write_1h=2))),
+        ({"iterations": [TURN, TURN]}, Usage(612, None, 2819)),
+        ({"iterations": [TURN, {"type": "advisor_message", "model": "x", "input_tokens": 9}]}, Usage(612, None, 2819, None, UsageDetails(other_models=True))),
+        ({"iterations": [{"type": "fallback_message", "model": "x"}]}, Usage(612, None, 2819, None, UsageDetails(other_models=True))),
+        ({"iterations": [5, {"type": "compaction", "input_tokens": "9"}, {"type": []}]}, Usage(612, None, 2819)),
+        ({"iterations": "none"}, Usage(612, None, 2819)),
+        ({"server_tool_use": {"web_search_requests": 0, "web_fetch_requests": 4}}, Usage(612, None, 2819)),
+        ({"server_tool_use": {"web_search_requests": 2}}, Usage(612, None, 2819, None, UsageDetails(web_searches=2))),
+        ({"server_tool_use": [2]}, Usage(612, None, 2819)),
+        ({"service_tier": "standard", "speed": "standard"}, Usage(612, None, 2819)),
+        ({"service_tier": "priority", "speed": None}, Usage(612, None, 2819, None, UsageDetails(service_tier="priority"))),
+        ({"service_tier": "standard", "speed": "fast"}, Usage(612, None, 2819, None, UsageDetails(service_tier="fast"))),
+        ({"inference_geo": "us"}, Usage(612, None, 2819, None, UsageDetails(service_tier="us"))),
+        ({"inference_geo": "us", "service_tier": "batch"}, Usage(612, None, 2819, None, UsageDetails(service_tier="batch"))),
+        ({"inference_geo": "global"}, Usage(612, None, 2819)),
+        ({"inference_geo": "not_available"}, Usage(612, None, 2819)),
+        # OpenRouter's endpoint for messages
+        ({"cost": 0.5, "is_byok": True, "cost_details": {"upstream_inference_cost": 1.5}}, Usage(612, None, 2819, None, UsageDetails(reported_cost=2 * 10**9))),
+    ],
+)  # fmt: skip
+def test_what_else_is_billed_is_read(members: dict[str, Any], expected: Usage) -> None:
+    assert usage_of(wire(input_tokens=612, output_tokens=2819, **members)) == expected
+
+
+def test_both_ends_of_a_stream_say_what_is_billed() -> None:
+    start = wire(input_tokens=612, output_tokens=1, service_tier="batch", speed="standard")
+    last = wire(output_tokens=2819, server_tool_use={"web_search_requests": 1}, iterations=[COMPACTION], cost=0.25)
+    details = UsageDetails(
+        cache_write=1, cache_write_1h=2, web_searches=1, service_tier="batch", reported_cost=250_000_000
+    )
+    assert usage_of(merged(start, last)) == Usage(60997, 7, 3341, None, details)
+    assert usage_of(merged(last, start)) == Usage(60997, 7, 523, None, details)
+
+
+@pytest.mark.parametrize(
+    "holder",
+    [
+        None,
+        [],
+        {},
+        {"usage": None},
+        {"usage": []},
+        {"usage": {"input_tokens": "9"}},
+        {"usage": {"input_tokens": "\ud83d"}},
+    ],
+)
 def test_no_usage_is_found_in_other_shapes(holder: Any) -> None:
     assert (find(holder), find_wire(holder)) == (None, None)
 

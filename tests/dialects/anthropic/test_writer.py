@@ -9,6 +9,7 @@ from proxy.dialects.anthropic.writer import TYPES, AnthropicWriter
 from proxy.dialects.provider_error import refused
 from proxy.errors import (
     BrokenAnswer,
+    BudgetExceeded,
     ClientFault,
     ClockExpired,
     ErrorInStream,
@@ -54,6 +55,7 @@ CLASSES: list[tuple[GatewayError, str, type[anthropic.APIStatusError]]] = [
     (ClientFault("m", status=403), "permission_error", anthropic.PermissionDeniedError),
     (Unauthorized(), "authentication_error", anthropic.AuthenticationError),
     (RateLimited("client", "requestsPerMinute", retry_after=1), "rate_limit_error", anthropic.RateLimitError),
+    (BudgetExceeded("m"), "billing_error", anthropic.RateLimitError),
     (Overloaded("m"), "overloaded_error", anthropic.InternalServerError),
     (ShuttingDown("m"), "overloaded_error", anthropic.InternalServerError),
     (GatewayError("m"), "api_error", anthropic.InternalServerError),

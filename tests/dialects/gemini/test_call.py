@@ -32,7 +32,7 @@ def test_a_client_that_sends_unknown_members_is_served() -> None:
     ("config", "choices"),
     [({}, 1), ({"candidateCount": 3}, 3), ({"candidate_count": 2}, 2), ({"candidateCount": "4"}, 4), ({"candidateCount": 0}, 1),
      ({"candidateCount": -1}, 1), ({"candidateCount": 1.5}, 1), ({"candidateCount": None}, 1), ({"candidateCount": 10**9}, 1000),
-     ([], 1), (5, 1), (None, 1), ({"candidateCount": "9" * 40}, 1)],
+     ([], 1), (5, 1), (None, 1), ({"candidateCount": "9" * 40}, 1000)],
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["generationConfig", "generation_config"])
 def test_the_candidates_are_the_choices(name: str, config: Any, choices: int) -> None:
@@ -118,3 +118,9 @@ def test_a_name_may_have_its_collection() -> None:
 )
 def test_requests_that_are_no_list_of_objects_are_left_alone(requests: Any) -> None:
     assert changed({"requests": requests, "generateContentRequest": requests}) is None
+
+
+def test_a_nested_request_with_too_many_members_is_a_client_error() -> None:
+    nested = {f"member-{number}": 0 for number in range(10_001)} | {"model": "models/old"}
+    with pytest.raises(ClientFault, match="members"):
+        changed({"generateContentRequest": nested})

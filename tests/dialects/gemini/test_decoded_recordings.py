@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from google.genai.types import GenerateContentResponse, Part
 
-from proxy.dialects.gemini.answer_decoder import GeminiAnswerDecoder
+from proxy.dialects.gemini.provider.answer_decoder import GeminiAnswerDecoder
 from proxy.dialects.translation.gathered import CallBlock, GatheredAnswer, ReasoningBlock, TextBlock, gather
 from proxy.dialects.translation.parts import AnswerPart
 from tests.support.decoded import decoded

@@ -118,7 +118,16 @@ def test_as_many_small_parts_as_a_body_holds_count_by_their_bytes() -> None:
         ({"maxOutputTokens": -1}, 0, 500),
         ({"maxOutputTokens": None}, 0, 500),
         ({"maxOutputTokens": 10**20}, 0, 10**12),
+        ({"maxOutputTokens": 20.0}, 0, 20),
+        ({"maxOutputTokens": 0}, 900, 900),
+        ({"maxOutputTokens": 20, "max_output_tokens": 30}, 0, 30),
     ],
 )
 def test_the_limit_of_the_answer(config: dict[str, Any], most: int, tokens: int) -> None:
     assert output({"generationConfig": config}, most) == tokens
+
+
+def test_of_two_spellings_of_the_config_the_higher_limit_counts() -> None:
+    both = {"generationConfig": {"maxOutputTokens": 20}, "generation_config": {"maxOutputTokens": 30}}
+    assert output(both, 0) == 30
+    assert output({"generationConfig": {}, "generation_config": {"candidateCount": 2}}, 900) == 1800

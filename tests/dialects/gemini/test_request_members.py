@@ -15,8 +15,8 @@ import pydantic
 import pytest
 from google.genai import types
 
+from proxy.dialects.gemini.client.request_decoder import GeminiRequestDecoder
 from proxy.dialects.gemini.member_names import GEMINI_NAMES
-from proxy.dialects.gemini.request_decoder import GeminiRequestDecoder
 from proxy.dialects.translation.base import EncodingTarget
 from proxy.dialects.translation.loss import Losses
 from proxy.dialects.translation.repairs import repair
@@ -44,6 +44,7 @@ USUAL = {
     'generationConfig.responseModalities=["TEXT"]',
     "generationConfig.responseFormat=[{}]",
     "generationConfig.thinkingConfig={}",
+    "generationConfig.thinkingConfig.includeThoughts=false",
     'contents[].parts[].inlineData.data="AAAA"',
     'contents[].parts[].functionResponse.id="MARK"',
     'tools[].functionDeclarations[].behavior="BLOCKING"',

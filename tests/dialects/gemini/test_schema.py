@@ -30,7 +30,7 @@ def test_requests_may_spell_each_name_in_both_ways(struct: type[msgspec.Struct])
 
 
 def test_unknown_members_are_skipped() -> None:
-    assert decode_usage(b'{"serviceTier":"standard","promptTokenCount":3}') == UsageMetadata(prompt_token_count=3)
+    assert decode_usage(b'{"more":"standard","promptTokenCount":3}') == UsageMetadata(prompt_token_count=3)
     assert decode_chunk(b'{"x":{"y":[]}}').candidates == []
     assert decode_limits(b'{"responseJsonSchema":{"type":"object"}}') == GenerationLimits()
 

@@ -41,6 +41,19 @@ def test_tokens_are_in_disjoint_classes(members: dict[str, Any], found: Usage) -
     assert usage(**members) == found
 
 
+@pytest.mark.parametrize(
+    ("members", "tier"),
+    [
+        ({"serviceTier": "flex"}, "flex"), ({"serviceTier": "SERVICE_TIER_PRIORITY"}, "priority"), ({"trafficType": "ON_DEMAND_FLEX"}, "flex"),
+        ({"trafficType": "PROVISIONED_THROUGHPUT"}, "provisioned"), ({"serviceTier": "standard", "trafficType": "ON_DEMAND_PRIORITY"}, "priority"),
+        ({"serviceTier": "standard"}, ""), ({"trafficType": "ON_DEMAND"}, ""), ({"serviceTier": 5, "trafficType": []}, ""),
+    ],
+)  # fmt: skip
+def test_only_a_service_tier_with_its_own_prices_makes_details(members: dict[str, Any], tier: str) -> None:
+    found = usage(promptTokenCount=9, candidatesTokenCount=2, **members)
+    assert found == (Usage(9, None, 2, None, UsageDetails(service_tier=tier)) if tier else Usage(9, None, 2))
+
+
 def test_audio_and_images_are_classes_of_their_own() -> None:
     found = usage(
         promptTokenCount=100,
@@ -69,7 +82,7 @@ def test_texts_alone_have_no_details() -> None:
 @pytest.mark.parametrize(
     "document",
     [{}, {"usageMetadata": {}}, {"usageMetadata": None}, {"usageMetadata": {"trafficType": "ON_DEMAND"}}, [], None, "x",
-     {"usageMetadata": {"promptTokenCount": "9"}}, {"usageMetadata": {"totalTokenCount": 9}}],
+     {"usageMetadata": {"promptTokenCount": "9"}}, {"usageMetadata": {"promptTokenCount": "\ud83d"}}, {"usageMetadata": {"totalTokenCount": 9}}],
 )  # fmt: skip
 def test_no_counts_are_no_usage(document: Any) -> None:
     assert find(document) is None

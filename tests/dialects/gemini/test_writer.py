@@ -10,6 +10,7 @@ from google.genai.errors import APIError, ClientError, ServerError
 from proxy.dialects.gemini.writer import GeminiWriter
 from proxy.dialects.provider_error import ProviderError, fault_of
 from proxy.errors import (
+    BudgetExceeded,
     ClientFault,
     ClockExpired,
     GatewayError,
@@ -106,6 +107,15 @@ def test_the_code_the_member_and_the_delay_are_details() -> None:
         "BadRequest": {"fieldViolations": [{"field": "contents", "description": "'contents' must be an array."}]},
         "RetryInfo": {"retryDelay": "7s"},
     }
+
+
+@pytest.mark.parametrize(("renewed_in", "delay"), [(3600, "3600s"), (None, "86400s")])
+def test_a_client_without_a_budget_has_to_wait_long(renewed_in: int | None, delay: str) -> None:
+    """Gemini CLI repeats a 429 ten times, unless it has to wait for more than five minutes."""
+    error = error_of(WRITER.error_body(BudgetExceeded("No.", retry_after=renewed_in)))
+    assert (error["code"], error["status"]) == (429, "RESOURCE_EXHAUSTED")
+    info, retry = error["details"]
+    assert (info["reason"], retry["retryDelay"]) == ("INSUFFICIENT_QUOTA", delay)
 
 
 def test_an_error_without_particulars_has_no_details() -> None:

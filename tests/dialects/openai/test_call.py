@@ -47,7 +47,7 @@ def test_escapes_in_a_model_name_are_decoded(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("n", "choices"), [(1, 1), (128, 128), (0, 1), (-1, 1), (1.0, 1), ("3", 1), ([], 1), (10**9, 1)]
+    ("n", "choices"), [(1, 1), (128, 128), (0, 1), (-1, 1), (2.0, 2), ("3", 3), ([], 1), (10**9, 10_000)]
 )
 def test_an_invalid_n_is_left_to_the_provider(n: Any, choices: int) -> None:
     assert call(n=n).choices == choices

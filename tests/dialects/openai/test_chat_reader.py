@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from proxy.dialects.base import EventKind
 from proxy.dialects.openai.chat_reader import ChatReader
-from proxy.dialects.usage import Usage
+from proxy.dialects.usage import Usage, UsageDetails
 from tests.support.answers import chat_events, compact, sse
 
 DONE = b"data: [DONE]\n\n"
@@ -213,10 +214,21 @@ def test_the_model_is_the_first_that_was_reported() -> None:
     assert reader.response_model == "first"
 
 
+def test_the_cost_and_the_service_tier_of_the_last_chunks_are_read() -> None:
+    reader = ChatReader()
+    assert reader.plain(
+        sse({"choices": [{"delta": {"content": "a"}}], "usage": COUNTS | {"cost": {"total_cost": 0.001}}})
+    )
+    reader.read(sse({"choices": [{"finish_reason": "stop"}], "service_tier": "flex"}))
+    assert reader.usage == structs.replace(COUNTED, details=UsageDetails(service_tier="flex", reported_cost=1_000_000))
+    reader.read(sse({"choices": [], "usage": COUNTS | {"cost": 0.002}}))
+    assert reader.usage == structs.replace(COUNTED, details=UsageDetails(service_tier="flex", reported_cost=2_000_000))
+
+
 @pytest.mark.parametrize(
     "members",
     [{"usage": COUNTS}, {"x_groq": {"id": "req", "usage": COUNTS}}, {"usage": None, "x_groq": {"usage": COUNTS}},
-     {"usage": COUNTS | {"cost": 0.1, "details": None}}],
+     {"usage": COUNTS | {"cost": "none", "details": None}}],
 )  # fmt: skip
 def test_usage_is_found_where_providers_put_it(members: dict[str, Any]) -> None:
     reader = ChatReader()

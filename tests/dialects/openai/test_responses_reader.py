@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from proxy.dialects.base import EventKind
 from proxy.dialects.openai.responses_reader import PRELIMINARY, TERMINAL, ResponsesReader
 from proxy.dialects.table import RESPONSES
-from proxy.dialects.usage import Usage
+from proxy.dialects.usage import Usage, UsageDetails
 from proxy.errors import ClockExpired
 from tests.support.answers import compact
 
@@ -42,6 +42,23 @@ def test_events_before_any_content_are_preliminary(kind: str) -> None:
 def test_every_other_event_is_content_and_plain(kind: str) -> None:
     assert ResponsesReader().read(event(kind)) is EventKind.CONTENT
     assert ResponsesReader().plain(event(kind))
+
+
+SEARCHES: list[Any] = [
+    {"type": "web_search_call", "action": {"type": "search", "query": "x"}}, {"type": "web_search_call", "action": {"type": "open_page"}},
+    {"type": "web_search_call"}, {"type": "message", "content": []}, "odd",
+]  # fmt: skip
+
+
+def test_searches_are_counted_and_pages_that_are_opened_are_not() -> None:
+    response = {"model": "m", "usage": COUNTS, "output": SEARCHES}
+    reader = ResponsesReader()
+    reader.read(event("response.completed", response=response))
+    for usage in (reader.usage, ResponsesReader.read_answer(compact(response)).usage):
+        assert usage == Usage(5, 4, 2, 3, UsageDetails(web_searches=2))
+    for output in (SEARCHES[1:2], SEARCHES[3:], "web_search_call", None):
+        assert ResponsesReader.read_answer(compact(response | {"output": output})).usage == Usage(5, 4, 2, 3)
+    assert ResponsesReader.read_answer(compact({"output": SEARCHES})).usage is None
 
 
 @pytest.mark.parametrize("kind", ["response.completed", "response.incomplete"])

@@ -27,7 +27,7 @@ from proxy.dialects.openai.schema import (
     [
         (decode_chunk, b"{}", Chunk()),
         (decode_chunk, b'{"id":"x","choices":[{"index":0,"finish_reason":"stop"}]}', Chunk([ChunkChoice("stop")])),
-        (decode_chunk, b'{"usage":{"prompt_tokens":1,"cost":0.5}}', Chunk(usage=WireUsage(1))),
+        (decode_chunk, b'{"usage":{"prompt_tokens":1,"num_sources_used":5}}', Chunk(usage=WireUsage(1))),
         (decode_event, b'{"type":"response.created","sequence_number":3}', TypedEvent("response.created", NO_ERROR, 3)),
         (decode_answer, b'{"model":null,"usage":null,"choices":[]}', WholeAnswer(None, None, NULL)),
         (decode_answer, b'{"model":"m","error":{"a":1}}', WholeAnswer("m", None, Raw(b'{"a":1}'))),

@@ -6,7 +6,7 @@ import pytest
 
 from proxy.dialects.openai.error_object import TYPES
 from proxy.dialects.openai.writer import OpenAIWriter, ResponsesWriter
-from proxy.dialects.provider_error import refused
+from proxy.dialects.provider_error import ProviderError, refused
 from proxy.errors import (
     BrokenAnswer,
     ClientFault,
@@ -55,6 +55,16 @@ def test_the_type_of_an_error_in_a_stream_is_the_providers_own() -> None:
     fault = ErrorInStream("m")
     fault.provider_type = "overloaded_error"
     assert json.loads(body(fault))["error"]["type"] == "overloaded_error"
+
+
+def test_googles_word_for_an_error_is_no_type_of_openai() -> None:
+    fault = ErrorInStream("m")
+    fault.provider_type = "UNAVAILABLE"
+    assert json.loads(body(fault))["error"]["type"] == "upstream_error"
+    error = ProviderError("m", type="INVALID_ARGUMENT", code=400, status=400)
+    assert json.loads(OpenAIWriter().relayed_error(error, b"{}", 400)) == {
+        "error": {"message": "m", "type": "invalid_request_error", "param": None, "code": "upstream_400"}
+    }
 
 
 def test_a_responses_stream_that_broke_after_its_content_is_not_repeated() -> None:

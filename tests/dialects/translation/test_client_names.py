@@ -25,9 +25,9 @@ OTHERS = {"reasoning", "thinking"}
 def test_each_path_begins_with_a_member_of_the_clients_dialect(source: str) -> None:
     names = to_builtins(member_names(source))
     if source == "anthropic.messages":
-        del names["logprobs"], names["verbosity"]  # which its clients cannot say
+        del names["choices"], names["logprobs"], names["verbosity"]  # which its clients cannot say
     if source == "openai.responses":
-        del names["stop"]
+        del names["choices"], names["stop"]
     paths = [path for name in names.values() for path in (name.values() if isinstance(name, dict) else [name])]
     first = {re.split(r"[.\[]", path)[0] for path in paths}
     assert first <= TYPES[source].__annotations__.keys() | OTHERS

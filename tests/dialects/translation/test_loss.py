@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from proxy.dialects.translation.absent import ContentAbsent, wanted_of
+from proxy.dialects.translation.conversation import ContentSource, Document, Image
 from proxy.dialects.translation.loss import Losses
 from proxy.errors import Untranslatable
 
@@ -31,3 +33,20 @@ def test_what_encoders_name_as_chat_does_has_the_clients_name() -> None:
     assert losses.names == ("generationConfig.topK", "seed")
     with pytest.raises(Untranslatable, match=r"generationConfig\.topK"):
         Losses(strict=True, client_names=names).drop("top_k")
+
+
+def test_all_content_that_is_lacking_is_named_at_the_end() -> None:
+    losses = Losses()
+    losses.require_content()
+    image, pdf = Image(ContentSource(url="https://a.example/b")), Document(ContentSource(url="https://a.example/c"))
+    losses.lack(image, "messages[].content[].image_url", "No addresses of images.")
+    losses.lack(pdf, "messages[].content[].file", "No addresses of files.")
+    with pytest.raises(ContentAbsent, match="No addresses of images") as caught:
+        losses.require_content()
+    assert caught.value.param == "messages[].content[].image_url"
+    assert [each.wanted for each in caught.value.absent] == [wanted_of(image), wanted_of(pdf)]
+
+
+def test_a_part_without_an_address_is_refused_at_once() -> None:
+    with pytest.raises(Untranslatable, match="Send it whole"):
+        Losses().lack(Image(ContentSource()), "messages[].content[].image_url", "Send it whole.")

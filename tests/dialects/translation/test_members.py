@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from proxy.dialects.translation import members
-from proxy.errors import Untranslatable, WrongMember
+from proxy.errors import ClientFault, Untranslatable, WrongMember
 
 READERS: dict[Callable[[dict[str, Any], str], Any], tuple[Any, list[Any]]] = {
     members.text: ("", [1, [], {}, True]),
@@ -81,6 +81,20 @@ def test_no_unknown_member_is_overlooked_but_null_ones() -> None:
     holder = {"a": 1, "b": 2, "c": None, "d": False}
     assert list(members.unknown(holder, frozenset("a"), "tools[].")) == ["tools[].b", "tools[].d"]
     assert list(members.unknown(holder, frozenset("abcd"))) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "message"),
+    [
+        (b"{", "invalid_json", "valid JSON"),
+        (b"[]", "invalid_body", "object"),
+        (b'{"tools":[{"maximum":1e999}]}', "invalid_body", "1e999"),
+    ],
+)
+def test_a_body_that_cannot_be_translated_is_refused(body: bytes, code: str, message: str) -> None:
+    with pytest.raises(ClientFault, match=message) as caught:
+        members.of_body(body)
+    assert caught.value.code == code
 
 
 def test_a_whole_number_may_have_a_point() -> None:

@@ -13,6 +13,7 @@ from proxy.dialects.translation.parts import (
     CallDelta,
     CallEnd,
     CallStart,
+    ChoicePart,
     CitationPart,
     Dropped,
     Finish,
@@ -45,8 +46,8 @@ ALL: list[AnswerPart] = [
 
 
 def test_every_part_is_gathered_or_left_out() -> None:
-    # An answer that failed never gets so far: CallParts raises an error.
-    assert {type(part) for part in ALL} | {AnswerFailed} == set(get_args(AnswerPart))
+    # An answer that failed never gets so far: CallParts raises an error. Choices are gathered each by itself.
+    assert {type(part) for part in ALL} | {AnswerFailed, ChoicePart} == set(get_args(AnswerPart))
     answer = gather(ALL)
     assert (answer.start, answer.usage, answer.finish) == (Start("id", "model"), Usage(1), Finish("stop"))
     assert len(answer.blocks) == 4

@@ -8,7 +8,7 @@ import pytest
 from msgspec import Struct
 
 from proxy.dialects.translation.base import AnswerContext, AnswerDecoder, StreamEncoder
-from proxy.dialects.translation.calls import CallParts
+from proxy.dialects.translation.calls import MOST_BUFFERED, CallParts
 from proxy.dialects.translation.conversation import Conversation
 from proxy.dialects.translation.parts import (
     AnswerFailed,
@@ -23,7 +23,7 @@ from proxy.dialects.translation.parts import (
 )
 from proxy.dialects.translation.stream import StreamTranslation
 from proxy.dialects.translation.tool_names import ToolNames
-from proxy.errors import GatewayError
+from proxy.errors import BrokenAnswer, GatewayError
 
 PARTS: dict[int, AnswerPart] = {
     ord("t"): TextDelta("text"),
@@ -36,11 +36,15 @@ PARTS: dict[int, AnswerPart] = {
     ord("d"): Dropped("web_search"),
     ord("e"): Dropped("container"),
     ord("x"): AnswerFailed("No image."),
+    ord("l"): CallDelta(1, "x" * (MOST_BUFFERED + 1)),
 }
 
 
 class MadeUpAnswerDecoder(AnswerDecoder):
-    """Only one letter is plain. The last ``t`` of a stream comes at its end."""
+    """Only one letter is plain. ``kept``: the parts that come at the end of a stream."""
+
+    def __init__(self, kept: Sequence[AnswerPart] = (TextDelta("last"),)) -> None:
+        self._kept = kept
 
     def plain(self, block: bytes) -> AnswerPart | None:
         return PARTS[block[0]] if len(block) == 1 else None
@@ -49,7 +53,7 @@ class MadeUpAnswerDecoder(AnswerDecoder):
         return [PARTS[letter] for letter in block]
 
     def end(self) -> Sequence[AnswerPart]:
-        return [TextDelta("last")]
+        return self._kept
 
     def whole(self, body: bytes) -> Sequence[AnswerPart]:
         return self.decode(body)
@@ -77,9 +81,10 @@ class MadeUpStreamEncoder(StreamEncoder):
         return fault.message.encode()
 
 
-def translation() -> StreamTranslation:
+def translation(*kept: AnswerPart) -> StreamTranslation:
     encoder = MadeUpStreamEncoder(AnswerContext(Conversation("made.up", []), "id", 0))
-    return StreamTranslation(MadeUpAnswerDecoder(), encoder, CallParts(ToolNames(), "call_", sequential=True))
+    decoder = MadeUpAnswerDecoder(kept) if kept else MadeUpAnswerDecoder()
+    return StreamTranslation(decoder, encoder, CallParts(ToolNames(), "call_", sequential=True))
 
 
 class _Case(Struct):
@@ -138,3 +143,18 @@ def test_nothing_follows_the_failure_of_an_answer() -> None:
     assert found.translate(b"t") == b"text "
     assert found.translate(b"txt") == b"text "
     assert found.failure == "No image."
+
+
+def test_an_answer_that_fails_at_its_end_does_not_look_whole() -> None:
+    stream = translation(TextDelta("last"), AnswerFailed("No image."))
+    assert (stream.finish(), stream.failure) == (b"last ", "No image.")
+    assert stream.failed(GatewayError("It broke.")) == b"It broke."
+
+
+def test_arguments_that_are_too_long_are_the_failure_of_an_answer() -> None:
+    stream = translation(*(PARTS[letter] for letter in b"abl"))
+    assert (stream.finish(), "too long" in stream.failure) == (b"", True)
+    stream = translation()
+    with pytest.raises(BrokenAnswer):
+        stream.translate(b"abl")
+    assert "too long" in stream.failure

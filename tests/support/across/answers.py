@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -20,12 +20,13 @@ AnswerDialect: TypeAlias = Literal["chat", "messages", "responses", "gemini"]
 
 @dataclass(frozen=True)
 class RecordedAnswer:
-    """``body``: the bytes of the answer, of an event stream where ``streamed``."""
+    """``body``: the bytes of the answer, of an event stream where ``streamed``. ``broken``: it reports an error."""
 
     name: str
     dialect: AnswerDialect
     streamed: bool
     body: bytes
+    broken: bool = False
 
     def __str__(self) -> str:
         return self.name
@@ -37,13 +38,6 @@ class RecordedAnswer:
         framer = Framer()
         data = [parse(block).data for block in [*framer.feed(self.body), framer.rest]]
         return [found for each in data if each and (found := _json(each)) is not None]
-
-    @property
-    def broken(self) -> bool:
-        """Whether it reports an error."""
-        return any(
-            isinstance(each, dict) and (each.get("error") or each.get("type") == "error") for each in self.events()
-        )
 
 
 @cache
@@ -92,8 +86,13 @@ def _answer(name: str, streamed: bool, body: bytes) -> RecordedAnswer | None:
     unread = RecordedAnswer(name, "chat", streamed, body)
     if not streamed and _json(body) is None:
         return None
-    dialect = next((found for event in unread.events() if (found := _dialect(event))), None)
-    return RecordedAnswer(name, dialect, streamed, body) if dialect else None
+    events = unread.events()
+    dialect = next((found for event in events if (found := _dialect(event))), None)
+    return replace(unread, dialect=dialect, broken=any(map(_is_error, events))) if dialect else None
+
+
+def _is_error(event: Any) -> bool:
+    return isinstance(event, dict) and bool(event.get("error") or event.get("type") == "error")
 
 
 def _dialect(event: Any) -> AnswerDialect | None:

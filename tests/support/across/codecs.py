@@ -2,58 +2,35 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any, Final
+from typing import Final
 
+from proxy.dialects.anthropic.client.answer_encoder import encode_message
+from proxy.dialects.anthropic.client.stream_encoder import MessagesStreamEncoder
+from proxy.dialects.anthropic.provider.answer_decoder import MessagesAnswerDecoder
 from proxy.dialects.anthropic.reader import MessagesReader
+from proxy.dialects.gemini.client.answer_encoder import encode_generation
+from proxy.dialects.gemini.client.stream_encoder import GeminiStreamEncoder
+from proxy.dialects.gemini.provider.answer_decoder import GeminiAnswerDecoder
 from proxy.dialects.gemini.reader import GeminiReader
+from proxy.dialects.openai.chat.client.answer_encoder import encode_completion
+from proxy.dialects.openai.chat.client.stream_encoder import ChatStreamEncoder
+from proxy.dialects.openai.chat.provider.answer_decoder import ChatAnswerDecoder
 from proxy.dialects.openai.chat_reader import ChatReader
+from proxy.dialects.openai.responses.client.answer_encoder import encode_response
+from proxy.dialects.openai.responses.client.stream_encoder import ResponsesStreamEncoder
+from proxy.dialects.openai.responses.provider.answer_decoder import ResponsesAnswerDecoder
 from proxy.dialects.openai.responses_reader import ResponsesReader
 from tests.support.across.translated import Client, Provider
 
-
-def _found(module: str, name: str) -> Any:
-    try:
-        return getattr(importlib.import_module(f"proxy.dialects.{module}"), name)
-    except ModuleNotFoundError:
-        return None
-
-
-def _providers() -> dict[str, Provider]:
-    found = {
-        "chat": Provider(_found("openai.chat.answer_decoder", "ChatAnswerDecoder"), ChatReader),
-        "messages": Provider(_found("anthropic.answer_decoder", "MessagesAnswerDecoder"), MessagesReader),
-        "gemini": Provider(_found("gemini.answer_decoder", "GeminiAnswerDecoder"), GeminiReader),
-        "responses": Provider(_found("openai.responses.answer_decoder", "ResponsesAnswerDecoder"), ResponsesReader),
-    }
-    return {name: each for name, each in found.items() if each.decoder}
-
-
-def _clients() -> list[Client]:
-    found = [
-        Client(
-            "messages",
-            _found("anthropic.stream_encoder", "MessagesStreamEncoder"),
-            _found("anthropic.answer_encoder", "encode_message"),
-        ),
-        Client(
-            "chat",
-            _found("openai.chat.stream_encoder", "ChatStreamEncoder"),
-            _found("openai.chat.answer_encoder", "encode_completion"),
-        ),
-        Client(
-            "responses",
-            _found("openai.responses.stream_encoder", "ResponsesStreamEncoder"),
-            _found("openai.responses.answer_encoder", "encode_response"),
-        ),
-        Client(
-            "gemini",
-            _found("gemini.stream_encoder", "GeminiStreamEncoder"),
-            _found("gemini.answer_encoder", "encode_generation"),
-        ),
-    ]
-    return [each for each in found if each.encoder]
-
-
-PROVIDERS: Final = _providers()
-CLIENTS: Final = _clients()
+PROVIDERS: Final = {
+    "chat": Provider(ChatAnswerDecoder, ChatReader),
+    "messages": Provider(MessagesAnswerDecoder, MessagesReader),
+    "gemini": Provider(GeminiAnswerDecoder, GeminiReader),
+    "responses": Provider(ResponsesAnswerDecoder, ResponsesReader),
+}
+CLIENTS: Final = [
+    Client("messages", MessagesStreamEncoder, encode_message),
+    Client("chat", ChatStreamEncoder, encode_completion),
+    Client("responses", ResponsesStreamEncoder, encode_response),
+    Client("gemini", GeminiStreamEncoder, encode_generation),
+]

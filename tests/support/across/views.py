@@ -12,7 +12,7 @@ from openai import OpenAI, omit
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.lib.streaming.responses._responses import ResponseStreamState
 
-from proxy.dialects.openai.responses.items import REFUSED
+from proxy.dialects.openai.responses.client.items import REFUSED
 from proxy.dialects.translation.gathered import CallBlock, GatheredAnswer, ReasoningBlock, TextBlock
 from proxy.dialects.usage import Usage
 from tests.support import anthropic_sdk, gemini

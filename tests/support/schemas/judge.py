@@ -10,6 +10,8 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
+import msgspec
+
 from proxy.dialects.translation.base import EncodingTarget, RequestDecoder, RequestEncoder
 from proxy.dialects.translation.loss import Losses
 from proxy.dialects.translation.tool_names import ToolNames
@@ -85,9 +87,9 @@ def translate(
     client_names: Mapping[str, str] = _SAME,
 ) -> Outcome:
     """Raises nothing but what no translation may raise. ``client_names``: see ``Losses``."""
-    losses = Losses(client_names=client_names)
     try:
-        conversation = decoder.decode(json.dumps(request).encode())
+        conversation = decoder.decode(msgspec.json.encode(request))
+        losses = Losses(client_names={**client_names, **conversation.own_names})
         body = encoder.encode(conversation, target, losses, ToolNames())
     except Untranslatable as fault:
         renamed = fault.renamed(client_names)

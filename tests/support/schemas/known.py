@@ -36,7 +36,7 @@ _RESPONSES_TOOLS: Final = {"tools": [{"type": "function", "strict": False} | eac
 _RESPONSES_ALLOWED: Final = {"tools": [{"type": "function", "name": FILLER}]}
 _TOOLS: Final = {"tools": [{"name": each["name"], "input_schema": _PARAMETERS} for each in _FUNCTIONS]}
 _FILE: Final = {"file_data": _PDF}
-_IMAGE: Final = {"image_url": "https://files.example/x.png"}
+_IMAGE: Final = {"image_url": "data:image/png;base64,eHh4"}
 _CALLED: Final = {"call_id": FILLER}  # without it a result has no call
 
 _BYTES: Final = {"mimeType": "image/png", "data": "eHh4"}

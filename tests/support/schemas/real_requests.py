@@ -15,8 +15,18 @@ MOST_BYTES: Final = 100_000
 
 # Members whose texts are words of the API, so that any other would be wrong.
 _WORDS: Final = frozenset(
-    ("type", "role", "model", "tool_choice", "mode", "format", "detail", "media_type", "effort", "reasoning_effort")
-) | {"include", "modalities", "service_tier", "status", "search_context_size", "syntax", "anthropic_version", "input"}
+    ("type", "role", "model", "tool_choice", "mode", "format", "detail", "media_type", "mime_type", "syntax", "input")
+) | {
+    "include",
+    "modalities",
+    "service_tier",
+    "status",
+    "search_context_size",
+    "effort",
+    "reasoning_effort",
+    "anthropic_version",
+}
+_HISTORIES: Final = frozenset(("messages", "input", "contents"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +51,12 @@ def real_requests() -> list[RealRequest]:
     found = [(str(case), case.request, _dialect(case.path)) for case in cases()]
     kong = SHARED / "translate" / "kong" / "spec" / "fixtures" / "ai-proxy"
     sent = [path for path in sorted(kong.rglob("good*.json")) if "requests" in path.parts]
+    sent += sorted(path for path in kong.rglob("tool_choice_*.json") if "requests" in path.parts)
     found += [(path.relative_to(kong).as_posix(), path.read_bytes(), "chat") for path in sent]
+    native = sorted((kong / "native" / "gemini" / "request").glob("*.json"))
+    found += [(path.relative_to(kong).as_posix(), path.read_bytes(), "gemini") for path in native]
     requests = (RealRequest(name, dialect, _object(body)) for name, body, dialect in found if len(body) <= MOST_BYTES)
-    return [each for each in requests if each.dialect and (each.body.get("messages") or each.body.get("input"))]
+    return [each for each in requests if each.dialect and not _HISTORIES.isdisjoint(each.body)]
 
 
 def _dialect(path: str) -> str:

@@ -24,5 +24,5 @@ def test_each_text_gets_a_mark_of_its_own_and_words_of_the_api_none() -> None:
 
 
 def test_the_recorded_requests_of_all_dialects_are_found(shared: Path) -> None:
-    assert {each.dialect for each in real_requests()} == {"messages", "chat", "responses"}
+    assert {each.dialect for each in real_requests()} == {"messages", "chat", "responses", "gemini"}
     assert len(real_requests()) > 60

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from proxy.dialects.table import CHAT, GEMINI, MESSAGES, RESPONSES, Dialect
 from proxy.dialects.translation.base import ClientSide, EncodingTarget, RequestEncoder
@@ -13,6 +14,7 @@ from proxy.dialects.translation.conversation import Conversation
 from proxy.dialects.translation.loss import Losses
 from proxy.dialects.translation.model_facts import ModelFacts
 from proxy.dialects.translation.tool_names import ToolNames
+from proxy.providers.models import gemini as models
 from tests.support.schemas.judge import Outcome, translate
 
 _DIALECTS: Final = {"messages": MESSAGES, "chat": CHAT, "responses": RESPONSES, "gemini": GEMINI}
@@ -38,6 +40,7 @@ def _encoder(dialect: Dialect) -> RequestEncoder:
 _CHAT: Final = _encoder(CHAT)
 _MESSAGES: Final = _encoder(MESSAGES)
 _RESPONSES: Final = _encoder(RESPONSES)
+_GEMINI: Final = _encoder(GEMINI)
 
 DEFAULT: Final = ModelFacts()
 
@@ -107,5 +110,12 @@ SERVERS: Final = (
         "new Claude", "messages", _MESSAGES, ModelFacts(output_tokens=64000, sampling=False, efforts=("low", "high"))
     ),
     Server("small Claude", "messages", _MESSAGES, ModelFacts(output_tokens=4096, thinking="none", structured=False)),
+    Server("Gemini", "gemini", _GEMINI),
+    Server(
+        "Gemini with little",
+        "gemini",
+        _GEMINI,
+        replace(models.GEMINI["gemini-2.0-flash"], sampling=False, refuses=frozenset(("seed", "logprobs"))),
+    ),
 )
 PLAIN_SERVERS: Final = [each for each in SERVERS if each.facts is DEFAULT]

@@ -1,7 +1,31 @@
-"""The cases of all features, by topic."""
+"""All features of the tables, and the cases that they make."""
 
 from __future__ import annotations
 
-from tests.translation.cases import answers, content, settings, special_tools, tools
+from tests.translation.cases import (
+    answers,
+    caching,
+    content,
+    formats,
+    metadata,
+    reasoning,
+    settings,
+    special_tools,
+    tool_choices,
+    tools,
+)
+from tests.translation.cells import Case, Feature
 
-CASES = [*content.CASES, *tools.CASES, *special_tools.CASES, *settings.CASES, *answers.CASES]
+FEATURES: list[Feature] = [
+    *content.FEATURES,
+    *tools.FEATURES,
+    *tool_choices.FEATURES,
+    *special_tools.FEATURES,
+    *reasoning.FEATURES,
+    *answers.FEATURES,
+    *formats.FEATURES,
+    *settings.FEATURES,
+    *caching.FEATURES,
+    *metadata.FEATURES,
+]
+CASES: list[Case] = [case for feature in FEATURES for case in feature.cases()]

@@ -1,194 +1,243 @@
-"""What answers say beside text and calls."""
+"""What answers say beside text, reasoning and calls."""
 
 from __future__ import annotations
 
-from typing import Any
+from tests.translation import chat_provider, gemini_provider, messages_provider, responses_provider
+from tests.translation.cells import Api, But, Feature, Json
+from tests.translation.rig import FINE
 
-from tests.translation import chat_provider, messages_provider
-from tests.translation.cells import C_M, M_C, OLD_CLAUDE, R_C, R_M, Case, Json
-
-THOUGHT = "Let me think about that."
-ANSWER = "Fine, thanks."
-C_THINKS = chat_provider.answer(content=ANSWER, reasoning_content=THOUGHT)
-M_THINKS = messages_provider.answer(
-    {"type": "thinking", "thinking": THOUGHT, "signature": "c2lnbmF0dXJl"}, messages_provider.text(ANSWER)
-)
-R_SAID: Json = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": ANSWER}]}
-R_THOUGHT: Json = {"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": THOUGHT}]}
-
-REASONING = [
-    Case(
-        "Reasoning text", M_C, answer=C_THINKS,
-        gets={"content": [{"type": "thinking", "thinking": THOUGHT}, {"type": "text", "text": ANSWER}]},
-    ),
-    Case("Reasoning text", R_C, answer=C_THINKS, gets={"output": [R_THOUGHT, R_SAID]}),
-    Case(
-        "Reasoning text", C_M, answer=M_THINKS,
-        gets={"choices": [{"message": {"reasoning_content": THOUGHT, "content": ANSWER}}]},
-    ),
-    Case("Reasoning text", R_M, answer=M_THINKS, gets={"output": [R_THOUGHT, R_SAID]}),
-]  # fmt: skip
-
-
-def history(**turn: Any) -> Json:
-    """A conversation with an earlier answer."""
-    hello = {"role": "user", "content": "Hi"}
-    return {"messages": [hello, {"role": "assistant", "content": ANSWER, **turn}, hello]}
-
-
-UNSIGNED: Json = history(
-    content=[{"type": "thinking", "thinking": THOUGHT, "signature": ""}, {"type": "text", "text": ANSWER}]
-)
-R_UNSIGNED: Json = {
-    "input": [
-        {"role": "user", "content": "Hi"},
-        {"type": "reasoning", "id": "rs_1", "summary": [], "content": [{"type": "reasoning_text", "text": THOUGHT}]},
-        {"role": "assistant", "content": ANSWER},
-        {"role": "user", "content": "Hi"},
-    ]
-}  # fmt: skip
-
-SENT_BACK = [
-    Case("Reasoning text sent back", M_C, call=UNSIGNED, sent=history(reasoning_content=THOUGHT)),
-    Case("Reasoning text sent back", R_C, call=R_UNSIGNED, sent=history(reasoning_content=THOUGHT)),
-    Case("Reasoning text sent back", C_M, call=history(reasoning_content=THOUGHT), sent=history(), dropped=("messages[].reasoning_content",)),
-    Case("Reasoning text sent back", R_M, call=R_UNSIGNED, sent=history(), dropped=("input[reasoning]",)),
-    Case("Reasoning text sent back, at a server that refuses it", M_C, call=UNSIGNED, sent=history(), dropped=("messages[].content[].thinking",), server="groq"),
-    Case("Reasoning text sent back, at a server that refuses it", R_C, call=R_UNSIGNED, sent=history(), dropped=("input[reasoning]",), server="groq"),
-]  # fmt: skip
-
-HIGH: Json = {"reasoning_effort": "high"}
-M_HIGH: Json = {"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}}
-
-EFFORT = [
-    Case("Effort", M_C, call=M_HIGH, sent=HIGH),
-    Case("Effort", R_C, call={"reasoning": {"effort": "high"}}, sent=HIGH),
-    Case("Effort", C_M, call=HIGH, sent=M_HIGH),
-    Case("Effort", R_M, call={"reasoning": {"effort": "high"}}, sent=M_HIGH),
-    Case(
-        "Thinking budget", M_C,
-        call={"thinking": {"type": "enabled", "budget_tokens": 16_000}, "max_tokens": 20_000},
-        sent=HIGH | {"max_tokens": 20_000},
-    ),
-]  # fmt: skip
-
-DISABLED: Json = {"thinking": {"type": "disabled"}}
-M_LOW: Json = {"thinking": {"type": "adaptive"}, "output_config": {"effort": "low"}}
-
-EFFORTS_OF_OTHERS = [
-    Case("Effort that the model lacks", M_C, call={"output_config": {"effort": "xhigh"}}, sent=HIGH, dropped=("output_config.effort",)),
-    Case("Effort that the model lacks", R_C, call={"reasoning": {"effort": "minimal"}}, sent={"reasoning_effort": "low"}, dropped=("reasoning.effort",)),
-    Case("Effort that the model lacks", C_M, call={"reasoning_effort": "minimal"}, sent=M_LOW, dropped=("reasoning_effort",)),
-    Case("Effort that the model lacks", R_M, call={"reasoning": {"effort": "minimal"}}, sent=M_LOW, dropped=("reasoning.effort",)),
-    Case("Effort for a Claude model that takes a budget", C_M, call=HIGH, sent={"thinking": {"type": "enabled", "budget_tokens": 16384}, "max_tokens": 64_000}, model=OLD_CLAUDE),
-    Case("Effort for a Claude model that takes a budget", R_M, call={"reasoning": {"effort": "high"}}, sent={"thinking": {"type": "enabled", "budget_tokens": 16384}, "max_tokens": 64_000}, model=OLD_CLAUDE),
-    Case("Thinking off", M_C, call=DISABLED, dropped=("thinking.type",)),
-    Case("Thinking off", R_C, call={"reasoning": {"effort": "none"}}, dropped=("reasoning.effort",)),
-    Case("Thinking off", C_M, call={"reasoning_effort": "none"}, sent=DISABLED),
-    Case("Thinking off", R_M, call={"reasoning": {"effort": "none"}}, sent=DISABLED),
-    Case("Thinking off, at DeepSeek", M_C, call=DISABLED, sent=DISABLED, server="deepseek", model="deepseek-v4-pro"),
-    Case("Thinking off, at DeepSeek", R_C, call={"reasoning": {"effort": "none"}}, sent=DISABLED, server="deepseek", model="deepseek-v4-pro"),
-]  # fmt: skip
-
-# The provider's refusal, and the end of an answer that it filtered.
-C_REFUSES = chat_provider.answer(refusal="I will not.")
-M_REFUSES = messages_provider.answer(messages_provider.text("I will not."), finish="refusal")
-
-REFUSALS = [
-    Case("Refusal", M_C, answer=C_REFUSES, gets={"content": [{"type": "text", "text": "I will not."}], "stop_reason": "refusal"}),
-    Case("Refusal", R_C, answer=C_REFUSES, gets={"output": [{"content": [{"type": "refusal", "refusal": "I will not."}]}]}),
-    Case("Refusal", C_M, answer=M_REFUSES, gets={"choices": [{"finish_reason": "content_filter", "message": {"content": "I will not."}}]}),
-    Case("Refusal", R_M, answer=M_REFUSES, gets={"output": [{"content": [{"type": "output_text", "text": "I will not."}, {"type": "refusal"}]}]}),
-]  # fmt: skip
-
-LENGTH = chat_provider.answer("length", content=ANSWER)
-FILTERED = chat_provider.answer("content_filter", content=ANSWER)
-R_CUT: Json = {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
-R_FILTERED: Json = {"status": "incomplete", "incomplete_details": {"reason": "content_filter"}}
-STOPPED: Json = messages_provider.answer(messages_provider.text(ANSWER), finish="stop_sequence") | {
-    "stop_sequence": "END"
+NO = "I will not."
+REFUSES: dict[Api, Json] = {
+    "chat": chat_provider.answer(refusal=NO),
+    "responses": responses_provider.answer(responses_provider.refusal(NO)),
+    "messages": messages_provider.answer(messages_provider.text(NO), finish="refusal"),
 }
 
+REFUSALS = [
+    Feature(
+        "Refusal",
+        answer=REFUSES,
+        gets={
+            "chat": {"choices": [{"finish_reason": "content_filter", "message": {"content": NO}}]},
+            "responses": {"output": [{"content": [{"type": "refusal", "refusal": NO}]}]},
+            "messages": {"content": [{"type": "text", "text": NO}], "stop_reason": "refusal"},
+            "gemini": {"candidates": [{"content": {"parts": [{"text": NO}]}, "finishReason": "SAFETY"}]},
+        },
+        providers=("chat", "responses", "messages"),
+        but={
+            ("chat", "responses"): But(gets={"choices": [{"finish_reason": "stop", "message": {"refusal": NO}}]}),
+            ("responses", "messages"): But(gets={"output": [{"content": [{"type": "output_text", "text": NO}, {"type": "refusal"}]}]}),
+        },
+    ),
+]  # fmt: skip
 
-def m_cut(finish: str) -> Json:
-    return messages_provider.answer(messages_provider.text(ANSWER), finish=finish)
+R_CUT: Json = {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
+R_FILTERED: Json = {"status": "incomplete", "incomplete_details": {"reason": "content_filter"}}
 
 
-def c_ended(finish: str) -> Json:
-    return {"choices": [{"finish_reason": finish, "message": {"content": ANSWER}}]}
+def ended(chat: str, messages: str, gemini: str) -> dict[Api, Json]:
+    """Answers of the usual text that ended for this reason, as clients get them."""
+    return {
+        "chat": {"choices": [{"finish_reason": chat, "message": {"content": FINE}}]},
+        "messages": {"content": [{"type": "text", "text": FINE}], "stop_reason": messages},
+        "gemini": {"candidates": [{"content": {"parts": [{"text": FINE}]}, "finishReason": gemini}]},
+    }
 
+
+LENGTH: dict[Api, Json] = ended("length", "max_tokens", "MAX_TOKENS") | {"responses": R_CUT}
+FILTERED: dict[Api, Json] = ended("content_filter", "refusal", "SAFETY") | {"responses": R_FILTERED}
+STOPS: dict[Api, Json] = {
+    "chat": {"stop": ["END"]},
+    "messages": {"stop_sequences": ["END"]},
+    "gemini": {"generationConfig": {"stopSequences": ["END"]}},
+}
+BLOCKED: Json = {
+    "promptFeedback": {"blockReason": "PROHIBITED_CONTENT"},
+    "usageMetadata": {"promptTokenCount": 90, "totalTokenCount": 90},
+    "modelVersion": "gemini-up",
+    "responseId": "r1",
+}
 
 ENDS = [
-    Case("Answer cut by its limit", M_C, answer=LENGTH, gets={"stop_reason": "max_tokens"}),
-    Case("Answer cut by its limit", R_C, answer=LENGTH, gets=R_CUT),
-    Case("Answer cut by its limit", C_M, answer=m_cut("max_tokens"), gets=c_ended("length")),
-    Case("Answer cut by its limit", C_M, "context", answer=m_cut("model_context_window_exceeded"), gets=c_ended("length")),
-    Case("Answer cut by its limit", R_M, answer=m_cut("max_tokens"), gets=R_CUT),
-    Case("Answer cut by a content filter", M_C, answer=FILTERED, gets={"stop_reason": "refusal"}),
-    Case("Answer cut by a content filter", R_C, answer=FILTERED, gets=R_FILTERED),
-    Case(
-        "Answer ended by a stop sequence", M_C, call={"stop_sequences": ["END"]}, sent={"stop": ["END"]},
-        answer=chat_provider.answer(content=ANSWER, stop_reason="END"),
-        gets={"stop_reason": "stop_sequence", "stop_sequence": "END"},
+    Feature(
+        "Answer cut by its limit",
+        answer={
+            "chat": chat_provider.answer("length", content=FINE),
+            "responses": responses_provider.answer(responses_provider.text(FINE), status="incomplete"),
+            "messages": messages_provider.answer(messages_provider.text(FINE), finish="max_tokens"),
+            "gemini": gemini_provider.answer(gemini_provider.text(FINE), finish="MAX_TOKENS"),
+        },
+        gets=LENGTH,
     ),
-    Case(
-        "Answer ended by a stop sequence", C_M, call={"stop": "END"}, sent={"stop_sequences": ["END"]},
-        answer=STOPPED, gets=c_ended("stop"),
+    Feature(
+        "Answer cut by its limit", "context",
+        answer={
+            "chat": chat_provider.answer("model_length", content=FINE),
+            "messages": messages_provider.answer(messages_provider.text(FINE), finish="model_context_window_exceeded"),
+        },
+        gets=LENGTH | {"messages": {"stop_reason": "model_context_window_exceeded"}},
+        providers=("chat", "messages"),
+    ),
+    Feature(
+        "Answer cut by a content filter",
+        answer={
+            "chat": chat_provider.answer("content_filter", content=FINE),
+            "responses": responses_provider.answer(
+                responses_provider.text(FINE), status="incomplete", incomplete_details={"reason": "content_filter"}
+            ),
+            "gemini": gemini_provider.answer(gemini_provider.text(FINE), finish="RECITATION"),
+        },
+        gets=FILTERED,
+        providers=("chat", "responses", "gemini"),
+    ),
+    Feature(
+        "Request that a content filter blocks",
+        call={"chat": {}, "responses": {}, "messages": {}},
+        answer={"gemini": BLOCKED},
+        gets={
+            "chat": {"choices": [{"finish_reason": "content_filter"}]},
+            "responses": R_FILTERED,
+            "messages": {"content": [], "stop_reason": "refusal"},
+        },
+        providers=("gemini",),
+    ),
+    Feature(
+        "Answer ended by a stop sequence",
+        call=STOPS, sent=STOPS,
+        answer={
+            "chat": chat_provider.answer(content=FINE, stop_reason="END"),
+            "messages": messages_provider.answer(messages_provider.text(FINE), finish="stop_sequence", stop_sequence="END"),
+            "gemini": gemini_provider.answer(gemini_provider.text(FINE)),
+        },
+        gets={
+            "chat": {"choices": [{"finish_reason": "stop"}]},
+            "messages": {"stop_reason": "stop_sequence", "stop_sequence": "END"},
+            "gemini": {"candidates": [{"finishReason": "STOP"}]},
+        },
+        providers=("chat", "messages", "gemini"),
+        # Google does not say that it was one.
+        but={("messages", "gemini"): But(gets={"stop_reason": "end_turn"})},
     ),
 ]  # fmt: skip
 
 TOKENS = [
-    {"token": token, "logprob": -0.5, "bytes": list(token.encode()), "top_logprobs": []} for token in ("Fine", ", thanks.")
-]  # fmt: skip
+    {
+        "token": token,
+        "logprob": -0.5,
+        "bytes": list(token.encode()),
+        "top_logprobs": [{"token": "x", "logprob": -2.5, "bytes": [120]}],
+    }
+    for token in ("Fine", ", thanks.")
+]
+G_TOKENS: Json = {
+    "chosenCandidates": [{"token": each["token"], "logProbability": -0.5} for each in TOKENS],
+    "topCandidates": [{"candidates": [{"token": "x", "logProbability": -2.5}]} for _ in TOKENS],
+}
+WANTED: dict[Api, Json] = {
+    "chat": {"logprobs": True, "top_logprobs": 2},
+    "responses": {"include": ["message.output_text.logprobs"], "top_logprobs": 2},
+    "gemini": {"generationConfig": {"responseLogprobs": True, "logprobs": 2}},
+}
+WEIGHED: dict[Api, Json] = {
+    "chat": chat_provider.answer(content=FINE, logprobs=TOKENS),
+    "responses": responses_provider.answer(responses_provider.text(FINE, logprobs=TOKENS)),
+    "gemini": gemini_provider.answer(gemini_provider.text(FINE), logprobsResult=G_TOKENS),
+}
+GETS_TOKENS: dict[Api, Json] = {
+    "chat": {"choices": [{"message": {"content": FINE}, "logprobs": {"content": TOKENS}}]},
+    "responses": {"output": [{"content": [{"text": FINE, "logprobs": TOKENS}]}]},
+    "gemini": {"candidates": [{"content": {"parts": [{"text": FINE}]}, "logprobsResult": G_TOKENS}]},
+}
 
 LOGPROBS = [
-    Case(
-        "Log probabilities", R_C,
-        call={"include": ["message.output_text.logprobs"], "top_logprobs": 2}, sent={"logprobs": True, "top_logprobs": 2},
-        answer=chat_provider.answer(content=ANSWER, logprobs=TOKENS),
-        gets={"output": [{"content": [{"text": ANSWER, "logprobs": TOKENS}]}]},
+    Feature(
+        "Log probabilities",
+        call=WANTED, sent={"chat": WANTED["chat"]}, answer={"chat": WEIGHED["chat"]},
+        lost=dict.fromkeys(("responses", "messages", "gemini"), "told"),
+        names={
+            "chat": ("logprobs", "top_logprobs"),
+            "responses": ("include[message.output_text.logprobs]", "top_logprobs"),
+            "gemini": ("generationConfig.responseLogprobs", "generationConfig.logprobs"),
+        },
+        but={(client, "chat"): But(gets=gets) for client, gets in GETS_TOKENS.items()},
     ),
-    Case("Log probabilities", C_M, call={"logprobs": True, "top_logprobs": 2}, dropped=("logprobs", "top_logprobs")),
-    Case(
-        "Log probabilities", R_M,
-        call={"include": ["message.output_text.logprobs"], "top_logprobs": 2}, dropped=("include[message.output_text.logprobs]", "top_logprobs"),
+    Feature(
+        "Log probabilities, for a model that has them",
+        call=WANTED, sent=WANTED, answer=WEIGHED, gets=GETS_TOKENS,
+        providers=("responses", "gemini"), model={"responses": "gpt-4.1", "gemini": "gemini-2.0-flash"},
     ),
 ]  # fmt: skip
 
-URL_CITATION: Json = {
-    "type": "url_citation",
-    "url_citation": {"url": "https://a.example", "title": "A", "start_index": 0, "end_index": 4},
+SOURCE: Json = {"url": "https://a.example", "title": "A"}
+PLACED: Json = {**SOURCE, "start_index": 0, "end_index": 4}
+WHOLE: Json = PLACED | {"end_index": len(FINE)}
+G_SOURCES: Json = {
+    "groundingChunks": [{"web": {"uri": "https://a.example", "title": "A"}}],
+    "groundingSupports": [{"segment": {"endIndex": 4}, "groundingChunkIndices": [0]}],
 }
-C_CITES = chat_provider.answer(content=ANSWER, annotations=[URL_CITATION])
-M_CITATION: Json = {
-    "type": "web_search_result_location", "url": "https://a.example", "title": "A", "cited_text": "Fine", "encrypted_index": "x",
+M_SOURCE: Json = {
+    "type": "web_search_result_location", **SOURCE, "cited_text": "Fine", "encrypted_index": "x",
 }  # fmt: skip
-M_CITES = messages_provider.answer(messages_provider.text(ANSWER, citations=[M_CITATION]))
 
 CITATIONS = [
-    Case("Citations", M_C, answer=C_CITES, gets={"content": [{"type": "text", "text": ANSWER, "citations": [{"url": "https://a.example", "title": "A"}]}]}),
-    Case("Citations", R_C, answer=C_CITES, gets={"output": [{"content": [{"annotations": [{"type": "url_citation", "url": "https://a.example", "title": "A"}]}]}]}),
-    Case("Citations", C_M, answer=M_CITES, gets={"choices": [{"message": {"annotations": [{"type": "url_citation", "url_citation": {"url": "https://a.example", "title": "A"}}]}}]}),
-    Case("Citations", R_M, answer=M_CITES, gets={"output": [{"content": [{"annotations": [{"type": "url_citation", "url": "https://a.example", "title": "A"}]}]}]}),
+    Feature(
+        "Citations",
+        answer={
+            "chat": chat_provider.answer(content=FINE, annotations=[{"type": "url_citation", "url_citation": PLACED}]),
+            "responses": responses_provider.answer(
+                responses_provider.text(FINE, annotations=[{"type": "url_citation", **PLACED}])
+            ),
+            "messages": messages_provider.answer(messages_provider.text(FINE, citations=[M_SOURCE])),
+            "gemini": gemini_provider.answer(gemini_provider.text(FINE), groundingMetadata=G_SOURCES),
+        },
+        gets={
+            "chat": {"choices": [{"message": {"annotations": [{"type": "url_citation", "url_citation": PLACED}]}}]},
+            "responses": {"output": [{"content": [{"annotations": [{"type": "url_citation", **PLACED}]}]}]},
+            "messages": {"content": [{"type": "text", "text": FINE, "citations": [SOURCE]}]},
+            "gemini": {"candidates": [{"groundingMetadata": G_SOURCES}]},
+        },
+        # Claude cites a source for the whole of a text.
+        but={
+            ("chat", "messages"): But(gets={"choices": [{"message": {"annotations": [{"url_citation": WHOLE | {"content": "Fine"}}]}}]}),
+            ("responses", "messages"): But(gets={"output": [{"content": [{"annotations": [WHOLE]}]}]}, lost=("citations.quote",)),
+            ("gemini", "messages"): But(
+                gets={"candidates": [{"groundingMetadata": G_SOURCES | {"groundingSupports": [{"segment": {"endIndex": len(FINE)}, "groundingChunkIndices": [0]}]}}]},
+                lost=("citations.quote",),
+            ),
+            # A message has no place for where in its text the source belongs.
+            ("messages", "chat"): But(lost=("citations.place",)),
+            ("messages", "responses"): But(lost=("citations.place",)),
+            ("messages", "gemini"): But(lost=("citations.place",)),
+        },
+    ),
 ]  # fmt: skip
 
-# 100 tokens read, of which 20 were in a cache and 10 are new in it; 30 written, of which 5 are reasoning.
-M_USAGE: Json = {
-    "input_tokens": 70,
-    "cache_read_input_tokens": 20,
-    "cache_creation_input_tokens": 10,
-    "output_tokens": 30,
-    "output_tokens_details": {"thinking_tokens": 5},
+# 100 tokens read, of which 20 were in a cache and 10 are new in it; 30 written, of which 5 are reasoning. Google counts
+# none that are new in a cache.
+USAGES: dict[Api, Json] = {
+    "chat": chat_provider.USAGE,
+    "responses": responses_provider.USAGE,
+    "messages": {
+        "input_tokens": 70,
+        "cache_read_input_tokens": 20,
+        "cache_creation_input_tokens": 10,
+        "output_tokens": 30,
+        "output_tokens_details": {"thinking_tokens": 5},
+    },
+    "gemini": gemini_provider.USAGE | {"promptTokenCount": 100, "totalTokenCount": 130},
 }
-C_USAGE: Json = chat_provider.USAGE
-R_USAGE: Json = {
-    "input_tokens": 100, "input_tokens_details": {"cached_tokens": 20, "cache_write_tokens": 10},
-    "output_tokens": 30, "output_tokens_details": {"reasoning_tokens": 5}, "total_tokens": 130,
+OF_GEMINI: dict[Api, Json] = {
+    "chat": chat_provider.USAGE | {"prompt_tokens": 90, "total_tokens": 120, "prompt_tokens_details": {"cached_tokens": 20, "cache_write_tokens": None}},
+    "responses": responses_provider.USAGE | {"input_tokens": 90, "total_tokens": 120, "input_tokens_details": {"cached_tokens": 20, "cache_write_tokens": 0}},
+    "messages": USAGES["messages"] | {"cache_creation_input_tokens": 0},
 }  # fmt: skip
 
 USAGE = [
-    Case("Usage with cache classes", pair, gets={"usage": usage})
-    for pair, usage in ((M_C, M_USAGE), (R_C, R_USAGE), (C_M, C_USAGE), (R_M, R_USAGE))
+    Feature(
+        "Usage with cache classes",
+        gets={api: {"usageMetadata" if api == "gemini" else "usage": usage} for api, usage in USAGES.items()},
+        but={(client, "gemini"): But(gets={"usage": usage}) for client, usage in OF_GEMINI.items()},
+    ),
 ]
 
-CASES = [*REASONING, *EFFORT, *EFFORTS_OF_OTHERS, *SENT_BACK, *REFUSALS, *ENDS, *LOGPROBS, *CITATIONS, *USAGE]
+FEATURES = [*REFUSALS, *ENDS, *LOGPROBS, *CITATIONS, *USAGE]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.translation.cells import C_M, HI, M_C, R_C, R_M, Case, Json
+from tests.translation.cells import G_HI, HI, Api, But, Feature, Json
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 PDF = "JVBERi0xLjQKJSVFT0Y="
@@ -14,6 +14,8 @@ PDF_URL = "https://files.example/paper.pdf"
 NOTE = "A note."
 NOTE_DATA = "QSBub3RlLg=="
 LOOK: Json = {"type": "text", "text": "Look"}
+R_LOOK: Json = {"type": "input_text", "text": "Look"}
+G_LOOK: Json = {"text": "Look"}
 BRIEF = "Be brief."
 
 
@@ -29,30 +31,46 @@ def system(text: str) -> Json:
     return {"role": "system", "content": text}
 
 
-def asks(*parts: Json) -> Json:
-    """A call of messages or chat."""
-    return {"messages": [user(LOOK, *parts)]}
+def g_turn(role: str, *parts: Any) -> Json:
+    return {"role": role, "parts": list(parts)}
 
 
-def inputs(*parts: Json) -> Json:
-    """A call of responses."""
-    return {"input": [{"role": "user", "content": [{"type": "input_text", "text": "Look"}, *parts]}]}
+def asks(*, chat: Any = None, responses: Any = None, messages: Any = None, gemini: Any = None) -> dict[Api, Json]:
+    """Calls, or bodies, with these parts after a text; a part that is ``None`` makes none."""
+    made: dict[Api, Json] = {}
+    if chat is not None:
+        made["chat"] = {"messages": [user(LOOK, chat)]}
+    if responses is not None:
+        made["responses"] = {"input": [user(R_LOOK, responses)]}
+    if messages is not None:
+        made["messages"] = {"messages": [user(LOOK, messages)]}
+    if gemini is not None:
+        made["gemini"] = {"contents": [g_turn("user", G_LOOK, gemini)]}
+    return made
 
 
-def refused(row: str, pair: Any, part: Json, member: str, variant: str = "", *, lacking: bool = True) -> Case:
-    """A part that is refused for the sake of its ``member``. ``lacking``: only as the provider's dialect lacks it."""
-    holder, call = ("input", inputs(part)) if pair in (R_C, R_M) else ("messages", asks(part))
-    path = f"{holder}[].content[]{member}" if lacking else f"{holder}[0].content[1]{member}"
-    return Case(row, pair, variant, call, refused=path)
+PART: dict[Api, str] = {
+    "chat": "messages[].content[]",
+    "responses": "input[].content[]",
+    "messages": "messages[].content[]",
+    "gemini": "contents[].parts[]",
+}
+PLACE: dict[Api, str] = {
+    "chat": "messages[0].content[1]",
+    "responses": "input[0].content[1]",
+    "messages": "messages[0].content[1]",
+    "gemini": "contents[0].parts[1]",
+}
 
-
-# Parts of each dialect.
+# Parts of each API.
 M_IMAGE: Json = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
 C_IMAGE: Json = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
 R_IMAGE: Json = {"type": "input_image", "detail": "auto", "image_url": f"data:image/png;base64,{PNG}"}
+G_IMAGE: Json = {"inlineData": {"mimeType": "image/png", "data": PNG}}
 M_LINK: Json = {"type": "image", "source": {"type": "url", "url": IMAGE_URL}}
 C_LINK: Json = {"type": "image_url", "image_url": {"url": IMAGE_URL}}
 R_LINK: Json = {"type": "input_image", "detail": "auto", "image_url": IMAGE_URL}
+G_LINK: Json = {"fileData": {"mimeType": "image/png", "fileUri": IMAGE_URL}}
 M_PDF: Json = {
     "type": "document",
     "title": "a.pdf",
@@ -60,6 +78,10 @@ M_PDF: Json = {
 }
 C_PDF: Json = {"type": "file", "file": {"filename": "a.pdf", "file_data": f"data:application/pdf;base64,{PDF}"}}
 R_PDF: Json = {"type": "input_file", "filename": "a.pdf", "file_data": f"data:application/pdf;base64,{PDF}"}
+G_PDF: Json = {"inlineData": {"mimeType": "application/pdf", "data": PDF}}
+M_PDF_LINK: Json = {"type": "document", "source": {"type": "url", "url": PDF_URL}}
+R_PDF_LINK: Json = {"type": "input_file", "file_url": PDF_URL}
+G_PDF_LINK: Json = {"fileData": {"mimeType": "application/pdf", "fileUri": PDF_URL}}
 M_NOTE: Json = {
     "type": "document",
     "title": "a.txt",
@@ -67,96 +89,181 @@ M_NOTE: Json = {
 }
 C_NOTE: Json = {"type": "file", "file": {"filename": "a.txt", "file_data": f"data:text/plain;base64,{NOTE_DATA}"}}
 R_NOTE: Json = {"type": "input_file", "filename": "a.txt", "file_data": f"data:text/plain;base64,{NOTE_DATA}"}
-# Few chat providers take files that are no PDF.
+G_NOTE: Json = {"inlineData": {"mimeType": "text/plain", "data": NOTE_DATA}}
+# Few providers take files that are no PDF.
 IN_TEXT: Json = {"type": "text", "text": f'Look\n\n<document name="a.txt">\n{NOTE}\n</document>'}
 C_AUDIO: Json = {"type": "input_audio", "input_audio": {"data": WAV, "format": "wav"}}
-R_AUDIO: Json = {"type": "input_audio", "input_audio": {"data": WAV, "format": "wav"}}
+G_AUDIO: Json = {"inlineData": {"mimeType": "audio/wav", "data": WAV}}
 
 TEXTS = [
-    Case("Text", M_C),
-    Case("Text", R_C),
-    Case("Text", C_M),
-    Case("Text", R_M),
-    Case("System text, first", M_C, call={"system": BRIEF}, sent={"messages": [system(BRIEF), HI]}),
-    Case("System text, first", R_C, call={"instructions": BRIEF}, sent={"messages": [system(BRIEF), HI]}),
-    Case("System text, first", C_M, call={"messages": [system(BRIEF), HI]}, sent={"system": BRIEF}),
-    Case("System text, first", C_M, "developer", call={"messages": [system(BRIEF) | {"role": "developer"}, HI]}, sent={"system": BRIEF}),
-    Case("System text, first", R_M, call={"instructions": BRIEF}, sent={"system": BRIEF}),
-    Case(
-        "System text, in the middle", M_C,
-        call={"messages": [HI, assistant(LOOK), HI, system(BRIEF)]},
-        sent={"messages": [HI, assistant(LOOK), HI, system(BRIEF)]},
+    Feature("Text"),
+    Feature(
+        "System text, first",
+        call={
+            "chat": {"messages": [system(BRIEF), HI]},
+            "responses": {"instructions": BRIEF},
+            "messages": {"system": BRIEF},
+            "gemini": {"systemInstruction": {"parts": [{"text": BRIEF}]}},
+        },
+        sent={
+            "chat": {"messages": [system(BRIEF), HI]},
+            "responses": {"instructions": BRIEF},
+            "messages": {"system": BRIEF},
+            "gemini": {"systemInstruction": {"parts": [{"text": BRIEF}]}},
+        },
     ),
-    Case(
-        "System text, in the middle", R_C,
-        call={"input": [HI, {"role": "developer", "content": BRIEF}, HI]},
-        sent={"messages": [HI, system(BRIEF), HI]},
+    Feature(
+        "System text, first", "developer",
+        call={"chat": {"messages": [system(BRIEF) | {"role": "developer"}, HI]}},
+        sent={
+            "responses": {"instructions": BRIEF},
+            "messages": {"system": BRIEF},
+            "gemini": {"systemInstruction": {"parts": [{"text": BRIEF}]}},
+        },
     ),
-    Case(
-        "System text, in the middle", C_M,
-        call={"messages": [HI, assistant(LOOK), HI, system(BRIEF)]},
-        sent={"messages": [HI, assistant(LOOK), HI, system(BRIEF)]},
+    Feature(
+        "System text, in the middle",
+        call={
+            "chat": {"messages": [HI, assistant(LOOK), HI, system(BRIEF)]},
+            "responses": {"input": [HI, {"role": "assistant", "content": "Look"}, HI, {"role": "developer", "content": BRIEF}]},
+            "messages": {"messages": [HI, assistant(LOOK), HI, system(BRIEF)]},
+        },
+        sent={
+            "chat": {"messages": [HI, assistant(LOOK), HI, system(BRIEF)]},
+            "responses": {"input": [HI, {"role": "assistant", "content": "Look"}, HI, {"role": "developer", "content": BRIEF}]},
+            "messages": {"messages": [HI, assistant(LOOK), HI, system(BRIEF)]},
+            "gemini": {"contents": [G_HI, g_turn("model", G_LOOK), g_turn("user", {"text": "Hi"}, {"text": f"<system>\n{BRIEF}\n</system>"})]},
+        },
+        lost={"gemini": "told"},
+        names={"chat": "messages[].role", "responses": "input[].role", "messages": "messages[].role"},
     ),
-    Case(
-        "System text, in the middle", R_M,
-        call={"input": [HI, {"role": "developer", "content": BRIEF}]},
-        sent={"messages": [HI, system(BRIEF)]},
-    ),
-    Case(
-        "Author's name of a message", C_M,
-        call={"messages": [HI | {"name": "Ann"}]}, dropped=("messages[].name",),
+    Feature(
+        "Author's name of a message",
+        call={"chat": {"messages": [HI | {"name": "Ann"}]}},
+        lost=dict.fromkeys(("responses", "messages", "gemini"), "told"), names={"chat": "messages[].name"},
     ),
 ]  # fmt: skip
 
+# A detail that is not said, as it is sent to OpenAI, and one that a client of Responses says.
+AUTO = {"detail": "auto"}
+
+
+def chat_detail(part: Json) -> But:
+    return But(sent={"messages": [user(LOOK, part | {"image_url": part["image_url"] | AUTO})]})
+
+
 IMAGES = [
-    Case("Image in the request", M_C, call=asks(M_IMAGE), sent=asks(C_IMAGE)),
-    Case("Image in the request", R_C, call=inputs(R_IMAGE), sent=asks(C_IMAGE | {"image_url": C_IMAGE["image_url"] | {"detail": "auto"}})),
-    Case("Image in the request", C_M, call=asks(C_IMAGE), sent=asks(M_IMAGE)),
-    Case("Image in the request", R_M, call=inputs(R_IMAGE), sent=asks(M_IMAGE)),
-    Case("Image by address", M_C, call=asks(M_LINK), sent=asks(C_LINK)),
-    Case("Image by address", R_C, call=inputs(R_LINK), sent=asks(C_LINK | {"image_url": C_LINK["image_url"] | {"detail": "auto"}})),
-    Case("Image by address", C_M, call=asks(C_LINK), sent=asks(M_LINK)),
-    Case("Image by address", R_M, call=inputs(R_LINK), sent=asks(M_LINK)),
-    refused("Image by file id", M_C, {"type": "image", "source": {"type": "file", "file_id": "file_1"}}, ".source"),
-    refused("Image by file id", R_C, {"type": "input_image", "detail": "auto", "file_id": "file-1"}, ".file_id"),
-    refused("Image by file id", R_M, {"type": "input_image", "detail": "auto", "file_id": "file-1"}, ".file_id"),
+    Feature(
+        "Image in the request",
+        call=asks(chat=C_IMAGE, responses=R_IMAGE, messages=M_IMAGE, gemini=G_IMAGE),
+        sent=asks(chat=C_IMAGE, responses=R_IMAGE, messages=M_IMAGE, gemini=G_IMAGE),
+        but={("responses", "chat"): chat_detail(C_IMAGE)},
+    ),
+    Feature(
+        "Image by address",
+        call=asks(chat=C_LINK, responses=R_LINK, messages=M_LINK, gemini=G_LINK),
+        sent=asks(chat=C_LINK, responses=R_LINK, messages=M_LINK, gemini=G_LINK),
+        but={("responses", "chat"): chat_detail(C_LINK)},
+    ),
+    Feature(
+        "Image by file id",
+        call=asks(
+            responses={"type": "input_image", "detail": "auto", "file_id": "file-1"},
+            messages={"type": "image", "source": {"type": "file", "file_id": "file_1"}},
+        ),
+        lost=dict.fromkeys(("chat", "responses", "messages", "gemini"), "400"),
+        names={"responses": f"{PART['responses']}.file_id", "messages": f"{PART['messages']}.source"},
+    ),
 ]  # fmt: skip
 
 FILES = [
-    Case("PDF in the request", M_C, call=asks(M_PDF), sent=asks(C_PDF)),
-    Case("PDF in the request", R_C, call=inputs(R_PDF), sent=asks(C_PDF)),
-    Case("PDF in the request", C_M, call=asks(C_PDF), sent=asks(M_PDF)),
-    Case("PDF in the request", R_M, call=inputs(R_PDF), sent=asks(M_PDF)),
-    refused("PDF by address", M_C, {"type": "document", "source": {"type": "url", "url": PDF_URL}}, ".source"),
-    refused("PDF by address", R_C, {"type": "input_file", "file_url": PDF_URL}, ".file_url"),
-    Case(
-        "PDF by address", R_M,
-        call=inputs({"type": "input_file", "file_url": PDF_URL}),
-        sent=asks({"type": "document", "source": {"type": "url", "url": PDF_URL}}),
+    Feature(
+        "PDF in the request",
+        call=asks(chat=C_PDF, responses=R_PDF, messages=M_PDF),
+        sent=asks(chat=C_PDF, responses=R_PDF, messages=M_PDF)
+        | {"gemini": {"contents": [g_turn("user", G_LOOK, {"text": "The file a.pdf:"}, G_PDF)]}},
     ),
-    refused("File by id", M_C, {"type": "document", "source": {"type": "file", "file_id": "file_1"}}, ".source"),
-    refused("File by id", R_C, {"type": "input_file", "file_id": "file-1"}, ".file_id"),
-    refused("File by id", C_M, {"type": "file", "file": {"file_id": "file-1"}}, ".file.file_id"),
-    refused("File by id", R_M, {"type": "input_file", "file_id": "file-1"}, ".file_id"),
-    Case("Text file", M_C, call=asks(M_NOTE), sent={"messages": [user(IN_TEXT)]}),
-    Case("Text file", R_C, call=inputs(R_NOTE), sent={"messages": [user(IN_TEXT)]}),
-    Case("Text file", C_M, call=asks(C_NOTE), sent=asks(M_NOTE)),
-    Case("Text file", R_M, call=inputs(R_NOTE), sent=asks(M_NOTE)),
+    Feature(
+        "PDF by address, if nothing is fetched",
+        call=asks(responses=R_PDF_LINK, messages=M_PDF_LINK, gemini=G_PDF_LINK),
+        sent=asks(responses=R_PDF_LINK, messages=M_PDF_LINK, gemini=G_PDF_LINK),
+        lost={"chat": "400"},
+        names={
+            "responses": f"{PART['responses']}.file_url",
+            "messages": f"{PART['messages']}.source",
+            "gemini": PART["gemini"],
+        },
+    ),
+    Feature(
+        "File by id",
+        call=asks(
+            chat={"type": "file", "file": {"file_id": "file-1"}},
+            responses={"type": "input_file", "file_id": "file-1"},
+            messages={"type": "document", "source": {"type": "file", "file_id": "file_1"}},
+            gemini={"fileData": {"fileUri": "https://generativelanguage.googleapis.com/v1beta/files/abc"}},
+        ),
+        lost=dict.fromkeys(("chat", "responses", "messages", "gemini"), "400"),
+        names={
+            "chat": f"{PART['chat']}.file.file_id",
+            "responses": f"{PART['responses']}.file_id",
+            "messages": f"{PART['messages']}.source",
+            "gemini": f"{PART['gemini']}.fileData.fileUri",
+        },
+        # The ids of OpenAI's files are the same in both of its APIs.
+        but={("chat", "responses"): But(sent=asks(responses={"type": "input_file", "file_id": "file-1"})["responses"], refused="")},
+    ),
+    Feature(
+        "Text file",
+        call=asks(chat=C_NOTE, responses=R_NOTE, messages=M_NOTE),
+        sent={
+            "chat": {"messages": [user(IN_TEXT)]},
+            "responses": {"input": [user(IN_TEXT | {"type": "input_text"})]},
+            **asks(messages=M_NOTE),
+            "gemini": {"contents": [g_turn("user", G_LOOK, {"text": f'<document name="a.txt">\n{NOTE}\n</document>'})]},
+        },
+    ),
 ]  # fmt: skip
 
 AUDIO = [
-    Case("Audio", R_C, call=inputs(R_AUDIO), sent=asks(C_AUDIO)),
-    refused("Audio", C_M, C_AUDIO, ""),
-    refused("Audio", R_M, R_AUDIO, ""),
-    Case("Audio answer", C_M, call={"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "wav"}}, refused="modalities"),
+    Feature(
+        "Audio",
+        call=asks(chat=C_AUDIO, responses=C_AUDIO, gemini=G_AUDIO),
+        sent=asks(chat=C_AUDIO, responses=C_AUDIO, gemini=G_AUDIO),
+        lost={"responses": "400", "messages": "400"},
+        names={"chat": PART["chat"], "responses": PART["responses"], "gemini": PART["gemini"]},
+        but={("chat", "responses"): But(refused=f"{PART['chat']}.input_audio")},
+    ),
+    Feature(
+        "Video",
+        call=asks(gemini={"inlineData": {"mimeType": "video/mp4", "data": WAV}}),
+        lost=dict.fromkeys(("chat", "responses", "messages"), "400"),
+        names={"gemini": f"{PLACE['gemini']}.inlineData.mimeType"},
+    ),
+    Feature(
+        "Audio answer",
+        call={
+            "chat": {"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "wav"}},
+            "gemini": {"generationConfig": {"responseModalities": ["TEXT", "AUDIO"]}},
+        },
+        lost=dict.fromkeys(("chat", "responses", "messages", "gemini"), "400"),
+        names={"chat": "modalities", "gemini": "generationConfig.responseModalities"},
+    ),
 ]  # fmt: skip
+
+HOLOGRAM: Json = {"type": "hologram", "data": "x"}
 
 UNKNOWN = [
-    refused("Unknown block or item", pair, {"type": "hologram", "data": "x"}, ".type", "part", lacking=False)
-    for pair in (M_C, R_C, C_M, R_M)
-] + [
-    Case("Unknown block or item", pair, "item", call={"input": [HI, {"type": "hologram", "data": "x"}]}, refused="input[1].type")
-    for pair in (R_C, R_M)
+    Feature(
+        "Unknown block or item", "part",
+        call=asks(chat=HOLOGRAM, responses=HOLOGRAM, messages=HOLOGRAM, gemini={"hologram": "x"}),
+        lost=dict.fromkeys(("chat", "responses", "messages", "gemini"), "400"),
+        names={api: f"{place}.type" for api, place in PLACE.items()} | {"gemini": f"{PLACE['gemini']}.hologram"},
+    ),
+    Feature(
+        "Unknown block or item", "item",
+        call={"responses": {"input": [HI, HOLOGRAM]}},
+        lost=dict.fromkeys(("chat", "messages", "gemini"), "400"), names={"responses": "input[1].type"},
+    ),
 ]  # fmt: skip
 
-CASES = [*TEXTS, *IMAGES, *FILES, *AUDIO, *UNKNOWN]
+FEATURES = [*TEXTS, *IMAGES, *FILES, *AUDIO, *UNKNOWN]

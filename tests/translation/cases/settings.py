@@ -1,168 +1,259 @@
-"""Settings and metadata of requests."""
+"""Sampling, limits of the answer, and settings that only one API has."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tests.translation.cases.content import assistant, system, user
-from tests.translation.cells import ABSENT, C_M, HI, M_C, OLD_CLAUDE, R_C, R_M, Case, Json
+from tests.translation.cells import ABSENT, APIS, OLD_CLAUDE, Api, But, Feature, Json
 
-SCHEMA: Json = {
-    "type": "object",
-    "properties": {"a": {"type": "string"}},
-    "required": ["a"],
-    "additionalProperties": False,
-}
-M_SCHEMA: Json = {"output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}}
-M_NAMED: Json = {"output_config": {"format": {"type": "json_schema", "schema": SCHEMA | {"title": "reply"}}}}
-C_SCHEMA: Json = {
-    "response_format": {"type": "json_schema", "json_schema": {"name": "reply", "schema": SCHEMA, "strict": True}}
-}
-R_SCHEMA: Json = {"text": {"format": {"type": "json_schema", "name": "reply", "schema": SCHEMA, "strict": True}}}
 
-ANY_JSON = "Answer with one valid JSON object and nothing else: no text around it, and no Markdown fence."
+def config(**settings: Any) -> Json:
+    return {"generationConfig": settings}
 
-FORMATS = [
-    Case("JSON by schema", M_C, call=M_SCHEMA, sent={"response_format": {"type": "json_schema", "json_schema": {"name": "response", "schema": SCHEMA, "strict": True}}}),
-    Case("JSON by schema", R_C, call=R_SCHEMA, sent=C_SCHEMA),
-    Case("JSON by schema", C_M, call=C_SCHEMA, sent=M_NAMED),
-    Case("JSON by schema", R_M, call=R_SCHEMA, sent=M_NAMED),
-    Case("JSON without schema", R_C, call={"text": {"format": {"type": "json_object"}}}, sent={"response_format": {"type": "json_object"}}),
-    Case("JSON without schema", C_M, call={"response_format": {"type": "json_object"}}, sent={"system": ANY_JSON}, dropped=("response_format",)),
-    Case("JSON without schema", R_M, call={"text": {"format": {"type": "json_object"}}}, sent={"system": ANY_JSON}, dropped=("text.format",)),
-]  # fmt: skip
 
-HALF = {"temperature": 0.5, "top_p": 0.9}
+# Models that take sampling. The one of OpenAI does not reason.
+SAMPLED: dict[Api, str] = {"responses": "gpt-4.1", "messages": OLD_CLAUDE, "gemini": "gemini-3.5-flash"}
 OLD = {"max_tokens": 64_000}
+UNSEALED = {"include": ABSENT}
+HALF = {"temperature": 0.5, "top_p": 0.9}
+HALVES: dict[Api, Json] = {
+    "chat": HALF,
+    "responses": HALF,
+    "messages": HALF,
+    "gemini": config(temperature=0.5, topP=0.9),
+}
+HALF_NAMES: dict[Api, tuple[str, ...]] = {
+    "chat": ("temperature", "top_p"),
+    "responses": ("temperature", "top_p"),
+    "messages": ("temperature", "top_p"),
+    "gemini": ("generationConfig.temperature", "generationConfig.topP"),
+}
+
+
+def alone(name: str, in_gemini: str) -> Feature:
+    half: dict[Api, Json] = {
+        "chat": {name: 0.5}, "responses": {name: 0.5}, "messages": {name: 0.5}, "gemini": config(**{in_gemini: 0.5}),
+    }  # fmt: skip
+    return Feature(
+        "`temperature`, `top_p`", name,
+        call=half,
+        sent=half | {"responses": half["responses"] | UNSEALED, "messages": half["messages"] | OLD},
+        model=SAMPLED,
+    )  # fmt: skip
+
 
 SAMPLING = [
-    Case("`temperature`, `top_p`", M_C, call=HALF, sent=HALF),
-    Case("`temperature`, `top_p`", R_C, call=HALF, sent=HALF),
-    *(
-        Case("`temperature`, `top_p`", pair, name, call={name: 0.5}, sent={name: 0.5} | OLD, model=OLD_CLAUDE)
-        for pair in (C_M, R_M)
-        for name in HALF
+    alone("temperature", "temperature"),
+    alone("top_p", "topP"),
+    Feature(
+        "`temperature`, `top_p`", "both",
+        call=HALVES, sent=HALVES | {"responses": HALF | UNSEALED},
+        providers=("chat", "responses", "gemini"), model=SAMPLED,
     ),
-    Case("`temperature` beside `top_p`, which Claude refuses", C_M, call=HALF, sent={"temperature": 0.5} | OLD, dropped=("top_p",), model=OLD_CLAUDE),
-    Case("`temperature` beside `top_p`, which Claude refuses", R_M, call=HALF, sent={"temperature": 0.5} | OLD, dropped=("top_p",), model=OLD_CLAUDE),
-    Case("`temperature`, `top_p` for a Claude model that refuses them", C_M, call=HALF, dropped=("temperature", "top_p")),
-    Case("`temperature`, `top_p` for a Claude model that refuses them", R_M, call=HALF, dropped=("temperature", "top_p")),
-    Case(
-        "Seed, penalties, `logit_bias`", C_M,
-        call={"seed": 1, "presence_penalty": 1, "frequency_penalty": 1, "logit_bias": {"1": 1}},
-        dropped=("seed", "presence_penalty", "frequency_penalty", "logit_bias"),
+    Feature(
+        "`temperature` beside `top_p`, which Claude refuses",
+        call=HALVES, sent={"messages": {"temperature": 0.5} | OLD},
+        lost={"messages": "told"}, names={"chat": "top_p", "responses": "top_p", "gemini": "generationConfig.topP"},
+        providers=("messages",), model=SAMPLED,
     ),
-    Case("`top_k`", M_C, call={"top_k": 4}, dropped=("top_k",)),
-    Case("`top_k`, at a server that takes it", M_C, call={"top_k": 4}, sent={"top_k": 4}, server="together"),
-    Case("`n` above 1", C_M, call={"n": 2}, refused="n"),
-    Case("Stop sequences", M_C, call={"stop_sequences": ["END"]}, sent={"stop": ["END"]}),
-    Case("Stop sequences", C_M, call={"stop": ["END"]}, sent={"stop_sequences": ["END"]}),
-    Case("Stop sequences", C_M, "one", call={"stop": "END"}, sent={"stop_sequences": ["END"]}),
-    Case(
-        "More stop sequences than the provider takes", M_C,
-        call={"stop_sequences": list("abcdef")}, sent={"stop": list("abcd")}, dropped=("stop_sequences",),
+    Feature(
+        "`temperature`, `top_p` for a Claude model that refuses them",
+        call=HALVES, lost={"messages": "told"}, names=HALF_NAMES, providers=("messages",),
+    ),
+    Feature(
+        "`temperature`, `top_p` for a GPT or Gemini model that refuses them",
+        call=HALVES,
+        lost={"responses": "told", "gemini": "told"}, names=HALF_NAMES, providers=("responses", "gemini"),
+    ),
+    Feature(
+        "`temperature` above 1, which Claude refuses",
+        call={"chat": {"temperature": 1.5}, "responses": {"temperature": 1.5}, "gemini": config(temperature=1.5)},
+        sent={"messages": {"temperature": 1} | OLD},
+        lost={"messages": "told"},
+        names={"chat": "temperature", "responses": "temperature", "gemini": "generationConfig.temperature"},
+        providers=("messages",), model=SAMPLED,
     ),
 ]  # fmt: skip
 
+SEED: dict[Api, Json] = {"chat": {"seed": 1}, "gemini": config(seed=1)}
+PENALTIES = {"presence_penalty": 1, "frequency_penalty": 1}
+G_PENALTIES = config(presencePenalty=1, frequencyPenalty=1)
+PENALTY_NAMES: dict[Api, tuple[str, ...]] = {
+    "chat": ("presence_penalty", "frequency_penalty"),
+    "responses": ("presence_penalty", "frequency_penalty"),
+    "gemini": ("generationConfig.presencePenalty", "generationConfig.frequencyPenalty"),
+}
+BIAS = {"logit_bias": {"1": 1}}
+TOP_K: dict[Api, Json] = {"chat": {"top_k": 4}, "messages": {"top_k": 4}, "gemini": config(topK=4)}
+TOP_K_NAMES: dict[Api, str] = {"chat": "top_k", "messages": "top_k", "gemini": "generationConfig.topK"}
+
+RARER = [
+    Feature(
+        "Seed, penalties, `logit_bias`",
+        call={
+            "chat": {"seed": 1, **PENALTIES, **BIAS},
+            "responses": PENALTIES,
+            "gemini": {"generationConfig": SEED["gemini"]["generationConfig"] | G_PENALTIES["generationConfig"]},
+        },
+        sent={"chat": {"seed": 1, **PENALTIES}, "gemini": SEED["gemini"]},
+        lost=dict.fromkeys(("responses", "messages", "gemini"), "told"),
+        names={
+            "chat": ("seed", *PENALTY_NAMES["chat"], "logit_bias"),
+            "responses": PENALTY_NAMES["responses"],
+            "gemini": ("generationConfig.seed", *PENALTY_NAMES["gemini"]),
+        },
+        but={
+            ("responses", "chat"): But(sent=PENALTIES),
+            ("chat", "gemini"): But(dropped=(*PENALTY_NAMES["chat"], "logit_bias")),
+            ("responses", "gemini"): But(sent={}),
+        },
+    ),
+    Feature(
+        "Penalties, for a Gemini model that takes them",
+        call={"chat": PENALTIES, "responses": PENALTIES},
+        sent={"gemini": G_PENALTIES},
+        providers=("gemini",), model={"gemini": "gemini-2.0-flash"},
+    ),
+    Feature("`top_k`", call=TOP_K, lost=dict.fromkeys(APIS, "told"), names=TOP_K_NAMES),
+    Feature(
+        "`top_k`, at a server that takes it",
+        call=TOP_K,
+        sent=TOP_K | {"messages": TOP_K["messages"] | OLD},
+        providers=("chat", "messages", "gemini"), server={"chat": "together"}, model=SAMPLED,
+    ),
+    Feature(
+        "`n` above 1",
+        call={"chat": {"n": 2}, "gemini": config(candidateCount=2)},
+        lost={"responses": "400", "messages": "400"}, names={"chat": "n", "gemini": "generationConfig.candidateCount"},
+        providers=("responses", "messages"),
+    ),
+]  # fmt: skip
+
+STOP: dict[Api, Json] = {
+    "chat": {"stop": ["END"]},
+    "messages": {"stop_sequences": ["END"]},
+    "gemini": config(stopSequences=["END"]),
+}
+STOP_NAMES: dict[Api, str] = {"chat": "stop", "messages": "stop_sequences", "gemini": "generationConfig.stopSequences"}
+STOPS = [
+    Feature("Stop sequences", call=STOP, sent=STOP, lost={"responses": "told"}, names=STOP_NAMES),
+    Feature(
+        "Stop sequences", "one",
+        call={"chat": {"stop": "END"}}, sent=STOP, lost={"responses": "told"}, names=STOP_NAMES,
+    ),
+    Feature(
+        "More stop sequences than the provider takes",
+        call={
+            "chat": {"stop": list("abcdef")},
+            "messages": {"stop_sequences": list("abcdef")},
+            "gemini": config(stopSequences=list("abcde")),
+        },
+        sent={"chat": {"stop": list("abcd")}, "gemini": config(stopSequences=list("abcde"))},
+        lost={"chat": "told", "gemini": "told"}, names=STOP_NAMES, providers=("chat", "gemini"),
+    ),
+    Feature(
+        "Stop sequence of white space, which Claude refuses",
+        call={"chat": {"stop": ["END", "\n"]}, "gemini": config(stopSequences=["END", "\n"])},
+        sent=STOP,
+        lost={"messages": "told"}, names=STOP_NAMES, providers=("messages",),
+    ),
+]  # fmt: skip
+
+
+def limit(tokens: int) -> dict[Api, Json]:
+    """The limit of the answer, by the name that each API has now, as clients say it."""
+    return {
+        "chat": {"max_completion_tokens": tokens},
+        "responses": {"max_output_tokens": tokens},
+        "messages": {"max_tokens": tokens},
+        "gemini": config(maxOutputTokens=tokens),
+    }
+
+
+LIMIT_NAMES: dict[Api, str] = {
+    "chat": "max_completion_tokens",
+    "responses": "max_output_tokens",
+    "messages": "max_tokens",
+    "gemini": "generationConfig.maxOutputTokens",
+}
 LIMITS = [
-    Case("Output limit", M_C, call={"max_tokens": 7}, sent={"max_tokens": 7}),
-    Case("Output limit", R_C, call={"max_output_tokens": 7}, sent={"max_tokens": 7}),
-    Case("Output limit", C_M, call={"max_completion_tokens": 7}, sent={"max_tokens": 7}),
-    Case("Output limit", C_M, "max_tokens", call={"max_tokens": 7}, sent={"max_tokens": 7}),
-    Case("Output limit", R_M, call={"max_output_tokens": 7}, sent={"max_tokens": 7}),
-    Case("No output limit", R_C, sent={"max_tokens": ABSENT}),
-    Case("No output limit", C_M, sent=OLD, model=OLD_CLAUDE),
-    Case("No output limit", R_M, sent=OLD, model=OLD_CLAUDE),
-]  # fmt: skip
-
-EPHEMERAL = {"cache_control": {"type": "ephemeral"}}
-BREAKPOINT = {"prompt_cache_breakpoint": {"mode": "explicit"}}
-BILLING = "x-anthropic-billing-header: cc_version=2.1.332; cch=abc;"
-HELLO: Json = {"type": "text", "text": "Hello"}
-R_HELLO: Json = {"type": "input_text", "text": "Hello"}
-MARKED_FOR_CLAUDE: Json = {"messages": [user(HELLO | EPHEMERAL)]}
-GPT = "gpt-5.6"
-LIMIT_AT_OPENAI: Json = {"max_tokens": ABSENT, "max_completion_tokens": 100}
-
-CACHES = [
-    Case(
-        "Cache marks, at OpenAI", M_C,
-        call=MARKED_FOR_CLAUDE, sent={"messages": [user(HELLO | BREAKPOINT)], **LIMIT_AT_OPENAI}, server="openai", model=GPT,
+    Feature("Output limit", call=limit(20), sent=limit(20) | {"chat": {"max_tokens": 20}}),
+    Feature("Output limit", "max_tokens", call={"chat": {"max_tokens": 20}}, sent=limit(20)),
+    Feature(
+        "Output limit, at OpenAI",
+        call={api: members for api, members in limit(20).items() if api != "messages"}, sent=limit(20),
+        providers=("chat",), server={"chat": "openai"}, model={"chat": "gpt-5.6"},
     ),
-    Case(
-        "Cache marks, at OpenAI", R_C,
-        call={"input": [user(R_HELLO | BREAKPOINT)]}, sent={"messages": [user(HELLO | BREAKPOINT)]}, server="openai", model=GPT,
+    Feature(
+        "Output limit above that of the model",
+        call=limit(500_000),
+        sent=limit(128_000) | {"gemini": config(maxOutputTokens=65_536)},
+        lost=dict.fromkeys(("responses", "messages", "gemini"), "told"), names=LIMIT_NAMES,
+        providers=("responses", "messages", "gemini"),
     ),
-    Case("Cache marks, at OpenRouter", M_C, call=MARKED_FOR_CLAUDE, sent=MARKED_FOR_CLAUDE, server="openrouter"),
-    Case("Cache marks, at OpenRouter", R_C, call={"input": [user(R_HELLO | BREAKPOINT)]}, sent=MARKED_FOR_CLAUDE, server="openrouter"),
-    Case("Cache marks", M_C, call=MARKED_FOR_CLAUDE, sent={"messages": [user(HELLO)]}, dropped=("messages[].content[].cache_control",)),
-    Case("Cache marks", R_C, call={"input": [user(R_HELLO | BREAKPOINT)]}, sent={"messages": [user(HELLO)]}, dropped=("input[].content[].prompt_cache_breakpoint",)),
-    Case("Cache marks", C_M, call={"messages": [user(HELLO | BREAKPOINT)]}, sent=MARKED_FOR_CLAUDE),
-    Case("Cache marks", R_M, call={"input": [user(R_HELLO | BREAKPOINT)]}, sent=MARKED_FOR_CLAUDE),
-    Case("Cache key", R_C, call={"prompt_cache_key": "thread-1"}, dropped=("prompt_cache_key",)),
-    Case("Cache key", C_M, call={"prompt_cache_key": "thread-1"}, dropped=("prompt_cache_key",)),
-    Case("Cache key", R_M, call={"prompt_cache_key": "thread-1"}, dropped=("prompt_cache_key",)),
-    Case("Cache key, at OpenAI", R_C, call={"prompt_cache_key": "thread-1"}, sent={"prompt_cache_key": "thread-1"}, server="openai", model=GPT),
-    Case(
-        "Billing line of Claude Code", M_C,
-        call={"system": [{"type": "text", "text": BILLING}, {"type": "text", "text": "Be brief."}]},
-        sent={"messages": [system("Be brief."), HI]},
+    Feature(
+        "Output limit above that of the model", "max_tokens",
+        call={"chat": {"max_tokens": 500_000}},
+        sent=limit(128_000) | {"gemini": config(maxOutputTokens=65_536)},
+        lost=dict.fromkeys(("responses", "messages", "gemini"), "told"), names={"chat": "max_tokens"},
+        providers=("responses", "messages", "gemini"),
+    ),
+    Feature(
+        "Output limit below that of the Responses API",
+        call=limit(7), sent=limit(16),
+        lost={"responses": "told"}, names=LIMIT_NAMES, providers=("responses",),
+    ),
+    Feature("No output limit", call={"chat": {}, "responses": {}, "gemini": {}}),
+    Feature(
+        "No output limit", "an older Claude model",
+        call={"chat": {}, "responses": {}, "gemini": {}}, sent={"messages": OLD},
+        providers=("messages",), model={"messages": OLD_CLAUDE},
     ),
 ]  # fmt: skip
 
-TAGS = {"metadata": {"a": "b"}}
-
-METADATA = [
-    Case("End user", M_C, call={"metadata": {"user_id": "ann"}}, sent={"user": "ann"}),
-    Case("End user", R_C, call={"safety_identifier": "ann"}, sent={"user": "ann"}),
-    Case("End user", C_M, call={"user": "ann"}, sent={"metadata": {"user_id": "ann"}}),
-    Case("End user", R_M, call={"safety_identifier": "ann"}, sent={"metadata": {"user_id": "ann"}}),
-    Case("Metadata", R_C, call=TAGS, dropped=("metadata",)),
-    Case("Metadata", C_M, call=TAGS, dropped=("metadata",)),
-    Case("Metadata", R_M, call=TAGS, dropped=("metadata",)),
-    Case("Service tier", M_C, call={"service_tier": "auto"}),
-    Case("Service tier", R_C, call={"service_tier": "auto"}),
-    Case("Service tier", C_M, call={"service_tier": "default"}, sent={"service_tier": "standard_only"}),
-    Case("Service tier", R_M, call={"service_tier": "auto"}, sent={"service_tier": "auto"}),
-    Case("Service tier that the provider lacks", M_C, call={"service_tier": "standard_only"}, dropped=("service_tier",)),
-    Case("Service tier that the provider lacks", R_C, call={"service_tier": "flex"}, dropped=("service_tier",)),
-    Case("Service tier that the provider lacks", C_M, call={"service_tier": "flex"}, dropped=("service_tier",)),
-    Case("Service tier that the provider lacks", R_M, call={"service_tier": "flex"}, dropped=("service_tier",)),
-    Case("Service tier, at OpenAI", M_C, call={"service_tier": "standard_only"}, sent={"service_tier": "default", **LIMIT_AT_OPENAI}, server="openai", model=GPT),
-    Case("Service tier, at OpenAI", R_C, call={"service_tier": "flex"}, sent={"service_tier": "flex"}, server="openai", model=GPT),
-    Case("`store`", R_C, call={"store": True}, dropped=("store",)),
-    Case("`store`", C_M, call={"store": True}, dropped=("store",)),
-    Case("`store`", R_M, call={"store": True}, dropped=("store",)),
-    Case("Verbosity", R_C, call={"text": {"verbosity": "low"}}, dropped=("text.verbosity",)),
-    Case("Verbosity", C_M, call={"verbosity": "low"}, dropped=("verbosity",)),
-    Case("Verbosity", R_M, call={"text": {"verbosity": "low"}}, dropped=("text.verbosity",)),
-    Case("Verbosity, at OpenAI", R_C, call={"text": {"verbosity": "low"}}, sent={"verbosity": "low"}, server="openai", model=GPT),
+SAFETY = {"category": "HARM_CATEGORY_HATE_SPEECH", "threshold": "BLOCK_NONE"}
+OWN = [
+    Feature(
+        "Settings that no other API has",
+        call={
+            "chat": {"prediction": {"type": "content", "content": "Fine"}, "moderation": {"model": "omni"}},
+            "responses": {
+                "truncation": "auto", "max_tool_calls": 3, "include": ["file_search_call.results"],
+                "moderation": {"model": "omni"},
+            },
+            "messages": {"inference_geo": "us", "context_management": {"edits": []}},
+            "gemini": {
+                "safetySettings": [SAFETY],
+                "generationConfig": {
+                    "mediaResolution": "MEDIA_RESOLUTION_LOW",
+                    "speechConfig": {"languageCode": "en-US"},
+                },
+            },
+        },
+        lost=dict.fromkeys(APIS, "told"),
+        names={
+            "chat": ("prediction", "moderation"),
+            "responses": ("truncation", "max_tool_calls", "include[file_search_call.results]", "moderation"),
+            "messages": ("inference_geo", "context_management"),
+            "gemini": ("safetySettings", "generationConfig.mediaResolution", "generationConfig.speechConfig"),
+        },
+    ),
+    Feature(
+        "Unknown member",
+        call={api: {"next_month": {"x": 1}} for api in APIS},
+        lost=dict.fromkeys(APIS, "told"),
+        names=dict.fromkeys(APIS, "next_month"),
+    ),
+    Feature(
+        "Unknown member", "of an object",
+        call={
+            "responses": {"reasoning": {"next_month": 1}},
+            "messages": {"output_config": {"next_month": 1}},
+            "gemini": config(nextMonth=1),
+        },
+        lost=dict.fromkeys(APIS, "told"),
+        names={"responses": "reasoning.next_month", "messages": "output_config.next_month", "gemini": "generationConfig.nextMonth"},
+    ),
 ]  # fmt: skip
 
-STATES: dict[str, Any] = {
-    "previous_response_id": "resp_1", "conversation": "conv_1", "prompt": {"id": "pmpt_1"}, "background": True,
-}  # fmt: skip
-
-STATE = [
-    Case("State: `previous_response_id`, `conversation`, `prompt`, `background`", pair, name, call={name: value}, refused=name)
-    for pair in (R_C, R_M)
-    for name, value in STATES.items()
-]  # fmt: skip
-
-UNKNOWN = [
-    Case("Unknown member", pair, call={"next_month": {"x": 1}}, dropped=("next_month",)) for pair in (M_C, R_C, C_M, R_M)
-]  # fmt: skip
-
-PREFIX: Json = {"messages": [HI, assistant(HELLO)]}
-R_PREFIX: Json = {"input": [HI, {"role": "assistant", "content": "Hello"}]}
-
-PREFILL = [
-    Case("Final assistant message", M_C, call=PREFIX, sent=PREFIX),
-    Case("Final assistant message", R_C, call=R_PREFIX, sent=PREFIX),
-    Case("Final assistant message", C_M, call=PREFIX, refused="messages"),
-    Case("Final assistant message", R_M, call=R_PREFIX, refused="input"),
-    Case("Final assistant message for a Claude model that continues it", C_M, call=PREFIX, sent=PREFIX | OLD, model=OLD_CLAUDE),
-    Case("Final assistant message for a Claude model that continues it", R_M, call=R_PREFIX, sent=PREFIX | OLD, model=OLD_CLAUDE),
-]  # fmt: skip
-
-CASES = [*FORMATS, *SAMPLING, *LIMITS, *CACHES, *METADATA, *STATE, *UNKNOWN, *PREFILL]
+FEATURES = [*SAMPLING, *RARER, *STOPS, *LIMITS, *OWN]

@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion
 
-from proxy.dialects.openai.chat.answer_encoder import encode_completion
-from proxy.dialects.openai.chat.stream_encoder import ChatStreamEncoder
+from proxy.dialects.openai.chat.client.answer_encoder import encode_completion
+from proxy.dialects.openai.chat.client.stream_encoder import ChatStreamEncoder
 from proxy.dialects.translation.base import AnswerContext
 from proxy.dialects.translation.conversation import Blob, Citation, Conversation, ThinkingSettings
 from proxy.dialects.translation.parts import (

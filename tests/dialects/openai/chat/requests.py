@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from proxy.dialects.openai.chat.request_decoder import ChatRequestDecoder
+from proxy.dialects.openai.chat.client.request_decoder import ChatRequestDecoder
 from proxy.dialects.translation.conversation import Conversation, ConversationMessage
 from proxy.errors import Untranslatable, WrongMember
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletionChunk
 
-from proxy.dialects.openai.chat.answer_decoder import ChatAnswerDecoder
+from proxy.dialects.openai.chat.provider.answer_decoder import ChatAnswerDecoder
 from proxy.dialects.translation.gathered import CallBlock, GatheredAnswer, ReasoningBlock, gather
 from proxy.dialects.translation.parts import AnswerPart, Dropped
 from proxy.wire.sse import Framer

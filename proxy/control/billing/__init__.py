@@ -1,0 +1,1 @@
+"""Balances of accounts, and what was posted to them."""

@@ -1,0 +1,1 @@
+"""The dialect as that of providers: requests from neutral terms, and answers to them."""

@@ -1,0 +1,1 @@
+"""Embeddings of the Gemini API: requests and answers to neutral terms and from them."""

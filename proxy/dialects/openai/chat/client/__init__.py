@@ -1,0 +1,1 @@
+"""The dialect as that of clients: requests to neutral terms, and answers from them."""

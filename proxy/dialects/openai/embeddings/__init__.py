@@ -1,0 +1,1 @@
+"""Embeddings of the OpenAI API: requests and answers to neutral terms and from them."""

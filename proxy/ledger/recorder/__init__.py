@@ -1,0 +1,19 @@
+"""The recorder: one process a machine that follows the spool and writes the ledger's rows into the database.
+
+base.py       the database as the recorder uses it, and what can be wrong with it
+sqlite.py     a SQLite file
+postgres.py   PostgreSQL
+hours.py      sums of rows by hour: pure
+labels.py     sums of rows by hour, for each run and label: pure
+tables.py     the tables that it writes
+spending.py   what rows add to budget counters and charge to accounts: pure
+sqlite_spending.py, postgres_spending.py   the same into a database
+expiry.py     how long all this is kept: pure
+values.py     a row as values of SQL: pure
+accounts.py   attempts that are open, rows that wait, and segments that are still needed: pure
+recorder.py   from the spool into the database
+status.py     what the recorder tells the gateways, in a file
+process.py    the process: settings, signals, exit status
+
+It must stay small (30 MB), so it imports no SQLAlchemy, no aiohttp, and asyncpg only where PostgreSQL is used.
+"""

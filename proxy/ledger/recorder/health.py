@@ -1,0 +1,57 @@
+"""Whether the database takes rows: when to try again, and one log line a change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from proxy.ledger.recorder.base import Notices
+
+FIRST_PAUSE: Final = 0.1  # seconds; twice as long after each failure
+LONGEST_PAUSE: Final = 5.0
+GRACE: Final = 1.0  # seconds of failures that are not reported: a lock, a failover
+
+
+class WriteHealth:
+    """``now`` is monotonic."""
+
+    def __init__(self, log: Notices, now: Callable[[], float]) -> None:
+        self.up = True
+        """As it was reported."""
+        self.error = ""
+        """The last failure."""
+        self._log = log
+        self._now = now
+        self._failing_since: float | None = None
+        self._pause = FIRST_PAUSE
+        self._try_at = 0.0
+
+    @property
+    def failing(self) -> bool:
+        return self._failing_since is not None
+
+    @property
+    def failing_secs(self) -> float:
+        return 0.0 if self._failing_since is None else self._now() - self._failing_since
+
+    @property
+    def can_try(self) -> bool:
+        return self._failing_since is None or self._now() >= self._try_at
+
+    def failed(self, why: str) -> None:
+        now = self._now()
+        self.error = why
+        if self._failing_since is None:
+            self._failing_since = now
+            self._pause = FIRST_PAUSE
+        self._try_at = now + self._pause
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        if self.up and now - self._failing_since >= GRACE:
+            self.up = False
+            self._log.warning("The ledger's database takes no rows. They wait in the spool.", why=why)
+
+    def answered(self) -> None:
+        if not self.up:
+            self.up = True
+            self._log.info("The ledger's database takes rows again.", seconds=round(self.failing_secs, 1))
+        self._failing_since = None

@@ -1,0 +1,85 @@
+"""What rows spent, in PostgreSQL. Each function is part of a transaction.
+
+Rows are locked in the order of their keys, as an INSERT takes them in the order of its arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from proxy.database.columns import FUNDING, OPENING, USAGE
+from proxy.ledger.recorder import spending
+from proxy.ledger.recorder.expiry import Expiry
+from proxy.ledger.row import Row
+
+_SPEND: Final = (
+    "INSERT INTO budget_spend (counter, process, nano, tokens, last)"
+    " SELECT * FROM unnest($1::text[], $2::text[], $3::int8[], $4::int8[], $5::float8[])"
+    " ON CONFLICT (counter, process) DO UPDATE SET nano = budget_spend.nano + excluded.nano,"
+    " tokens = budget_spend.tokens + excluded.tokens, last = greatest(budget_spend.last, excluded.last)"
+)
+_CHARGES: Final = (
+    "INSERT INTO transfers (id, at, debit, credit, amount, description, request_id, usd_rate)"
+    f" SELECT id, at, account, '{USAGE}', amount, description, request_id, usd_rate"
+    " FROM unnest($1::text[], $2::float8[], $3::text[], $4::int8[], $5::text[], $6::text[], $7::float8[])"
+    " AS charge(id, at, account, amount, description, request_id, usd_rate)"
+    " ON CONFLICT (id) DO NOTHING RETURNING id"
+)
+_CHARGE: Final = (
+    "INSERT INTO accounts (id, credits, charges, opened_at)"
+    " SELECT id, $4, amount, first FROM unnest($1::text[], $2::int8[], $3::float8[]) AS charged(id, amount, first)"
+    " ON CONFLICT (id) DO UPDATE SET charges = accounts.charges + excluded.charges"
+    " RETURNING CASE WHEN xmax = 0 THEN id END"  # of a new row
+)
+_OPENING: Final = (
+    "INSERT INTO transfers (id, at, debit, credit, amount, description, request_id)"
+    f" VALUES ($1, $2, '{FUNDING}', $3, $4, '{OPENING}', '')"
+)
+
+_EXPIRE: Final = (
+    "DELETE FROM budget_spend WHERE (counter, process) IN"
+    " (SELECT counter, process FROM budget_spend WHERE last < $1 AND split_part(counter, '/', 2) {} LIMIT $2)"
+)
+_EXPIRE_RUNS: Final = _EXPIRE.format("= 'run'")
+_EXPIRE_WINDOWS: Final = _EXPIRE.format("<> 'total'")
+_EXPIRE_ANSWERS: Final = "DELETE FROM idempotency WHERE key IN (SELECT key FROM idempotency WHERE at < $1 LIMIT $2)"
+_TAKE_ENDED: Final = _EXPIRE.format("= 'total' AND process <> ''") + " RETURNING counter, '', nano, tokens, last"
+
+
+async def add(connection: Any, rows: Sequence[Row], default_balance: int) -> None:
+    """Add rows that were inserted to the counters and accounts that they name."""
+    if not any(row.counters for row in rows):
+        return
+    await connection.execute(_SPEND, *_columns(spending.spends(rows)))
+    charges = spending.charges(rows)
+    if not charges:
+        return
+    new = {id for (id,) in await connection.fetch(_CHARGES, *_columns(charges))}  # noqa: A001 - the column's name
+    sums = spending.by_account([each for each in charges if each.id in new])
+    if not sums:
+        return
+    opened = {id for (id,) in await connection.fetch(_CHARGE, *_columns(sums), default_balance)}  # noqa: A001
+    if default_balance:
+        for account, _, first in sums:
+            if account in opened:
+                await connection.execute(_OPENING, spending.new_id(), first, account, default_balance)
+
+
+async def expire(connection: Any, before: Expiry, most: int) -> bool:
+    """Delete, or sum up, some of what is old, at most ``most`` rows of a kind. Returns whether there may be more."""
+    for statement, moment in (
+        (_EXPIRE_RUNS, before.runs),
+        (_EXPIRE_WINDOWS, before.windows),
+        (_EXPIRE_ANSWERS, before.answers),
+    ):
+        if await connection.execute(statement, moment, most) == f"DELETE {most}":
+            return True
+    ended = [tuple(row) for row in await connection.fetch(_TAKE_ENDED, before.processes, most)]
+    if ended:
+        await connection.execute(_SPEND, *_columns(spending.merged(ended)))
+    return len(ended) == most
+
+
+def _columns(rows: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:
+    return [*zip(*rows, strict=True)]

@@ -1,0 +1,51 @@
+"""What outlives a request: the database, the ledger, and Redis. None is imported, or connected to, before its use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from proxy.config.schema import Config
+from proxy.database.opening import LazyEngine, open_reader
+from proxy.ledger.child import RecorderChild
+from proxy.ledger.ledger import Ledger
+from proxy.ledger.opening import open_ledger, open_recorder
+from proxy.observe.log import Log
+from proxy.observe.metrics import Metrics
+from proxy.redis import RedisClient
+from proxy.runtime.shutdown import ShutdownStack
+
+
+class Storage(Struct, frozen=True):
+    """``reader`` is the database for pages, a replica perhaps. ``None``: the configuration needs none."""
+
+    database: LazyEngine
+    reader: LazyEngine
+    ledger: Ledger | None
+    recorder: RecorderChild | None
+    redis: RedisClient | None
+
+
+def open_storage(
+    config: Config,
+    metrics: Metrics,
+    log: Log,
+    soon: Callable[[Callable[[], None]], None],
+    shutdown: ShutdownStack,
+) -> Storage:
+    """``soon`` is that of ``Ledger``."""
+    database = LazyEngine(config.database, config.data_dir, log.warning, log.info)
+    shutdown.push("database", database.close)
+    reader = open_reader(config.database, config.data_dir, log)
+    shutdown.push("database for reading", reader.close)
+    ledger, recorder, redis = open_ledger(config, metrics, log, soon), None, None
+    if ledger is not None:
+        recorder = open_recorder(config, ledger, log)
+        shutdown.push("recorder", recorder.stop)
+        shutdown.push("ledger", ledger.close)
+        metrics.recorder = recorder.sample
+    if config.rate_limiting.store == "redis" or config.circuit_breaker.shared:
+        redis = RedisClient(config.redis.url, config.redis.prefix, config.redis.timeout_secs)
+        shutdown.push("Redis", redis.close)
+    return Storage(database, reader, ledger, recorder, redis)
