@@ -17,6 +17,7 @@ from openai import AsyncOpenAI
 
 from tests.support.gateway import ADMIN, Gateway, one_provider
 from tests.support.upstream import Upstream
+from tests.support.zones import noon_zone
 
 HI: Any = [{"role": "user", "content": "Hi"}]
 SENTENCE = "The budget 'daily' of the whole gateway does not cover this call. It is renewed at 20"
@@ -26,7 +27,7 @@ PRICES = {"input": 1, "output": 1}
 @pytest.fixture
 async def gw() -> AsyncIterator[Gateway]:
     """A gateway whose budget covers nothing. Its model speaks all dialects."""
-    budget = {"name": "daily", "usd": 0.000001, "window": "day"}
+    budget = {"name": "daily", "usd": 0.000001, "window": "day", "timezone": noon_zone()}
     async with Upstream() as up:
         models = [{"name": "m", "provider": "up", "prices": PRICES}]
         async with Gateway(one_provider(up, models=models, budgets=[budget])) as made:

@@ -15,6 +15,7 @@ from tests.support import Chunk, Close, Headers, LastChunk, Reset, until, within
 from tests.support.answers import SSE_HEADERS, chat_events, completion, json_answer
 from tests.support.gateway import Gateway
 from tests.support.upstream import Request, Upstream
+from tests.support.zones import noon_zone
 
 CAP = 5
 CALLS, AT_ONCE = 120, 20
@@ -26,8 +27,8 @@ MODELS = [
 BUDGETS = [
     {"name": "all", "usd": CAP, "window": "total"},
     {"name": "runs", "per": "run", "usd": 2},
-    {"name": "app", "per": "label:app", "usd": 3, "window": "day"},
-    {"name": "models", "per": "model", "usd": 4, "window": "week"},
+    {"name": "app", "per": "label:app", "usd": 3, "window": "day", "timezone": noon_zone()},
+    {"name": "models", "per": "model", "usd": 4, "window": "week", "timezone": noon_zone()},
 ]
 LIMITS: tuple[dict[str, Any], ...] = (
     {"max_tokens": 100},

@@ -15,6 +15,7 @@ from tests.support.answers import SSE_HEADERS, chat_events, completion, json_ans
 from tests.support.client import Answer
 from tests.support.gateway import Gateway, one_provider
 from tests.support.upstream import Request, Upstream
+from tests.support.zones import noon_zone
 
 CHAT = "/v1/chat/completions"
 # 0.001 USD a token: the prices are USD for a million.
@@ -50,7 +51,7 @@ async def test_calls_are_answered_until_the_next_may_pass_the_cap(up: Upstream) 
 
 
 async def test_a_refusal_is_final_and_says_why(up: Upstream) -> None:
-    async with Gateway(settings(up, {"name": "daily", "usd": 0.01, "window": "day"})) as gw:
+    async with Gateway(settings(up, {"name": "daily", "usd": 0.01, "window": "day", "timezone": noon_zone()})) as gw:
         answer = await ask(gw)
         line = await gw.settled()
     assert (answer.status, answer.header("x-should-retry")) == (429, "false")
@@ -83,7 +84,7 @@ async def test_each_owner_has_a_budget(up: Upstream) -> None:
         "mode": "keys",
         "keys": [{"name": f"k{n}", "owner": f"owner{n}", "hash": key[1]} for n, key in enumerate(keys)],
     }
-    budget = {"name": "own", "per": "owner", "usd": 0.25, "window": "day"}
+    budget = {"name": "own", "per": "owner", "usd": 0.25, "window": "day", "timezone": noon_zone()}
     async with Gateway(settings(up, budget, auth=auth, database={"enabled": False})) as gw:
         first = [("Authorization", f"Bearer {keys[0][0]}")]
         while (answer := await ask(gw, *first)).status == 200:
@@ -94,7 +95,7 @@ async def test_each_owner_has_a_budget(up: Upstream) -> None:
 
 
 async def test_tokens_may_be_capped(up: Upstream) -> None:
-    async with Gateway(settings(up, {"name": "t", "tokens": 215, "window": "day"})) as gw:
+    async with Gateway(settings(up, {"name": "t", "tokens": 215, "window": "day", "timezone": noon_zone()})) as gw:
         assert [(await ask(gw)).status for _ in range(3)] == [200, 200, 429]
 
 
@@ -118,7 +119,7 @@ async def test_a_client_may_cap_its_run_where_nothing_is_configured(up: Upstream
 
 
 async def test_a_model_without_a_price_is_refused_unless_that_is_allowed(up: Upstream) -> None:
-    budget = {"name": "all", "usd": 5, "window": "day"}
+    budget = {"name": "all", "usd": 5, "window": "day", "timezone": noon_zone()}
     models = [{"name": "m", "provider": "up"}]
     async with Gateway(one_provider(up, models=models, budgets=[budget])) as gw:
         answer = await ask(gw)
@@ -132,7 +133,11 @@ async def test_a_cheaper_fallback_is_taken(up: Upstream) -> None:
         *PRICED,
         {"name": "cheap", "provider": "up", "prices": {"input": 1, "output": 1}},
     ]
-    async with Gateway(one_provider(up, models=models, budgets=[{"name": "all", "usd": 0.01, "window": "day"}])) as gw:
+    async with Gateway(
+        one_provider(
+            up, models=models, budgets=[{"name": "all", "usd": 0.01, "window": "day", "timezone": noon_zone()}]
+        )
+    ) as gw:
         assert (await ask(gw, model=["m", "cheap"])).status == 200
 
 
@@ -140,7 +145,11 @@ async def test_a_retry_holds_again(up: Upstream) -> None:
     """A failed attempt costs nothing here, so what it held is free for the next one."""
     up.queue([*_error(500)])
     async with Gateway(
-        settings(up, {"name": "all", "usd": 0.25, "window": "day"}, routing={"maxRetries": 1, "retryDelay": 0})
+        settings(
+            up,
+            {"name": "all", "usd": 0.25, "window": "day", "timezone": noon_zone()},
+            routing={"maxRetries": 1, "retryDelay": 0},
+        )
     ) as gw:
         assert (await ask(gw)).status == 200
         await gw.settled()
@@ -157,7 +166,7 @@ async def test_a_stream_is_charged_by_its_usage(up: Upstream) -> None:
         yield LastChunk()
 
     up.on(stream)
-    async with Gateway(settings(up, {"name": "t", "tokens": 232, "window": "day"})) as gw:
+    async with Gateway(settings(up, {"name": "t", "tokens": 232, "window": "day", "timezone": noon_zone()})) as gw:
         assert [(await ask(gw, stream=True)).status for _ in range(3)] == [200, 200, 429]
 
 
@@ -167,7 +176,7 @@ def _error(status: int) -> Iterator[Any]:
 
 async def test_what_a_byte_costs_may_be_learned(up: Upstream) -> None:
     """A call of 100 bytes holds a token a byte at first, and once 10 tokens were seen often enough, about that many."""
-    budget = {"name": "t", "tokens": 1000, "window": "day"}
+    budget = {"name": "t", "tokens": 1000, "window": "day", "timezone": noon_zone()}
     async with Gateway(settings(up, budget, billing={"reserve": "learned"})) as gw:
         book = gw.app.limiter.book
         held: list[int] = []

@@ -459,6 +459,25 @@ async def test_disconnect_during_a_paused_pipelined_upload_is_noticed(
     await assert_left(gw, request)
 
 
+async def test_a_disconnect_before_the_usage_of_a_whole_answer(leave: Any, up: Upstream, gw: Gateway) -> None:
+    """The answer is whole for both sides, so its cost is as the provider reports it."""
+    go_on = asyncio.Event()
+    whole, rest = EVENTS[:-2], EVENTS[-2:]
+    script: list[Step] = [Headers(200, SSE_HEADERS), *map(Chunk, whole), Wait(go_on), *map(Chunk, rest), LastChunk()]
+    up.on(lambda request: script)
+    client = await gw.client()
+    await client.request("POST", CHAT, json=STREAM)
+    await client.read_head()
+    while b'"stop"' not in await client.read_event():
+        pass
+    leave(client)
+    await noticed(gw)
+    go_on.set()
+    line = await gw.settled()
+    assert line["outcome"] == "ok"
+    assert line["tokens"]["output"] == USAGE["completion_tokens"]
+
+
 # -- onDisconnect: drain --------------------------------------------------------------------------
 
 

@@ -19,6 +19,7 @@ from tests.support import Request, Upstream, Wait, completion, json_answer
 from tests.support.dashboard import TOKEN, go, signed_in, violations
 from tests.support.gateway import Gateway, one_provider
 from tests.support.steps import Step
+from tests.support.zones import noon_zone
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("dashboard")]
 
@@ -27,9 +28,9 @@ USAGE = {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20}
 SECRETS = {"alice": "sk-alice-0123456789abcdef", "bob": "sk-bob-0123456789abcdef"}
 BOT = "sk-bot-0123456789abcdef"
 BUDGETS: list[dict[str, Any]] = [
-    {"name": "daily", "per": "owner", "usd": 0.2, "window": "day"},
+    {"name": "daily", "per": "owner", "usd": 0.2, "window": "day", "timezone": noon_zone()},
     {"name": "runs", "per": "run", "usd": 0.5},
-    {"name": "soft", "tokens": 50, "window": "month", "soft": True},
+    {"name": "soft", "tokens": 50, "window": "month", "timezone": noon_zone(), "soft": True},
 ]
 
 
@@ -269,8 +270,8 @@ async def test_on_a_phone_a_bar_fills_its_card(page: Page) -> None:
 async def test_keys_are_shown_by_their_names(browser: Browser, tmp_path: Path) -> None:
     """Those of the configuration and of the database, as the subjects of budgets, of runs and of accounts."""
     budgets = [
-        {"name": "daily", "per": "key", "only": ["config:bot"], "usd": 0.125, "window": "day"},
-        {"name": "owners", "per": "owner", "usd": 0.2, "window": "day"},
+        {"name": "daily", "per": "key", "only": ["config:bot"], "usd": 0.125, "window": "day", "timezone": noon_zone()},
+        {"name": "owners", "per": "owner", "usd": 0.2, "window": "day", "timezone": noon_zone()},
         {"name": "runs", "per": "run", "usd": 0.05},
     ]
     async with Upstream() as up:

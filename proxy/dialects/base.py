@@ -115,6 +115,11 @@ class Reader(ABC):
         return self._usage
 
     @property
+    def awaits_usage(self) -> bool:
+        """Whether all content came, and what was used may still follow."""
+        return self.complete and self.usage is None and not self.ended and self.error is None
+
+    @property
     def lacks_usage(self) -> bool:
         """Whether the client asked for a usage event that has not come."""
         return False

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from proxy.billing import plausible
 from proxy.client.connection import UpstreamConnection
 from proxy.client.head import Head
-from proxy.dialects.base import EventKind
+from proxy.dialects.base import EventKind, Reader
 from proxy.errors import BrokenAnswer, GatewayError
 from proxy.net import headers as policy
 from proxy.net.codings import CODINGS
@@ -136,12 +136,12 @@ class AnswerPump:
         elif attempt_context.pings:
             attempt_context.ping()
 
-    def conclude(self) -> bool:
-        """Note the outcome if the stream is complete except for its end. Returns whether it is."""
+    def conclude(self) -> Reader | None:
+        """Note the outcome if the stream is complete except for its end. Returns its reader then."""
         if self._events is None or not self._events.complete:
-            return False
+            return None
         self._events.note_outcome()
-        return True
+        return self._events.reader
 
     # -- the body's side --------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from proxy.errors import ClientGone, ConnectionBroken, GatewayError
 from proxy.exchange import Exchange
 from proxy.net.clocks import Watch
 from proxy.relay.body import CollectedAnswer
-from proxy.relay.call_clocks import DRAIN_SECS, watch_call
+from proxy.relay.call_clocks import AFTER_DONE_SECS, DRAIN_SECS, watch_call
 from proxy.relay.connect import connect
 from proxy.relay.context import TransportContext
 from proxy.relay.pump import AnswerPump
@@ -59,6 +59,7 @@ class UpstreamCall(Struct, eq=False):
     _connecting: asyncio.Task[None] | None = None
     _uploading: asyncio.Task[None] | None = None
     draining: bool = False  # the client disconnected, and the answer is still read for its usage
+    concluded: bool = False  # it had all of the answer then
     sent_at: float | None = None  # when the request went out
     unsent: bool = False  # a part of it did not, or it would have to go out again
     headed_at: float | None = None  # when the head of the answer came
@@ -193,7 +194,7 @@ class UpstreamCall(Struct, eq=False):
         if outcome is None or outcome.done():
             return
         if self.draining and not isinstance(result, CollectedAnswer):
-            result = ClientGone()
+            result = None if self.concluded else ClientGone()
         if isinstance(result, BaseException):
             outcome.set_exception(result)
         else:
@@ -291,17 +292,25 @@ class UpstreamCall(Struct, eq=False):
     def client_gone(self) -> None:
         pump, connection, watch = self.pump, self._connection, self.watch
         settings = self.upstream_request.attempt_context.attempt.deployment.provider.settings
-        if pump is not None and pump.conclude():
-            self.interrupt(None)  # SDKs disconnect right after [DONE] or an error
-        elif settings.on_disconnect != "drain" or connection is None or connection.sending or watch is None:
-            self.interrupt(ClientGone())  # an incomplete request gets no useful answer
-        else:  # read the answer to its end, for the usage
-            self.draining = True
-            self.outlet.detach()
-            connection.on_frame = None  # the fast lane bypasses the outlet
-            self.waited = watch.waited()
-            self.resume()
-            watch.read_on(DRAIN_SECS)
+        whole = None if pump is None else pump.conclude()
+        if whole is not None:
+            if not whole.awaits_usage:
+                self.interrupt(None)  # SDKs disconnect right after [DONE] or an error
+                return
+            self.concluded = True  # the provider reports the usage next, and bills it
+        elif settings.on_disconnect != "drain":
+            self.interrupt(ClientGone())
+            return
+        if connection is None or connection.sending or watch is None:  # an incomplete request gets no useful answer
+            self.interrupt(None if self.concluded else ClientGone())
+            return
+        # Read the answer to its end, for the usage.
+        self.draining = True
+        self.outlet.detach()
+        connection.on_frame = None  # the fast lane bypasses the outlet
+        self.waited = watch.waited()
+        self.resume()
+        watch.read_on(AFTER_DONE_SECS if self.concluded else DRAIN_SECS)
 
     def interrupt(self, reason: BaseException | None) -> None:
         """End the call from outside: in-band if the answer has begun, else ``run`` raises ``reason``."""

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from proxy.errors import ClientGone, ConnectFailed, ConnectionBroken, GatewayError, ShuttingDown
+from proxy.errors import ClientGone, ClockExpired, ConnectFailed, ConnectionBroken, GatewayError, ShuttingDown
 from proxy.relay.upstream_call import BIG_BODY
 from tests.relay.call_rig import CONTENT, DONE, EVENTS, FINISHED, JSON, CallRig, Connection
-from tests.support import until
+from tests.support import chat_events, until
+from tests.support.answers import USAGE
 
 BROKEN = "The provider closed the connection early."
 
@@ -181,6 +182,31 @@ async def test_a_client_that_disconnects_after_the_terminal_event_ends_it_well()
     rig.call.client_gone()
     assert await outcome is None
     assert rig.exchange.outcome == "ok"
+
+
+@pytest.mark.parametrize("last", ["usage", "nothing", "break"])
+async def test_a_client_that_disconnects_before_the_usage_of_a_whole_answer_has_it_counted(last: str) -> None:
+    """The model has written everything, so nothing is saved by not reading on."""
+    connection = Connection()
+    rig = CallRig(connection, stream=True)
+    outcome = rig.call.run()
+    _, content, finish, counts, done = chat_events("Hi", usage=USAGE)
+    connection.head(EVENTS)
+    connection.body(content, finish)
+    rig.call.client_gone()
+    assert not connection.aborted
+    if last == "usage":
+        connection.body(counts, done)
+        connection.end()
+    elif last == "break":
+        rig.call.broken(ConnectionBroken(BROKEN))
+    else:
+        rig.call.interrupt(ClockExpired("total", 5.0))
+    assert await outcome is None
+    rig.call.finish()
+    assert rig.exchange.outcome == "ok"
+    assert (rig.exchange.usage is not None) == (last == "usage")
+    assert rig.body == content + finish
 
 
 async def test_with_drain_the_answer_is_read_on_for_its_usage() -> None:
