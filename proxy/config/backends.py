@@ -10,7 +10,7 @@ _REDIS_NUMBER = re.compile(r"/?|/[0-9]{1,5}")
 
 
 def redis_url(text: str) -> str:
-    parts = _split(text, "redis://, rediss:// or unix://", ("redis", "rediss", "unix"))
+    parts = split(text, "redis://, rediss:// or unix://", ("redis", "rediss", "unix"))
     if parts.scheme == "unix":
         if len(parts.path) < 2:
             raise ValueError("expected a path, as in unix:///run/redis/redis.sock")
@@ -32,7 +32,7 @@ def redis_prefix(text: str) -> str:
 def database_url(text: str) -> str:
     if not text:
         return ""
-    parts = _split(text, "sqlite:///, postgresql:// or postgres://", ("sqlite", "postgresql", "postgres"))
+    parts = split(text, "sqlite:///, postgresql:// or postgres://", ("sqlite", "postgresql", "postgres"))
     if parts.scheme != "sqlite":
         return text
     if parts.netloc or len(parts.path) < 2 or not text.startswith("sqlite:///"):
@@ -42,7 +42,8 @@ def database_url(text: str) -> str:
     return text
 
 
-def _split(text: str, expected: str, schemes: tuple[str, ...]) -> SplitResult:
+def split(text: str, expected: str, schemes: tuple[str, ...]) -> SplitResult:
+    """The parts of a URL. Raises ``ValueError``; ``expected`` names ``schemes`` there."""
     if not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("must be printable ASCII text without spaces")
     try:

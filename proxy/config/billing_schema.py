@@ -1,4 +1,4 @@
-"""Sections about money: the currency, balances, budgets, and who is told of a budget's thresholds."""
+"""Sections about money: the currency, balances and budgets."""
 
 from __future__ import annotations
 
@@ -13,12 +13,9 @@ from proxy.config.types import (
     Name,
     Section,
     TimeZone,
-    WebhookAddress,
-    WebhookSecret,
 )
 
 WindowKind = Literal["day", "week", "month", "total"]
-EventType = Literal["budget_threshold"]
 
 Usd = Annotated[float, Meta(gt=0, le=1_000_000_000)]
 Tokens = Annotated[int, Meta(ge=1, le=10**15)]
@@ -71,20 +68,3 @@ class BudgetSettings(Section, frozen=True):
     timezone: TimeZone = "UTC"
     soft: bool = False
     thresholds: list[Percent] = field(default_factory=lambda: [50, 80, 100])
-
-
-class Webhook(Section, frozen=True):
-    """An address that gets events by POST, as CloudEvents in JSON.
-
-    With ``secret`` they are signed as Standard Webhooks are: any text, or base64 after ``whsec_``.
-    """
-
-    url: WebhookAddress
-    secret: WebhookSecret = ""
-    types: list[EventType] = []  # []: all of them
-
-
-class Events(Section, frozen=True):
-    """Who is told of events."""
-
-    webhooks: list[Webhook] = field(default_factory=list)

@@ -16,6 +16,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from proxy.config.backends import database_url, redis_prefix, redis_url
+from proxy.config.broker_checks import BrokerUrl, broker_url, exchange_name
 from proxy.config.budget_checks import budget_level, budget_name, time_zone
 from proxy.config.labels import label_name, label_value
 from proxy.config.mistakes import near, quoted
@@ -300,6 +301,7 @@ SECRET: Final[dict[str, type[Secret]]] = {
     "database url": SecretUrl,
     "list url": SecretUrl,
     "file or url": SecretUrl,  # paths of files are shown
+    "broker url": BrokerUrl,
     "webhook url": WebhookUrl,
     "webhook secret": Secret,
 }
@@ -354,6 +356,8 @@ def kinds(folder: Path, providers: Mapping[str, object] | None) -> dict[str, Che
         "budget level": budget_level,
         "time zone": time_zone,
         "list url": lambda text: list_url(text) if text else "",
+        "broker url": broker_url,
+        "exchange name": exchange_name,
         "webhook url": list_url,
         "webhook secret": webhook_secret,
         "network": network,

@@ -2,7 +2,8 @@
 
 Keys are camelCase in the files and snake_case here. Durations are seconds unless the key says otherwise. All structs
 are frozen: a loaded configuration never changes, it is replaced. Constrained types are in ``types.py``, providers and
-models in ``provider_schema.py``, logging and observability in ``observe_schema.py``, money in ``billing_schema.py``.
+models in ``provider_schema.py``, logging and observability in ``observe_schema.py``, money in ``billing_schema.py``,
+events in ``events_schema.py``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType, field
 
-from proxy.config.billing_schema import Billing, BudgetSettings, Events
+from proxy.config.billing_schema import Billing, BudgetSettings
+from proxy.config.events_schema import Events
 from proxy.config.observe_schema import Logging, Observe
 from proxy.config.provider_schema import ModelSettings, PoolSettings, ProviderSettings, Timeouts
 from proxy.config.types import (
@@ -198,13 +200,16 @@ class Database(Section, frozen=True):
 
 
 class LedgerSettings(Section, frozen=True):
-    """What each attempt used and cost. It needs the database.
+    """What each attempt used and cost.
 
-    ``lost``: how an attempt is rated whose gateway was killed before its end. ``spool_mb``: what may wait on the disk
-    for the database. ``on_full``: then calls are refused, or go unrecorded.
+    ``mode``: ``database`` writes it into the database; ``events`` sends it to the broker of ``events.url``, from which
+    ``sluice ledger consume`` writes it into a database elsewhere. ``lost``: how an attempt is rated whose gateway was
+    killed before its end. ``spool_mb``: what may wait on the disk for the database or the broker. ``on_full``: then
+    calls are refused, or go unrecorded.
     """
 
     enabled: bool = True
+    mode: Literal["database", "events"] = "database"
     lost: Literal["estimate", "zero"] = "estimate"
     spool_mb: SpoolMegabytes = 1024.0
     on_full: Literal["refuse", "forget"] = "refuse"

@@ -80,6 +80,7 @@ def between(config: Config) -> Iterator[Complaint]:
         text = "is missing: without the database (database.enabled) there can be no other key"
         yield Complaint("auth.keys", text, ("auth.keys", "database"))
     yield from _balances(config)
+    yield from _event_receivers(config)
     for name in repeated_names(config.budgets):
         yield Complaint("budgets", f"more than one has the name {quoted(name)}")
     tls = config.server.tls
@@ -96,6 +97,21 @@ def _balances(config: Config) -> Iterator[Complaint]:
         yield Complaint(key, "needs authentication, as an account belongs to who calls: set auth.mode", reads)
     if not (config.database.enabled and config.ledger.enabled):
         yield Complaint(key, "needs database.enabled and ledger.enabled, which have the balances", reads)
+    elif config.ledger.mode == "events":
+        yield Complaint(key, "needs ledger.mode database: a balance is not known where the ledger is elsewhere", reads)
+
+
+def _event_receivers(config: Config) -> Iterator[Complaint]:
+    events, ledger, reads = config.events, config.ledger, ("events", "ledger", "database")
+    if ledger.enabled and ledger.mode == "events":
+        if not events.url:
+            yield Complaint("ledger.mode", "events needs events.url, the broker that gets the ledger", reads)
+        if events.webhooks:
+            text = "need ledger.mode database, where events wait for them"
+            yield Complaint("events.webhooks", text, reads)
+    elif events.url and not (ledger.enabled and config.database.enabled):
+        text = "needs ledger.enabled, and database.enabled, where events wait to be sent, or ledger.mode: events"
+        yield Complaint("events.url", text, reads)
 
 
 def idle(config: Config) -> Iterator[Complaint]:

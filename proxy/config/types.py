@@ -56,6 +56,8 @@ SocketMode = Annotated[str, Meta(max_length=4, extra={"kind": "socket mode"})]
 LogPath = Annotated[str, Meta(max_length=4000, extra={"kind": "log path"})]  # relative to the working directory
 ListUrl = Annotated[str, Meta(max_length=4000, extra={"kind": "list url"})]
 WebhookAddress = Annotated[str, Meta(min_length=1, max_length=4000, extra={"kind": "webhook url"})]
+BrokerAddresses = Annotated[str, Meta(max_length=4000, extra={"kind": "broker url"})]
+ExchangeName = Annotated[str, Meta(min_length=1, max_length=100, extra={"kind": "exchange name"})]
 WebhookSecret = Annotated[str, Meta(max_length=1000, extra={"kind": "webhook secret"})]
 BudgetName = Annotated[str, Meta(extra={"kind": "budget name"})]
 BudgetLevel = Annotated[str, Meta(extra={"kind": "budget level"})]

@@ -276,13 +276,7 @@ VARIABLES: Final[tuple[Variable, ...]] = (
         _to("auth.jwt.tokenMinutes"),
         needs=(("auth.jwt.secret", ()),),
     ),
-    Variable(
-        "BILLING_ENABLED",
-        "true: balances (billing.enabled)",
-        "false",
-        _to("billing.enabled"),
-        strict=True,
-    ),
+    Variable("BILLING_ENABLED", "true: balances (billing.enabled)", "false", _to("billing.enabled"), strict=True),
     Variable(
         "BILLING_CURRENCY", "currency of balances (billing.currency)", "USD", _to("billing.currency"), strict=True
     ),
@@ -370,6 +364,20 @@ VARIABLES: Final[tuple[Variable, ...]] = (
         unused=True,
         instead="the gateway does not use the API of Supabase; set DATABASE_URL to the connection string of the"
         " project's PostgreSQL database (postgresql://...)",
+    ),
+    Variable(
+        "RABBITMQ_URL",
+        "message broker that gets events (events.url)",
+        "amqp://guest:guest@127.0.0.1:5672/",
+        _to("events.url"),
+        strict=True,
+    ),
+    Variable(
+        "LEDGER_MODE",
+        "events: the ledger goes to that broker (ledger.mode)",
+        "database",
+        _to("ledger.mode"),
+        strict=True,
     ),
     Variable("SUPABASE_KEY", "without effect: DATABASE_URL has the credential", "your_supabase_key_here", unused=True),
     Variable("DATA_DIR", "folder of the admin token and the SQLite database (dataDir)", "data", _to("dataDir")),

@@ -166,6 +166,7 @@ ACCOUNTS = Table(
     Column("credits", BigInteger, nullable=False),
     Column("charges", BigInteger, nullable=False),
     Column("opened_at", Double, nullable=False),
+    _count("sequence"),  # of its last transfer that was told as an event
 )
 
 LISTED_CREDIT = literal_column(
@@ -198,6 +199,52 @@ IDEMPOTENCY = Table(
     Column("account", Text, nullable=False),
     Column("digest", Text, nullable=False),  # of the request
     Column("answer", JSON, nullable=False),
+    Column("at", Double, nullable=False),
+    Index(None, "at"),
+)
+
+
+_WAITS, _DEAD = text("dead_at IS NULL"), text("dead_at IS NOT NULL")
+
+# Events that wait to be sent, a row for each receiver. What is sent is deleted; what cannot be sent stays as dead.
+OUTBOX = Table(
+    "outbox",
+    METADATA,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("id", Text, nullable=False),  # of the event
+    Column("receiver", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("at", Double, nullable=False),  # when it happened
+    Column("body", Text, nullable=False),  # the CloudEvent in JSON
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("due", Double, nullable=False, server_default="0"),  # when it is tried next
+    _text("error"),  # of the last try
+    Column("dead_at", Double),
+    Index(None, "receiver", "seq", sqlite_where=_WAITS, postgresql_where=_WAITS),
+    Index(None, "dead_at", "seq", sqlite_where=_DEAD, postgresql_where=_DEAD),
+    sqlite_autoincrement=True,  # a number is never used again
+)
+
+# Receivers of events. ``holder``: the one process that sends to it, until a time.
+EVENT_RECEIVERS = Table(
+    "event_receivers",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    _text("holder"),
+    Column("until", Double, nullable=False, server_default="0"),
+    _count("sent"),
+    _count("failures"),
+    Column("sent_at", Double),
+    Column("failed_at", Double),
+    _text("error"),  # of the last failure
+    Column("gone_at", Double),  # it wants no more events (410)
+)
+
+# Ids of events that no other row tells, so that each is put into the outbox once.
+EVENT_IDS = Table(
+    "event_ids",
+    METADATA,
+    Column("id", Text, primary_key=True),
     Column("at", Double, nullable=False),
     Index(None, "at"),
 )

@@ -5,14 +5,16 @@ https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md and .../form
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from msgspec import Struct, json, to_builtins
+from msgspec import UNSET, Struct, UnsetType, json, to_builtins
 
-from proxy.events.base import GatewayEvent
+from proxy.events.base import GatewayEvent, OutboxEvent
 
 MEDIA_TYPE: Final = "application/cloudevents+json"
+BATCH_TYPE: Final = "application/cloudevents-batch+json"
 TYPE_PREFIX: Final = "io.sluice."
 SOURCE: Final = "/sluice"  # a relative reference; ids are unique without it
 
@@ -28,6 +30,7 @@ class CloudEvent(Struct, frozen=True):
     subject: str
     datacontenttype: str
     data: object
+    sequence: str | UnsetType = UNSET  # an extension: CloudEvents, extensions/sequence.md
 
 
 def encode(event: GatewayEvent) -> bytes:
@@ -41,11 +44,22 @@ def encode(event: GatewayEvent) -> bytes:
         event.subject,
         "application/json",
         event.data,
+        f"{event.sequence:020}" if event.sequence else UNSET,
     )
     try:
         return json.encode(made)
     except UnicodeEncodeError:
         return json.encode(_representable(to_builtins(made)))
+
+
+def waiting(event: GatewayEvent) -> OutboxEvent:
+    """The event as it waits to be sent."""
+    return OutboxEvent(event.id, event.type, event.time, encode(event))
+
+
+def batch(bodies: Sequence[bytes]) -> bytes:
+    """Several encoded events as one (formats/json-format.md, section 4)."""
+    return b"[%b]" % b",".join(bodies)
 
 
 def rfc3339(moment: float) -> str:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from proxy.config.billing_schema import Webhook
+from proxy.config.events_schema import Webhook
 from proxy.events.backoff import GIVE_UP_SECS, delay
 from proxy.events.base import GatewayEvent
 from proxy.events.cloudevent import MEDIA_TYPE, encode

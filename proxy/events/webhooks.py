@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from proxy.config.billing_schema import Webhook
+from proxy.config.events_schema import Webhook
 from proxy.events.base import GatewayEvent
 from proxy.events.delivery import DeliveryTools, WebhookDelivery
 

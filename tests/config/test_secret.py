@@ -41,6 +41,7 @@ def test_the_loader_wraps_every_kind_of_secret() -> None:
         "database url": "postgresql://u:pw@h/x",
         "list url": "https://h/prices?key=s",
         "file or url": "https://h/list?key=s",
+        "broker url": "amqp://u:pw@h,amqp://u:pw@i/v",
         "webhook url": "https://h/hooks/s",
         "webhook secret": "s",
     }

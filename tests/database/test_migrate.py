@@ -103,6 +103,8 @@ async def test_sums_of_labels_begin_after_the_rows_that_are_there(url: str) -> N
         for statement in (
             "DROP TABLE ledger_labels",
             "DROP TABLE ledger_labels_begin",
+            *(f"DROP TABLE {name}" for name in ("outbox", "event_receivers", "event_ids")),
+            "ALTER TABLE accounts DROP COLUMN sequence",
             f"UPDATE {VERSION_TABLE} SET version_num = '0007'",
         ):
             await ask(url, statement)

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from proxy.config.billing_schema import EventType, Webhook
+from proxy.config.events_schema import EventType, Webhook
 from proxy.events.base import GatewayEvent, event_id
 from proxy.events.delivery import DeliveryTools
 from proxy.events.sender import SendWebhook, WebhookSender

@@ -7,6 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 from proxy.database.address import Address
+from proxy.events.settings import EventSettings
 
 
 class RecorderSettings(Struct, frozen=True):
@@ -23,3 +24,4 @@ class RecorderSettings(Struct, frozen=True):
     once: bool = False
     parent: int = 0
     default_balance: int = 0
+    events: EventSettings = EventSettings()

@@ -129,7 +129,7 @@ async def test_runs_and_windows_that_have_expired_are_not_missed(engine: AsyncEn
 async def test_accounts_that_differ_from_their_transfers_are_found_and_repaired(engine: AsyncEngine) -> None:
     await change(engine, "UPDATE accounts SET credits = credits - 1, charges = charges + 2 WHERE id = 'o'")
     await change(engine, "DELETE FROM accounts WHERE id = 'p'")
-    await change(engine, "INSERT INTO accounts VALUES ('q', 4, 0, 0)")
+    await change(engine, "INSERT INTO accounts VALUES ('q', 4, 0, 0, 0)")
     wrong = await found(engine)
     assert {(each.name, each.column, each.kept, each.found) for each in wrong} == {
         ("o", "credits", 1_499, 1_500),

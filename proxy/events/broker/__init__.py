@@ -1,0 +1,1 @@
+"""Message brokers that get events: RabbitMQ, NATS."""
