@@ -36,6 +36,10 @@ class LedgerSubscription(Protocol):
         """Move it to the dead letters, with the reason."""
         ...
 
+    async def waiting(self) -> int:
+        """How many messages no subscriber has received yet. May be called while ``batches`` waits for one."""
+        ...
+
     async def close(self) -> None: ...
 
 
