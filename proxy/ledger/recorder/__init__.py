@@ -11,6 +11,7 @@ sqlite_spending.py, postgres_spending.py   the same into a database
 expiry.py     how long all this is kept: pure
 values.py     a row as values of SQL: pure
 accounts.py   attempts that are open, rows that wait, and segments that are still needed: pure
+journal.py    attempts that are settled while the segment of their open record stays
 recorder.py   from the spool into the database
 status.py     what the recorder tells the gateways, in a file
 process.py    the process: settings, signals, exit status
