@@ -9,6 +9,7 @@ from secrets import token_hex
 from msgspec import Struct
 
 from proxy.auth.credentials import Credentials
+from proxy.auth.key_events import KeyAnnouncer
 from proxy.budgets.listeners import open_thresholds
 from proxy.budgets.opening import open_seeds
 from proxy.budgets.rules import BudgetRules
@@ -54,12 +55,12 @@ async def open_admission(
     config = running.config
     webhooks = open_webhooks(config, environ, tls, metrics, log)
     shutdown.push("webhooks", webhooks.close)
-    credentials = Credentials(config, environ, storage.database, log)
+    credentials = Credentials(config, environ, storage.database, log, KeyAnnouncer(storage.receivers))
     shutdown.push("credentials", credentials.close)
     await credentials.start()
     process = token_hex(6) if storage.ledger is None else storage.ledger.nonce
     limiter = open_limiter(config, storage.redis, metrics, log, process)
-    limiter.seed_by(open_seeds(running, storage.database, storage.reader, limiter.book, log))
+    limiter.seed_by(open_seeds(running, storage.database, storage.reader, limiter.book, log, storage.receivers))
     shutdown.push("limiter", limiter.close)
     await limiter.start()
     thresholds = open_thresholds(limiter.book, metrics, log, webhooks, limiter.spend)

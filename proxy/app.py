@@ -248,6 +248,7 @@ class Application:
             limiter=self.limiter,
             ledger=self._storage.reader,
             accounts=self._storage.database,
+            receivers=self._storage.receivers,
             lists=self._fetcher,
             models_request=self._models_request,
             credential_failure=self._issued.failure,
@@ -342,6 +343,7 @@ class Application:
     def _adopt(self, config: Config, catalog: Catalog) -> None:
         """Put ``config`` in force everywhere. Raises ConfigError before anything has changed."""
         self._admission.adopt(config)
+        self._storage.adopt(config)
         self.listeners.renew_certificates()
         circuit, now = config.circuit_breaker, asyncio.get_running_loop().time()
         self.running.registry.adopt(policy_of(circuit), window_of(circuit), now)

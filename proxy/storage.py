@@ -8,6 +8,8 @@ from msgspec import Struct
 
 from proxy.config.schema import Config
 from proxy.database.opening import LazyEngine, open_reader
+from proxy.events.base import receivers_of
+from proxy.events.receivers import EventReceivers
 from proxy.ledger.child import RecorderChild
 from proxy.ledger.ledger import Ledger
 from proxy.ledger.opening import open_ledger, open_recorder
@@ -25,6 +27,11 @@ class Storage(Struct, frozen=True):
     ledger: Ledger | None
     recorder: RecorderChild | None
     redis: RedisClient | None
+    receivers: EventReceivers
+
+    def adopt(self, config: Config) -> None:
+        """Send events to the receivers of ``config`` from now on."""
+        self.receivers.adopt(receivers_of(config.events))
 
 
 def open_storage(
@@ -48,4 +55,4 @@ def open_storage(
     if config.rate_limiting.store == "redis" or config.circuit_breaker.shared:
         redis = RedisClient(config.redis.url, config.redis.prefix, config.redis.timeout_secs)
         shutdown.push("Redis", redis.close)
-    return Storage(database, reader, ledger, recorder, redis)
+    return Storage(database, reader, ledger, recorder, redis, EventReceivers(receivers_of(config.events)))

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from proxy.auth import jwks
 from proxy.auth.apikey import ApiKey, digest_from, hash_from, of_configuration
@@ -22,18 +23,31 @@ from proxy.database.opening import LazyEngine
 from proxy.net.address import TrustedProxies
 from proxy.observe.log import Log
 
+if TYPE_CHECKING:
+    from proxy.database.keys import KeyEvents
+
 
 class Credentials:
     """``authenticator`` is the middleware; ``start`` before the first request, ``adopt`` at a reload.
 
+    ``events`` makes events of changed keys.
+
     Raises ConfigError where a package is missing or a key cannot be read.
     """
 
-    def __init__(self, config: Config, environ: Mapping[str, str], database: LazyEngine, log: Log) -> None:
+    def __init__(
+        self,
+        config: Config,
+        environ: Mapping[str, str],
+        database: LazyEngine,
+        log: Log,
+        events: KeyEvents | None = None,
+    ) -> None:
         self._config = config
         self._environ = environ
         self._database = database
         self._log = log
+        self._events = events
         self._keys: DatabaseKeys | None = None
         self._following: asyncio.Task[None] | None = None
         self._jwks: jwks.Jwks | None = None
@@ -62,7 +76,7 @@ class Credentials:
     def keys(self) -> DatabaseKeys:
         """The keys in the database, from now on followed for changes. Raises ConfigError."""
         if self._keys is None:
-            self._keys = found = open_store(self._database, self._log.warning)
+            self._keys = found = open_store(self._database, self._log.warning, self._events)
             follower = Follower(found, self.cache, warn=self._log.warning)
             self._following = asyncio.create_task(follower.run(), name="changes of API keys")
         return self._keys

@@ -18,7 +18,7 @@ from proxy.database.opening import LazyEngine
 from proxy.errors import GatewayError
 
 if TYPE_CHECKING:
-    from proxy.database.keys import KeyTable
+    from proxy.database.keys import KeyEvents, KeyTable
 
 TIME_LIMIT = 2.0  # seconds for a lookup, including its wait for earlier ones
 OVERLAP = 10.0  # seconds, five times the longest transaction
@@ -143,12 +143,14 @@ class DatabaseKeys:
         return None if record is None else self._read(record)
 
 
-def open_store(database: LazyEngine, warn: Callable[[str], object] = lambda _: None) -> DatabaseKeys:
-    """The keys in ``database``, which is opened if needed. Raises ConfigError."""
+def open_store(
+    database: LazyEngine, warn: Callable[[str], object] = lambda _: None, events: KeyEvents | None = None
+) -> DatabaseKeys:
+    """The keys in ``database``, which is opened if needed. ``events`` makes events of changes. Raises ConfigError."""
     engine = database.get()
     from proxy.database.keys import KeyTable  # with it comes SQLAlchemy
 
-    return DatabaseKeys(KeyTable(engine), warn)
+    return DatabaseKeys(KeyTable(engine, events), warn)
 
 
 def _plausible(id: str) -> str:  # noqa: A002

@@ -13,7 +13,7 @@ from proxy.database.opening import LazyEngine
 from proxy.errors import ConfigError
 
 if TYPE_CHECKING:
-    from proxy.database.accounts import AccountTable
+    from proxy.database.accounts import AccountTable, TransferRows
     from proxy.database.engine import Engine
     from proxy.database.spend import Spent
 
@@ -32,13 +32,21 @@ class Earlier(Struct, frozen=True):
 class LedgerSpend:
     """Every method raises SeedsUnavailable. ``default``: nano-USD that a new account begins with.
 
-    ``warn`` takes a sentence when the past of a counter is too long to be read.
+    ``warn`` takes a sentence when the past of a counter is too long to be read. ``events``: what the outbox gets with
+    each transfer, as ``AccountTable`` takes it.
     """
 
-    def __init__(self, database: LazyEngine, default: Callable[[], int], warn: Callable[[str], object]) -> None:
+    def __init__(
+        self,
+        database: LazyEngine,
+        default: Callable[[], int],
+        warn: Callable[[str], object],
+        events: Callable[[], TransferRows | None] = lambda: None,
+    ) -> None:
         self._database = database
         self._default = default
         self._warn = warn
+        self._events = events
 
     async def spent(self, keys: Sequence[str]) -> Mapping[str, Mapping[str, Spent]]:
         """What was spent by counter, of all ``keys``, and by process."""
@@ -85,7 +93,7 @@ class LedgerSpend:
         engine = self._engine()
         from proxy.database.accounts import AccountTable
 
-        table, found = AccountTable(engine), {}
+        table, found = AccountTable(engine, self._events()), {}
         try:
             for begin in range(0, len(accounts), AT_ONCE):
                 there = await table.found(accounts[begin : begin + AT_ONCE])

@@ -11,6 +11,7 @@ from proxy.budgets.seeding import LedgerSeeds
 from proxy.config.schema import Config
 from proxy.database.address import address_of
 from proxy.database.opening import LazyEngine
+from proxy.events.receivers import EventReceivers
 from proxy.ledger.recorder.folders import has_left
 from proxy.ledger.spool.folder import spool_folder
 from proxy.observe.log import Log
@@ -25,18 +26,19 @@ class ConfigInForce(Protocol):
 
 
 def open_seeds(
-    live: ConfigInForce, database: LazyEngine, reader: LazyEngine, book: Book, log: Log
+    live: ConfigInForce, database: LazyEngine, reader: LazyEngine, book: Book, log: Log, receivers: EventReceivers
 ) -> LedgerSeeds | None:
     """``None``: no ledger is kept, so each process counts from 0.
 
     Reads from ``database``. ``reader`` keeps no connection; of SQLite it reads the same file, where a connection would
-    be a thread.
+    be a thread. ``receivers`` get the first transfers of accounts that are made.
     """
     start = live.config
     if not (start.ledger.enabled and start.database.enabled):
         return None
     sqlite = address_of(start.database, start.data_dir).kind == "sqlite"
-    source = LedgerSpend(reader if sqlite else database, lambda: _default_balance(live.config), log.warning)
+    kept = reader if sqlite else database
+    source = LedgerSpend(kept, lambda: _default_balance(live.config), log.warning, receivers.transfers)
     folder = spool_folder(start.data_dir)
     return LedgerSeeds(source, book, is_behind=lambda: _is_behind(folder), warn=log.warning)
 

@@ -45,6 +45,7 @@ from proxy.control.usage.metrics import AnalyticsMetrics
 from proxy.control.usage.models import PricedModelsHandler
 from proxy.control.usage.store import UsageStore
 from proxy.database.opening import LazyEngine
+from proxy.events.receivers import EventReceivers
 from proxy.exchange import Exchange
 from proxy.limits.limiter import Limiter
 from proxy.net.budget import Budget
@@ -59,9 +60,10 @@ class ControlPlane:
     """``router`` is the handler of all routes.
 
     ``begin_as`` begins a request of the model API. ``clock`` has the time of breakers. ``ledger`` is where pages read
-    what was used, and ``accounts`` where balances are. ``connections`` returns the state of what the gateway reaches
-    over a network, by name. ``breaker_changed`` at each change of a breaker. ``credential_failure`` returns why an
-    issued credential cannot be fetched. ``close`` before the listener stops: it ends the event streams.
+    what was used, and ``accounts`` where balances are. ``receivers`` get events. ``connections`` returns the state of
+    what the gateway reaches over a network, by name. ``breaker_changed`` at each change of a breaker.
+    ``credential_failure`` returns why an issued credential cannot be fetched. ``close`` before the listener stops: it
+    ends the event streams.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class ControlPlane:
         limiter: Limiter,
         ledger: LazyEngine,
         accounts: LazyEngine,
+        receivers: EventReceivers,
         lists: ModelListSource,
         models_request: ModelsRequest,
         credential_failure: Callable[[CredentialSource], str],
@@ -91,6 +94,7 @@ class ControlPlane:
             self.credential, credentials.authenticator.address, asyncio.get_running_loop().time, asyncio.sleep
         )
         usage = UsageStore(ledger, live)
+        balances = AccountStore(accounts, live, limiter.book.credited, receivers.transfers)
         bodies = RequestBodies(budget, config.server.body_timeout_secs)
         index = DeploymentIndex(live, clock.now)
         self.activity = activity = Activity(live, serving, index, clock, metrics, observers, version)
@@ -128,7 +132,7 @@ class ControlPlane:
             *EstimateHandler(live, clock, bodies).routes(),
             *PricedModelsHandler(index, clock).routes(),
             *BudgetHandlers(limiter.book, BudgetSurvey(limiter.book, ledger, live)).routes(),
-            *BillingHandlers(AccountStore(accounts, live, limiter.book.credited), live, bodies).routes(),
+            *BillingHandlers(balances, live, bodies).routes(),
             *self.health.routes(("/v1", config.server.base_path)),
             *DashboardPages().routes(),
             *DocsPages().routes(),

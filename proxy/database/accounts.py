@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from proxy.database import transfers
 from proxy.database.columns import OPENING
 from proxy.database.engine import Engine
+from proxy.database.outbox import OutboxRow, add_rows
 from proxy.database.statements import insert_new, is_storable
 from proxy.database.tables import ACCOUNTS, IDEMPOTENCY, Now
 from proxy.database.transfers import Transaction
@@ -24,6 +25,11 @@ MOST_CREDITS: Final = 10**18
 """Of an account, in nano-USD, so that its sums fit into their columns."""
 
 _ROW = ACCOUNTS.c
+
+
+TransferRows = Callable[[str, Transaction, int, int], Sequence[OutboxRow]]
+"""Rows of the outbox for a transfer. Takes the account, the transfer, and of the account afterwards the balance
+(nano-USD) and the number of the transfer, from 1."""
 
 
 class Account(Struct, frozen=True):
@@ -70,10 +76,14 @@ class CreditsExceeded(Exception):
 
 
 class AccountTable:
-    """Every method raises ``health.Unreachable``; those that write raise ValueError for what cannot be stored."""
+    """Every method raises ``health.Unreachable``; those that write raise ValueError for what cannot be stored.
 
-    def __init__(self, engine: Engine) -> None:
+    ``events``: what the outbox gets with each transfer; ``None``: nothing, and transfers are not numbered.
+    """
+
+    def __init__(self, engine: Engine, events: TransferRows | None = None) -> None:
         self.engine = engine
+        self._events = events
 
     async def read(self, account: str) -> Account | None:
         """``None``: it was not opened yet."""
@@ -115,7 +125,7 @@ class AccountTable:
             return there
 
         async def work(connection: AsyncConnection) -> Account:
-            await _open(connection, account, default_nano)
+            await self._open(connection, account, default_nano)
             return Account(*(await connection.execute(select(*_SUMS).where(_ROW.id == account))).one())
 
         return await self.engine.write(work)
@@ -157,9 +167,9 @@ class AccountTable:
                 former = await _claim(connection, account, *idempotency)
                 if former is not None:
                     return former
-            opened = await _open(connection, account, default_nano)
+            opened = await self._open(connection, account, default_nano)
             at = (await connection.execute(select(Now()))).scalar_one()
-            after = await _credit(connection, account, amount_nano)
+            after, number = await _credit(connection, account, amount_nano, numbered=self._events is not None)
             posted = Posted(
                 transfers.new_id(),
                 account,
@@ -171,15 +181,32 @@ class AccountTable:
                 after.credits,
                 opened=opened,
             )
-            await transfers.fund(
-                connection, account, Transaction(posted.id, at, amount_nano, description, "", usd_rate)
-            )
+            made = Transaction(posted.id, at, amount_nano, description, "", usd_rate)
+            await self._fund(connection, made, after, number)
             if idempotency is not None:
                 answer = update(IDEMPOTENCY).where(IDEMPOTENCY.c.key == idempotency[0])
                 await connection.execute(answer.values(answer=msgspec.to_builtins(posted)))
             return posted
 
         return await self.engine.write(work)
+
+    async def _open(self, connection: AsyncConnection, account: str, default_nano: int) -> bool:
+        """Make an account, unless it is there; whether it was made."""
+        number = 1 if default_nano and self._events is not None else 0
+        new = {"id": account, "credits": default_nano, "charges": 0, "opened_at": Now(), "sequence": number}
+        made = await insert_new(connection, ACCOUNTS, new)
+        if made and default_nano:
+            at = (await connection.execute(select(Now()))).scalar_one()
+            # Not an id of the account's name, which would stay when an owner is forgotten.
+            first = Transaction(transfers.new_id(), at, default_nano, OPENING)
+            await self._fund(connection, first, Account(account, default_nano), number)
+        return made
+
+    async def _fund(self, connection: AsyncConnection, made: Transaction, after: Account, number: int) -> None:
+        """Insert the transfer to an account, with its event. ``after``: the account with it."""
+        await transfers.fund(connection, after.id, made)
+        if self._events is not None:
+            await add_rows(connection, self._events(after.id, made, after.balance, number))
 
 
 _SUMS: Final = (_ROW.id, _ROW.credits, _ROW.charges)
@@ -191,24 +218,16 @@ def _check_name(account: str) -> None:
         raise ValueError(f"No account can have the name {account!r}.")
 
 
-async def _open(connection: AsyncConnection, account: str, default_nano: int) -> bool:
-    """Make an account, unless it is there; whether it was made."""
-    new = {"id": account, "credits": default_nano, "charges": 0, "opened_at": Now()}
-    made = await insert_new(connection, ACCOUNTS, new)
-    if made and default_nano:
-        at = (await connection.execute(select(Now()))).scalar_one()
-        # Not an id of the account's name, which would stay when an owner is forgotten.
-        await transfers.fund(connection, account, Transaction(transfers.new_id(), at, default_nano, OPENING))
-    return made
-
-
-async def _credit(connection: AsyncConnection, account: str, amount: int) -> Account:
-    """Returns the account afterwards."""
+async def _credit(connection: AsyncConnection, account: str, amount: int, *, numbered: bool) -> tuple[Account, int]:
+    """Returns the account afterwards, and the number of its last transfer."""
     more = update(ACCOUNTS).where(_ROW.id == account).values(credits=_ROW.credits + amount)
-    after = Account(*(await connection.execute(more.returning(*_SUMS))).one())
+    if numbered:
+        more = more.values(sequence=_ROW.sequence + 1)
+    *sums, number = (await connection.execute(more.returning(*_SUMS, _ROW.sequence))).one()
+    after = Account(*sums)
     if abs(after.credits) > MOST_CREDITS:
         raise CreditsExceeded
-    return after
+    return after, number
 
 
 async def _claim(connection: AsyncConnection, account: str, key: str, digest: str) -> Posted | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Row, Update, false, insert, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 from proxy.database.engine import Engine
+from proxy.database.outbox import OutboxRow, add_rows
 from proxy.database.tables import API_KEYS, Now
 
 Record = Mapping[str, Any]
@@ -18,11 +20,25 @@ _NAMES = tuple(str(name) for name in _ROW.keys())  # plain str, unlike the names
 _LIVE = _ROW.deleted == false()
 
 
+class KeyEvents(Protocol):
+    """Makes events of changes. ``before`` is ``None`` for a new key."""
+
+    def wanted(self) -> bool:
+        """Whether there is anyone who gets them."""
+
+    def rows(self, before: Record | None, after: Record) -> Sequence[OutboxRow]:
+        """What the outbox gets in the same transaction."""
+
+    def committed(self, before: Record | None, after: Record) -> None:
+        """The transaction was committed."""
+
+
 class KeyTable:
     """Only ``changed`` returns deleted keys. Every method raises ``health.Unreachable``."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, events: KeyEvents | None = None) -> None:
         self.engine = engine
+        self._events = events
 
     async def found(self, hashes: Sequence[str]) -> list[Record]:
         """The keys with one of these hashes, current or previous."""
@@ -81,11 +97,9 @@ class KeyTable:
 
     async def insert(self, values: Mapping[str, Any]) -> Record:
         new = {**values, "created_at": Now(), "changed_at": Now(), "deleted": False, "revision": 1}
-
-        async def work(connection: AsyncConnection) -> list[Record]:
-            return _records(await connection.execute(insert(API_KEYS).values(new).returning(API_KEYS)))
-
-        return (await self.engine.write(work))[0]
+        made = await self._write(insert(API_KEYS).values(new).returning(API_KEYS))
+        assert made is not None
+        return made
 
     async def update(self, id: str, values: Mapping[str, Any]) -> Record | None:  # noqa: A002 - the column's name
         """Returns the changed key; ``None``: there is no such key."""
@@ -98,11 +112,30 @@ class KeyTable:
 
     async def _change(self, id: str, change: Update) -> Record | None:  # noqa: A002 - the column's name
         change = change.values(changed_at=Now(), revision=_ROW.revision + 1).where(_ROW.id == id, _LIVE)
+        return await self._write(change.returning(API_KEYS), id)
 
-        async def work(connection: AsyncConnection) -> list[Record]:
-            return _records(await connection.execute(change.returning(API_KEYS)))
+    async def _write(
+        self,
+        statement: ReturningInsert[Any] | ReturningUpdate[Any],
+        id: str = "",  # noqa: A002 - the column's name
+    ) -> Record | None:
+        """Run a statement that changes one key, with its event. ``id``: of a key that is there."""
+        events = self._events if self._events is not None and self._events.wanted() else None
 
-        return _one(await self.engine.write(work))
+        async def work(connection: AsyncConnection) -> tuple[Record | None, Record | None]:
+            before = None
+            if id and events is not None:
+                found = select(API_KEYS).where(_ROW.id == id, _LIVE).with_for_update()
+                before = _one(_records(await connection.execute(found)))
+            after = _one(_records(await connection.execute(statement)))
+            if after is not None and events is not None:
+                await add_rows(connection, events.rows(before, after))
+            return before, after
+
+        before, after = await self.engine.write(work)
+        if after is not None and events is not None:
+            events.committed(before, after)
+        return after
 
 
 def _records(rows: Iterable[Row[Any]]) -> list[Record]:

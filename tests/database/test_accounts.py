@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -24,6 +26,8 @@ from proxy.database.accounts import (
 from proxy.database.columns import OPENING
 from proxy.database.engine import Engine
 from proxy.database.health import DatabaseHealth
+from proxy.database.outbox import OutboxRow
+from proxy.database.transfers import Transaction
 from tests.database.databases import KINDS, address, new_database
 
 
@@ -209,3 +213,60 @@ async def test_an_account_of_a_transfer_may_get_a_pseudonym(table: AccountTable)
     )
     assert [each.amount for each in await table.transactions("gone-1", 10)] == [10]
     assert await table.transactions("ann", 10) == []
+
+
+def told_of(account: str, made: Transaction, balance: int, sequence: int) -> list[OutboxRow]:
+    body = json.dumps([made.id, made.amount, made.description, balance, sequence])
+    return [{"id": made.id, "receiver": "r", "type": "transaction_created", "at": made.at, "body": body}]
+
+
+async def waiting(table: AccountTable) -> list[list[Any]]:
+    """Amount, description, balance and number of each transfer that is told, in order."""
+    statement = "SELECT body FROM outbox ORDER BY seq"
+    rows = await table.engine.read(lambda connection: connection.exec_driver_sql(statement))
+    return [json.loads(row.body)[1:] for row in rows]
+
+
+async def test_each_transfer_is_told_with_its_number_and_the_balance_after_it(table: AccountTable) -> None:
+    telling = AccountTable(table.engine, told_of)
+    await telling.post("ann", 700, "Top-up", default_nano=300)
+    await telling.post("ann", -100, "Correction")
+    await telling.open("ann", 300)
+    await telling.open("bob", 5)
+    await telling.open("eve", 0)
+    await telling.post("eve", 1, "Top-up")
+    assert await waiting(table) == [
+        [300, OPENING, 300, 1],
+        [700, "Top-up", 1000, 2],
+        [-100, "Correction", 900, 3],
+        [5, OPENING, 5, 1],
+        [1, "Top-up", 1, 1],
+    ]
+
+
+async def test_a_replayed_or_refused_post_is_not_told(table: AccountTable) -> None:
+    telling = AccountTable(table.engine, told_of)
+    for _ in range(3):
+        await telling.post("ann", 700, "Top-up", idempotency=("admin:1", "d"))
+    await telling.open("rich", MOST_CREDITS)
+    with pytest.raises(CreditsExceeded):
+        await telling.post("rich", 1, "Top-up")
+    with pytest.raises(IdempotencyConflict):
+        await telling.post("ann", 700, "Top-up", idempotency=("admin:1", "other"))
+    assert await waiting(table) == [[700, "Top-up", 700, 1], [MOST_CREDITS, OPENING, MOST_CREDITS, 1]]
+
+
+async def test_transfers_that_nobody_gets_are_not_numbered(table: AccountTable) -> None:
+    await table.post("ann", 700, "Top-up", default_nano=300)
+    await AccountTable(table.engine, told_of).post("ann", 1, "Top-up")
+    assert [number for *_, number in await waiting(table)] == [1]
+
+
+async def test_replicas_number_transfers_without_gaps(url: str, table: AccountTable) -> None:
+    await table.open("ann", 0)
+    async with table_of(url) as other:
+        both = [AccountTable(each.engine, told_of) for each in (table, other)]
+        await asyncio.gather(*(each.post("ann", 1, "Top-up") for each in both for _ in range(5)))
+    told = await waiting(table)
+    assert sorted(number for *_, number in told) == [*range(1, 11)]
+    assert all(balance == number for _, _, balance, number in told)

@@ -16,7 +16,7 @@ from proxy.errors import ClientFault, ConfigError, GatewayError
 from proxy.pricing.currency import ExchangeRate
 
 if TYPE_CHECKING:
-    from proxy.database.accounts import Account, AccountTable, Posted
+    from proxy.database.accounts import Account, AccountTable, Posted, TransferRows
     from proxy.database.transfers import Transaction
 
 _DOWN: Final = "The database of accounts does not answer."
@@ -33,13 +33,21 @@ class AccountStore:
     """Raises ``AccountsDown``, and GatewayError (501) where there are no balances.
 
     ``database`` is the one that is written to: a replica for reading may be late. ``credited`` is called after each
-    post with the account, and with all that was ever credited to it in nano-USD.
+    post with the account, and with all that was ever credited to it in nano-USD. ``events``: what the outbox gets with
+    each transfer, as ``AccountTable`` takes it.
     """
 
-    def __init__(self, database: LazyEngine, live: LiveConfig, credited: Callable[[str, int], None]) -> None:
+    def __init__(
+        self,
+        database: LazyEngine,
+        live: LiveConfig,
+        credited: Callable[[str, int], None],
+        events: Callable[[], TransferRows | None] = lambda: None,
+    ) -> None:
         self._database = database
         self._live = live
         self._credited = credited
+        self._events = events
         # Keys are looked up with the same connections, so clients may not use them all.
         self._turns = QueryTurns("accounts")
 
@@ -122,7 +130,7 @@ class AccountStore:
             raise _no_balances(" ".join(error.mistakes)) from None
         from proxy.database.accounts import AccountTable
 
-        return AccountTable(engine)
+        return AccountTable(engine, self._events())
 
     @property
     def _default(self) -> int:
