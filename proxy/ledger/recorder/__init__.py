@@ -8,9 +8,13 @@ labels.py     sums of rows by hour, for each run and label: pure
 tables.py     the tables that it writes
 spending.py   what rows add to budget counters and charge to accounts: pure
 sqlite_spending.py, postgres_spending.py   the same into a database
+announced.py  what goes into the outbox: pure
+usage_data.py the data of the event of a row: pure
+sqlite_outbox.py, postgres_outbox.py   the same into a database
+bound.py      the bound of the outbox, and what happens beyond it: pure
 expiry.py     how long all this is kept: pure
 values.py     a row as values of SQL: pure
-accounts.py   attempts that are open, rows that wait, and segments that are still needed: pure
+accounts.py   attempts that are open, rows and events that wait, and segments that are still needed: pure
 journal.py    attempts that are settled while the segment of their open record stays
 recorder.py   from the spool into the database
 status.py     what the recorder tells the gateways, in a file

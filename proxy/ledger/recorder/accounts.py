@@ -1,4 +1,4 @@
-"""What the recorder knows while it runs: attempts that are open, rows that wait, and segments that are still needed."""
+"""What the recorder knows while it runs: open attempts, rows and events that wait, and segments still needed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 from msgspec import Struct
 
+from proxy.events.base import OutboxEvent
 from proxy.ledger.lost import lost
 from proxy.ledger.row import Row, decode_closed, decode_opened
 from proxy.ledger.spool.folder import SegmentName
-from proxy.ledger.spool.format import CLOSE, OPEN
+from proxy.ledger.spool.format import CLOSE, EVENT, OPEN
 
 LostPolicy = Literal["estimate", "zero"]
 
@@ -33,6 +34,7 @@ class _OpenedHead(Struct, array_like=True, gc=False):
 
 _head_of_opened: Final = msgspec.msgpack.Decoder(_OpenedHead).decode
 _head_of_closed: Final = msgspec.msgpack.Decoder(_RowHead).decode
+_decode_event: Final = msgspec.msgpack.Decoder(OutboxEvent).decode
 
 
 class _OpenAttempt(NamedTuple):
@@ -41,7 +43,7 @@ class _OpenAttempt(NamedTuple):
 
 
 class _Waiting(NamedTuple):
-    """A row that is not in the database yet, as its record. ``segments`` are needed until it is."""
+    """A row or an event that is not in the database yet, as its record. ``segments`` are needed until it is."""
 
     kind: int  # OPEN: of an attempt that is lost
     record: bytes
@@ -49,19 +51,30 @@ class _Waiting(NamedTuple):
     since: float
 
 
+class WaitingBatch(NamedTuple):
+    """What ``records`` records are."""
+
+    rows: list[Row]
+    events: list[OutboxEvent]
+
+    @property
+    def records(self) -> int:
+        return len(self.rows) + len(self.events)
+
+
 class Accounts:
     """Records stay bytes until they are written: a row takes five times as much memory."""
 
     def __init__(self, policy: LostPolicy) -> None:
         self.policy = policy
-        self.unreadable = 0  # records that are no attempt
+        self.unreadable = 0  # records that are no attempt and no event
         self._open: dict[str, dict[str, _OpenAttempt]] = {}  # by gateway and id
         self._waiting: deque[_Waiting] = deque()
-        self._needed: Counter[SegmentName] = Counter()  # records by segment whose rows are not in the database
+        self._needed: Counter[SegmentName] = Counter()  # records by segment that are not in the database
 
     @property
     def waiting(self) -> int:
-        """Rows that are not in the database."""
+        """Rows and events that are not in the database."""
         return len(self._waiting)
 
     @property
@@ -75,7 +88,7 @@ class Accounts:
         return sum(map(len, self._open.values()))
 
     def is_needed(self, segment: SegmentName) -> bool:
-        """Whether one of its attempts is open, or one of its rows waits."""
+        """Whether one of its attempts is open, or one of its rows or events waits."""
         return segment in self._needed
 
     def take(self, segment: SegmentName, records: Iterable[tuple[int, bytes]], now: float) -> None:
@@ -87,6 +100,9 @@ class Accounts:
                     self._take_open(opened, segment, record)
                 elif kind == CLOSE:
                     self._take_close(opened, segment, record, now)
+                elif kind == EVENT:
+                    self._waiting.append(_Waiting(EVENT, record, (segment,), now))
+                    self._needed[segment] += 1
             except msgspec.DecodeError:
                 self.unreadable += 1
 
@@ -108,17 +124,20 @@ class Accounts:
             for id in [each for each in opened if each in ids]:  # noqa: A001 - the column's name
                 self._release((opened.pop(id).segment,))
 
-    def batch(self, most: int) -> list[Row]:
-        """The oldest rows that wait. Call ``written`` with the length of the list when they are in the database."""
+    def batch(self, most: int) -> WaitingBatch:
+        """The oldest rows and events that wait. Call ``written`` with its ``records`` when they are in the database."""
         while True:
             waiting = list(islice(self._waiting, most))
             try:
-                return [self._row(each) for each in waiting]
+                return WaitingBatch(
+                    [self._row(each) for each in waiting if each.kind != EVENT],
+                    [_decode_event(each.record) for each in waiting if each.kind == EVENT],
+                )
             except msgspec.DecodeError:
                 self._drop_unreadable(waiting)
 
     def written(self, count: int) -> None:
-        """The oldest ``count`` rows are in the database."""
+        """The oldest ``count`` records are in the database."""
         for _ in range(count):
             self._release(self._waiting.popleft().segments)
 
@@ -144,7 +163,7 @@ class Accounts:
         for each in found:
             self._waiting.popleft()
             try:
-                self._row(each)
+                _decode_event(each.record) if each.kind == EVENT else self._row(each)
                 kept.append(each)
             except msgspec.DecodeError:
                 self.unreadable += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from proxy.events.base import OutboxEvent
 from proxy.ledger.recorder.expiry import Expiry
 from proxy.ledger.row import Row
 
@@ -18,20 +19,23 @@ class TablesOutdated(Exception):
 
 
 class RowsRejected(Exception):
-    """At least one of the rows can never be inserted. The text says why."""
+    """At least one of the rows or events can never be inserted. The text says why."""
 
 
 class LedgerDatabase(Protocol):
     """Connects at the first use, and again after a failure. Every method but ``close`` raises the exceptions above."""
 
-    async def write(self, rows: Sequence[Row]) -> int:
+    async def write(self, rows: Sequence[Row], events: Sequence[OutboxEvent] = ()) -> int:
         """Insert the rows that are not there yet, and add these to the sums, in one transaction.
 
         The sums are those by hour, by run and label, by budget counter, and of accounts, which get a transfer for each
         row that has their counter. An account that is missing is opened.
 
-        Returns how many were inserted. After an exception they may have been inserted all the same; writing them again
-        is safe.
+        In the same transaction the outbox gets the events of rows and transfers that were inserted, and those of
+        ``events``, which gateways announced, whose ids it does not know.
+
+        Returns how many rows were inserted. After an exception they may have been inserted all the same; writing them
+        and the events again is safe.
         """
         ...
 

@@ -10,7 +10,9 @@ from typing import Any, Final
 
 import asyncpg  # type: ignore[import-untyped, unused-ignore]
 
-from proxy.ledger.recorder import hours, labels, postgres_spending
+from proxy.events.base import OutboxEvent
+from proxy.ledger.recorder import hours, labels, postgres_outbox, postgres_spending
+from proxy.ledger.recorder.announced import EventRoutes
 from proxy.ledger.recorder.base import DatabaseUnavailable, RowsRejected, TablesOutdated
 from proxy.ledger.recorder.expiry import Expiry
 from proxy.ledger.recorder.months import Month, month_named, month_of, months_of
@@ -79,13 +81,16 @@ _BAD_VALUES: Final = (
 class PostgresLedger:
     """One connection. Nothing is prepared for longer than a transaction, so a pooler (PgBouncer) may be between."""
 
-    def __init__(self, dsn: str, default_balance: int = 0) -> None:
+    def __init__(self, dsn: str, default_balance: int = 0, routes: EventRoutes | None = None) -> None:
         self._dsn = dsn
         self._default_balance = default_balance
+        self._routes = EventRoutes() if routes is None else routes
         self._connection: Any = None
         self._months: set[Month] = set()  # known to have a partition
 
-    async def write(self, rows: Sequence[Row]) -> int:
+    async def write(self, rows: Sequence[Row], events: Sequence[OutboxEvent] = ()) -> int:
+        routes = self._routes
+        forgotten = 0
         async with self._checked() as connection:
             for month in self._needed(rows) - self._months:
                 await _make_partition(connection, month)
@@ -102,7 +107,12 @@ class PostgresLedger:
                 groups = hours.grouped(inserted)
                 await connection.executemany(_ADD, hours.sums(groups))
                 await connection.executemany(_ADD_LABELS, labels.sums(groups))
-                await postgres_spending.add(connection, inserted, self._default_balance)
+                transfers = await postgres_spending.add(
+                    connection, inserted, self._default_balance, numbered=bool(routes.transactions)
+                )
+                if routes.receivers:
+                    forgotten = await postgres_outbox.add(connection, routes, inserted, transfers, events)
+        routes.bound.forgotten += forgotten
         return len(inserted)
 
     async def present(self, keys: Sequence[tuple[float, str]]) -> set[str]:

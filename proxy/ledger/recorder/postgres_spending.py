@@ -5,6 +5,7 @@ Rows are locked in the order of their keys, as an INSERT takes them in the order
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -27,10 +28,12 @@ _CHARGES: Final = (
     " ON CONFLICT (id) DO NOTHING RETURNING id"
 )
 _CHARGE: Final = (
-    "INSERT INTO accounts (id, credits, charges, opened_at)"
-    " SELECT id, $4, amount, first FROM unnest($1::text[], $2::int8[], $3::float8[]) AS charged(id, amount, first)"
-    " ON CONFLICT (id) DO UPDATE SET charges = accounts.charges + excluded.charges"
-    " RETURNING CASE WHEN xmax = 0 THEN id END"  # of a new row
+    "INSERT INTO accounts (id, credits, charges, opened_at, sequence)"
+    " SELECT id, $5, amount, first, number + $6"
+    " FROM unnest($1::text[], $2::int8[], $3::float8[], $4::int8[]) AS charged(id, amount, first, number)"
+    " ON CONFLICT (id) DO UPDATE SET charges = accounts.charges + excluded.charges,"
+    " sequence = accounts.sequence + excluded.sequence - $6"
+    " RETURNING id, credits, charges, sequence, xmax = 0"  # the last: it is a new row
 )
 _OPENING: Final = (
     "INSERT INTO transfers (id, at, debit, credit, amount, description, request_id)"
@@ -47,23 +50,34 @@ _EXPIRE_ANSWERS: Final = "DELETE FROM idempotency WHERE key IN (SELECT key FROM 
 _TAKE_ENDED: Final = _EXPIRE.format("= 'total' AND process <> ''") + " RETURNING counter, '', nano, tokens, last"
 
 
-async def add(connection: Any, rows: Sequence[Row], default_balance: int) -> None:
-    """Add rows that were inserted to the counters and accounts that they name."""
+async def add(
+    connection: Any, rows: Sequence[Row], default_balance: int, *, numbered: bool = False
+) -> list[spending.AccountTransfer]:
+    """Add rows that were inserted to the counters and accounts that they name.
+
+    ``numbered``: number the transfers, and return them; else ``[]``.
+    """
     if not any(row.counters for row in rows):
-        return
+        return []
     await connection.execute(_SPEND, *_columns(spending.spends(rows)))
     charges = spending.charges(rows)
     if not charges:
-        return
-    new = {id for (id,) in await connection.fetch(_CHARGES, *_columns(charges))}  # noqa: A001 - the column's name
-    sums = spending.by_account([each for each in charges if each.id in new])
-    if not sums:
-        return
-    opened = {id for (id,) in await connection.fetch(_CHARGE, *_columns(sums), default_balance)}  # noqa: A001
-    if default_balance:
-        for account, _, first in sums:
-            if account in opened:
-                await connection.execute(_OPENING, spending.new_id(), first, account, default_balance)
+        return []
+    ids = {id for (id,) in await connection.fetch(_CHARGES, *_columns(charges))}  # noqa: A001 - the column's name
+    new = [each for each in charges if each.id in ids]
+    if not new:
+        return []
+    numbers = Counter(each.account for each in new) if numbered else Counter()
+    sums = spending.by_account(new)
+    charged = _columns((*each, numbers[each[0]]) for each in sums)
+    states = await connection.fetch(_CHARGE, *charged, default_balance, int(numbered and default_balance > 0))
+    opened = {state["id"] for state in states if state[4]} if default_balance else set()
+    openings = [spending.opening(account, first, default_balance) for account, _, first in sums if account in opened]
+    for each in openings:
+        await connection.execute(_OPENING, each.id, each.at, each.account, each.amount)
+    if not numbered:
+        return []
+    return openings + spending.numbered(new, [spending.AccountState(*[*state][:4]) for state in states])
 
 
 async def expire(connection: Any, before: Expiry, most: int) -> bool:

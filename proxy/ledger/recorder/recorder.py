@@ -6,18 +6,20 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, Protocol
 
+from proxy.events.base import OutboxEvent
 from proxy.ledger.recorder.accounts import Accounts
 from proxy.ledger.recorder.base import DatabaseUnavailable, LedgerDatabase, Notices, RowsRejected, TablesOutdated
+from proxy.ledger.recorder.bound import OutboxBound
 from proxy.ledger.recorder.health import WriteHealth
 from proxy.ledger.recorder.values import cleaned
 from proxy.ledger.row import Row
 from proxy.ledger.spool.folder import SegmentName
 from proxy.ledger.spool.reader import GatewayState, SpoolBatch
 
-BATCH: Final = 250  # rows in one transaction
-MOST_WAITING: Final = 250  # rows; then no more records are read, so that the memory is bounded
+BATCH: Final = 250  # rows and events in one transaction
+MOST_WAITING: Final = 250  # records; then no more records are read, so that the memory is bounded
 READ_BYTES: Final = 64 << 10
-GIVE_UP_SECS: Final = 30.0  # without a database and without a gateway
+GIVE_UP_SECS: Final = 30.0  # without a database, or with a full outbox, and without a gateway
 
 
 class SpoolSource(Protocol):
@@ -34,7 +36,7 @@ class LedgerRecorder:
     """It has no state on the disk. Killed at any moment and started again, it ends with the same rows.
 
     ``upgrade`` runs the migrations and returns why that failed, or ``""``. ``once``: end also while gateways live.
-    ``now`` is monotonic.
+    ``bound``: of the outbox; nothing is written while it holds. ``now`` is monotonic.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class LedgerRecorder:
         upgrade: Callable[[], Awaitable[str]],
         *,
         once: bool = False,
+        bound: OutboxBound | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.accounts = accounts
@@ -53,7 +56,7 @@ class LedgerRecorder:
         self.rows = 0
         """Inserted."""
         self.rejected = 0
-        """Attempts without a row: the database refused them, or their record could not be read."""
+        """Attempts without a row, and events: the database refused them, or their record could not be read."""
         self.lost = 0
         """Attempts that were closed because their gateway had died."""
         self.done = False
@@ -64,14 +67,18 @@ class LedgerRecorder:
         self._upgrade = upgrade
         self._upgraded = False  # since rows were written
         self._once = once
+        self._bound = OutboxBound() if bound is None else bound
+        self._held_since: float | None = None  # by the bound
+        self._forgets = False  # as it was logged
         self._now = now
         self._alone = False  # no gateway lives
         self._compared = False  # what was open at the start with the database
 
     @property
     def gives_up(self) -> bool:
-        """Whether the rest is left to the next start: no gateway lives, and the database does not take rows."""
-        return (self._alone or self._once) and self.health.failing_secs >= GIVE_UP_SECS
+        """Whether the rest is left to the next start: no gateway lives, and database or outbox take nothing."""
+        held = 0.0 if self._held_since is None else self._now() - self._held_since
+        return (self._alone or self._once) and max(self.health.failing_secs, held) >= GIVE_UP_SECS
 
     async def step(self) -> bool:
         """Read, write and remove what can be now. Returns whether there is more to do at once. Raises OSError."""
@@ -97,32 +104,56 @@ class LedgerRecorder:
     # -- into the database --------------------------------------------------------------------------
 
     async def _write(self) -> bool:
-        """Write the rows that wait. Returns whether the database takes rows."""
+        """Write what waits. Returns whether the database takes rows."""
         accounts = self.accounts
-        while accounts.waiting and self.health.can_try:
-            rows = accounts.batch(BATCH)
+        while accounts.waiting and not self._is_held() and self.health.can_try:
+            batch = accounts.batch(BATCH)
             self._note_unreadable()
             try:
-                self.rows += await self._insert(rows)
+                self.rows += await self._insert(batch.rows, batch.events)
             except DatabaseUnavailable as error:
                 self.health.failed(str(error))
             except TablesOutdated:
                 await self._run_migrations()
             else:
-                accounts.written(len(rows))
+                accounts.written(batch.records)
                 self._upgraded = False
                 self.health.answered()
-        return not self.health.failing
+        return not self.health.failing and not self._is_held()
 
-    async def _insert(self, rows: Sequence[Row]) -> int:
-        """Returns how many rows were not there yet. Rows that are refused are found by halves, and left out."""
+    def _is_held(self) -> bool:
+        """Whether the outbox is full and rows have to wait. One log line a change."""
+        bound = self._bound
+        if bound.holds != (self._held_since is not None):
+            if bound.holds:
+                self._held_since = self._now()
+                self._log.warning("The outbox of events is full. Rows of the ledger wait in the spool.")
+            else:
+                self._held_since = None
+                self._log.info("The outbox of events has room again. Rows of the ledger are written.")
+        if bound.forgets != self._forgets:
+            self._forgets = bound.forgets
+            if self._forgets:
+                self._log.warning("The outbox of events is full. New events are dropped.")
+            else:
+                self._log.info("The outbox of events has room again.", dropped=bound.forgotten)
+        return bound.holds
+
+    async def _insert(self, rows: Sequence[Row], events: Sequence[OutboxEvent] = ()) -> int:
+        """Returns how many rows were not there yet. What is refused is found by halves, and left out."""
         try:
-            return await self._database.write(rows) if rows else 0
+            return await self._database.write(rows, events) if rows or events else 0
         except RowsRejected as error:
-            if len(rows) > 1:
-                half = len(rows) // 2
-                return await self._insert(rows[:half]) + await self._insert(rows[half:])
-            return await self._insert_cleaned(rows[0], error)
+            if rows and events:
+                return await self._insert(rows) + await self._insert((), events)
+            if (count := len(rows) + len(events)) > 1:
+                half = count // 2
+                return await self._insert(rows[:half], events[:half]) + await self._insert(rows[half:], events[half:])
+            if rows:
+                return await self._insert_cleaned(rows[0], error)
+            self.rejected += 1
+            self._log.error("The database refuses an event.", id=events[0].id, type=events[0].type, why=str(error))
+            return 0
 
     async def _insert_cleaned(self, row: Row, error: RowsRejected) -> int:
         try:
@@ -150,7 +181,9 @@ class LedgerRecorder:
         if count := self.accounts.unreadable:
             self.accounts.unreadable = 0
             self.rejected += count
-            self._log.error("Records of the spool cannot be read; their attempts have no row.", records=count)
+            self._log.error(
+                "Records of the spool cannot be read; their attempts have no row, their events are lost.", records=count
+            )
 
     async def _compare(self) -> None:
         """Find attempts that are open although they have their row: their close record is gone with its segment.

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
-from proxy.database.columns import BALANCE_COUNTER, TOKENS
+from proxy.database.columns import BALANCE_COUNTER, OPENING, TOKENS
 from proxy.ledger.recorder.hours import MOST
 from proxy.ledger.row import Row
 from proxy.ledger.spool.format import NONCE_BYTES
 
 COLUMNS: Final = {
     "budget_spend": ("counter", "process", "nano", "tokens", "last"),
-    "accounts": ("id", "credits", "charges", "opened_at"),
+    "accounts": ("id", "credits", "charges", "opened_at", "sequence"),
     "transfers": ("id", "at", "debit", "credit", "amount", "description", "request_id", "usd_rate"),
     "idempotency": ("key", "at"),
 }
@@ -54,6 +54,32 @@ class AccountCharge(NamedTuple):
     description: str
     request_id: str
     usd_rate: float | None
+
+
+class AccountState(NamedTuple):
+    """An account after charges, in nano-USD. ``sequence``: of its last transfer."""
+
+    account: str
+    credits: int
+    charges: int
+    sequence: int
+
+
+class AccountTransfer(NamedTuple):
+    """A transfer that was inserted. ``amount`` (nano-USD) is negative for a charge.
+
+    ``sequence``: its number among those of its account. ``balance``: of the account after it.
+    """
+
+    id: str
+    at: float
+    account: str
+    amount: int
+    description: str
+    request_id: str
+    usd_rate: float | None
+    balance: int
+    sequence: int
 
 
 def spends(rows: Iterable[Row]) -> list[Spend]:
@@ -111,6 +137,31 @@ def by_account(found: Sequence[AccountCharge]) -> list[tuple[str, int, float]]:
         amount, first = totals.get(each.account, (0, each.at))
         totals[each.account] = amount + each.amount, min(first, each.at)
     return [(account, *totals[account]) for account in sorted(totals)]
+
+
+def opening(account: str, at: float, amount: int) -> AccountTransfer:
+    """The transfer that an account begins with."""
+    return AccountTransfer(new_id(), at, account, amount, OPENING, "", None, amount, 1)
+
+
+def numbered(found: Iterable[AccountCharge], states: Iterable[AccountState]) -> list[AccountTransfer]:
+    """The charges as transfers of their accounts, in their order. ``states``: of the accounts after all of them."""
+    by_name: dict[str, list[AccountCharge]] = {}
+    for each in found:
+        by_name.setdefault(each.account, []).append(each)
+    transfers = []
+    for state in states:
+        of_account = by_name[state.account]
+        balance = state.credits - state.charges + sum(each.amount for each in of_account)
+        for sequence, each in enumerate(of_account, state.sequence - len(of_account) + 1):
+            balance -= each.amount
+            transfers.append(
+                AccountTransfer(
+                    *(each.id, each.at, each.account, -each.amount, each.description, each.request_id, each.usd_rate),
+                    *(balance, sequence),
+                )
+            )
+    return transfers
 
 
 def new_id() -> str:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from proxy.ledger.recorder import hours, labels, sqlite_spending
+from proxy.events.base import OutboxEvent
+from proxy.ledger.recorder import hours, labels, sqlite_outbox, sqlite_spending
+from proxy.ledger.recorder.announced import EventRoutes
 from proxy.ledger.recorder.base import DatabaseUnavailable, RowsRejected, TablesOutdated
 from proxy.ledger.recorder.expiry import Expiry
 from proxy.ledger.recorder.tables import TABLES
@@ -66,13 +68,16 @@ def _identity(path: Path) -> tuple[int, int]:
 class SqliteLedger:
     """Blocks while a statement runs: the recorder has nothing else to do."""
 
-    def __init__(self, path: str, default_balance: int = 0) -> None:
+    def __init__(self, path: str, default_balance: int = 0, routes: EventRoutes | None = None) -> None:
         self._path = Path(path)
         self._default_balance = default_balance
+        self._routes = EventRoutes() if routes is None else routes
         self._connection: sqlite3.Connection | None = None
         self._file = (0, 0)  # that it is of
 
-    async def write(self, rows: Sequence[Row]) -> int:
+    async def write(self, rows: Sequence[Row], events: Sequence[OutboxEvent] = ()) -> int:
+        routes = self._routes
+        forgotten = 0
         with self._transaction() as connection:
             cursor = connection.cursor()
             insert = cursor.execute
@@ -80,7 +85,10 @@ class SqliteLedger:
             groups = hours.grouped(inserted)
             cursor.executemany(_ADD, hours.sums(groups))
             cursor.executemany(_ADD_LABELS, labels.sums(groups))
-            sqlite_spending.add(cursor, inserted, self._default_balance)
+            transfers = sqlite_spending.add(cursor, inserted, self._default_balance, numbered=bool(routes.transactions))
+            if routes.receivers:
+                forgotten = sqlite_outbox.add(cursor, routes, inserted, transfers, events)
+        routes.bound.forgotten += forgotten
         return len(inserted)
 
     async def present(self, keys: Sequence[tuple[float, str]]) -> set[str]:

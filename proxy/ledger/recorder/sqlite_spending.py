@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -20,8 +21,11 @@ _TRANSFER: Final = (
     "INSERT INTO transfers (id, at, debit, credit, amount, description, request_id, usd_rate)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
 )
-_OPEN: Final = "INSERT INTO accounts (id, credits, charges, opened_at) VALUES (?, ?, ?, ?)"
-_CHARGE: Final = "UPDATE accounts SET charges = charges + ? WHERE id = ?"
+_OPEN: Final = "INSERT INTO accounts (id, credits, charges, opened_at, sequence) VALUES (?, ?, ?, ?, ?)"
+_CHARGE: Final = (
+    "UPDATE accounts SET charges = charges + ?, sequence = sequence + ? WHERE id = ?"
+    f" RETURNING {', '.join(spending.AccountState._fields[1:])}"
+)
 
 _EXPIRE: Final = (
     "DELETE FROM budget_spend WHERE (counter, process) IN (SELECT counter, process FROM budget_spend"
@@ -33,17 +37,31 @@ _TAKE_ENDED: Final = _EXPIRE.format("LIKE 'total/%' AND process <> ''") + " RETU
 _EXPIRE_ANSWERS: Final = "DELETE FROM idempotency WHERE key IN (SELECT key FROM idempotency WHERE at < ? LIMIT ?)"
 
 
-def add(cursor: sqlite3.Cursor, rows: Sequence[Row], default_balance: int) -> None:
-    """Add rows that were inserted to the counters and accounts that they name."""
+def add(
+    cursor: sqlite3.Cursor, rows: Sequence[Row], default_balance: int, *, numbered: bool = False
+) -> list[spending.AccountTransfer]:
+    """Add rows that were inserted to the counters and accounts that they name.
+
+    ``numbered``: number the transfers, and return them; else ``[]``.
+    """
     if not any(row.counters for row in rows):
-        return
+        return []
     cursor.executemany(_SPEND, spending.spends(rows))
     new = [each for each in spending.charges(rows) if _charge(cursor, each)]
+    numbers = Counter(each.account for each in new) if numbered else Counter()
+    openings, states = [], []
     for account, amount, first in spending.by_account(new):
-        if not cursor.execute(_CHARGE, (amount, account)).rowcount:
-            cursor.execute(_OPEN, (account, default_balance, amount, first))
+        number = numbers[account]
+        state = cursor.execute(_CHARGE, (amount, number, account)).fetchone()
+        if state is None:
+            state = default_balance, amount, number + (numbered and default_balance > 0)
+            cursor.execute(_OPEN, (account, default_balance, amount, first, state[2]))
             if default_balance:
-                _transfer(cursor, spending.new_id(), first, FUNDING, account, default_balance, OPENING, "", None)
+                openings.append(spending.opening(account, first, default_balance))
+        states.append(spending.AccountState(account, *state))
+    for each in openings:
+        _transfer(cursor, each.id, each.at, FUNDING, each.account, each.amount, OPENING, "", None)
+    return openings + spending.numbered(new, states) if numbered else []
 
 
 def expire(cursor: sqlite3.Cursor, before: Expiry, most: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from proxy.ledger.recorder import hours, labels, spending
+from proxy.ledger.recorder import announced, hours, labels, spending
 from proxy.ledger.row import COLUMNS
 
 TABLES: Final[Mapping[str, Sequence[str]]] = {
@@ -13,4 +13,5 @@ TABLES: Final[Mapping[str, Sequence[str]]] = {
     "ledger_hours": hours.COLUMNS,
     "ledger_labels": labels.COLUMNS,
     **spending.COLUMNS,
+    **announced.COLUMNS,
 }

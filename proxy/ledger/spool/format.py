@@ -23,6 +23,7 @@ MAGIC: Final = b"SLSPOOL\n"
 OPEN: Final = 1  # an attempt is about to be sent
 CLOSE: Final = 2  # an attempt was settled
 SEAL: Final = 3  # its writer finished the segment; nothing follows
+EVENT: Final = 4  # for the outbox: an ``events.base.OutboxEvent``, as MessagePack
 
 MOST_PAYLOAD: Final = 256 << 10  # bytes; a longer length is damage
 NONCE_BYTES: Final = 16  # of ASCII

@@ -7,13 +7,15 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+import msgspec
 from msgspec import structs
 
+from proxy.events.base import OutboxEvent
 from proxy.ledger.recorder import hours
 from proxy.ledger.recorder.base import DatabaseUnavailable, RowsRejected, TablesOutdated
 from proxy.ledger.recorder.expiry import Expiry
 from proxy.ledger.row import Opened, Row, encode
-from proxy.ledger.spool.format import CLOSE
+from proxy.ledger.spool.format import CLOSE, EVENT
 from proxy.ledger.spool.writer import SpoolWriter
 from tests.ledger.rows import ROW
 
@@ -23,25 +25,29 @@ Mode = Literal["up", "down", "down after commit", "outdated"]
 
 
 class MemoryLedger:
-    """``mode`` decides what the next writes meet. Rows with the model ``poison`` are rejected."""
+    """``mode`` decides what the next writes meet. Rows with the model ``poison``, and such events, are rejected."""
 
     def __init__(self) -> None:
         self.mode: Mode = "up"
         self.rows: dict[tuple[float, str], Row] = {}
         self.counted: list[Row] = []  # what the sums were made of
         self.writes: list[int] = []
+        self.events: dict[str, OutboxEvent] = {}  # as the outbox, without the events of rows
 
-    async def write(self, rows: Sequence[Row]) -> int:
+    async def write(self, rows: Sequence[Row], events: Sequence[OutboxEvent] = ()) -> int:
         if self.mode == "down":
             raise DatabaseUnavailable("cut off")
         if self.mode == "outdated":
             raise TablesOutdated
         if any(row.model == "poison\0" for row in rows) or any(row.model == "poison" for row in rows):
             raise RowsRejected("poison")
+        if any(event.type == "poison" for event in events):
+            raise RowsRejected("poison")
         new = {(row.at, row.id): row for row in rows if (row.at, row.id) not in self.rows}
         self.rows |= new
         self.counted += new.values()
-        self.writes.append(len(rows))
+        self.events = {event.id: event for event in events} | self.events
+        self.writes.append(len(rows) + len(events))
         if self.mode == "down after commit":
             raise DatabaseUnavailable("cut off")
         return len(new)
@@ -94,6 +100,12 @@ class WritingGateway:
         )
         self.spool.write([(CLOSE, encode(whole))])
         return whole
+
+    def announce(self, type_: str = "budget_threshold") -> OutboxEvent:
+        self.number += 1
+        event = OutboxEvent(f"evt_{self.spool.nonce}{self.number}", type_, 1_790_000_000.0, b'{"a":1}')
+        self.spool.write([(EVENT, msgspec.msgpack.encode(event))])
+        return event
 
     def end(self) -> None:
         """Stop in good order."""

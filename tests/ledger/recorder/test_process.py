@@ -202,7 +202,7 @@ def test_records_are_synced_while_the_database_is_slow(tmp_path: Path) -> None:
     """The disk gets them within a tenth of a second, whatever the database does."""
 
     class Slow:
-        async def write(self, rows: object) -> int:
+        async def write(self, rows: object, events: object) -> int:
             await asyncio.sleep(3600)
             return 0
 

@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from proxy.ledger.lost import lost
 from proxy.ledger.recorder import hours
 from proxy.ledger.recorder.accounts import Accounts
+from proxy.ledger.recorder.bound import OutboxBound
 from proxy.ledger.recorder.folders import SpoolFolders, has_segments
 from proxy.ledger.recorder.health import GRACE
 from proxy.ledger.recorder.recorder import GIVE_UP_SECS, MOST_WAITING, LedgerRecorder
@@ -42,6 +43,7 @@ class Machine:
         self.upgrades: list[str] = []  # what the next migrations return
         self.ran = 0  # migrations
         self.once = once
+        self.bound = OutboxBound()
         self.restart()
 
     def restart(self) -> None:
@@ -50,7 +52,14 @@ class Machine:
             self.spool.close()
         self.spool = SpoolFolders(self.folder, self.log.warning)
         self.recorder = LedgerRecorder(
-            self.spool, self.ledger, Accounts("estimate"), self.log, self.upgrade, once=self.once, now=self.clock
+            self.spool,
+            self.ledger,
+            Accounts("estimate"),
+            self.log,
+            self.upgrade,
+            once=self.once,
+            bound=self.bound,
+            now=self.clock,
         )
 
     async def upgrade(self) -> str:
@@ -269,6 +278,75 @@ def test_records_that_are_no_attempts_are_counted(machine: Machine) -> None:
     assert machine.rows == {row.id: row}
     assert machine.recorder.rejected == 2
     assert not has_segments(machine.folder)
+
+
+def test_announced_events_are_written_with_the_rows(machine: Machine) -> None:
+    gateway = WritingGateway(machine.folder)
+    event = gateway.announce()
+    row = gateway.close(gateway.open())
+    machine.step()
+    assert machine.ledger.events == {event.id: event}
+    assert machine.rows == {row.id: row}
+    assert machine.ledger.writes == [2]
+    gateway.end()
+    machine.drain()
+    assert not has_segments(machine.folder)
+
+
+def test_an_event_that_is_refused_costs_no_row_and_no_other_event(machine: Machine) -> None:
+    gateway = WritingGateway(machine.folder)
+    events = [gateway.announce("poison" if number == 3 else "budget_threshold") for number in range(8)]
+    row = gateway.close(gateway.open())
+    gateway.end()
+    machine.drain()
+    assert machine.ledger.events == {each.id: each for each in events if each.type != "poison"}
+    assert machine.rows == {row.id: row}
+    assert machine.recorder.rejected == 1
+    assert len(machine.log.lines) == 1
+
+
+def test_while_the_outbox_is_full_rows_wait_in_the_spool(machine: Machine) -> None:
+    gateway = WritingGateway(machine.folder)
+    rows = [gateway.close(gateway.open()) for _ in range(3)]
+    machine.bound.full = True
+    for _ in range(3):
+        assert not machine.step()
+    assert machine.rows == {}
+    assert machine.recorder.health.up
+    machine.bound.full = False
+    machine.step()
+    assert machine.rows == {row.id: row for row in rows}
+    assert [line.split()[0] for line in machine.log.lines] == ["warning", "info"]
+    gateway.end()
+
+
+def test_with_a_full_outbox_and_without_a_gateway_it_gives_up(machine: Machine) -> None:
+    gateway = WritingGateway(machine.folder)
+    row = gateway.close(gateway.open())
+    machine.bound.full = True
+    machine.step(0.0)
+    gateway.end()
+    machine.step(GIVE_UP_SECS / 2)
+    machine.step(0.0)
+    assert not machine.recorder.gives_up
+    machine.step(GIVE_UP_SECS / 2)
+    assert machine.recorder.gives_up
+    machine.bound.full = False
+    machine.restart()
+    machine.drain()
+    assert machine.rows == {row.id: row}
+
+
+def test_a_full_outbox_that_forgets_holds_no_row(machine: Machine) -> None:
+    gateway = WritingGateway(machine.folder)
+    machine.bound.on_full, machine.bound.full = "forget", True
+    row = gateway.close(gateway.open())
+    machine.step()
+    assert machine.rows == {row.id: row}
+    machine.bound.full = False
+    gateway.end()
+    machine.drain()
+    assert [line.split()[0] for line in machine.log.lines] == ["warning", "info"]
 
 
 class Crashes(RuleBasedStateMachine):

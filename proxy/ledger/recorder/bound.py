@@ -1,0 +1,30 @@
+"""The bound of the outbox, and what happens beyond it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+OnFull = Literal["wait", "forget"]
+
+
+class OutboxBound:
+    """Whoever sends what waits sets ``full``, and the recorder obeys.
+
+    ``wait``: the recorder writes no rows while it is full; they wait in the spool. ``forget``: it writes rows without
+    their events.
+    """
+
+    def __init__(self, on_full: OnFull = "wait") -> None:
+        self.on_full = on_full
+        self.full = False
+        """Whether as many events wait as may wait."""
+        self.forgotten = 0
+        """Events that were not put into the outbox."""
+
+    @property
+    def holds(self) -> bool:
+        return self.full and self.on_full == "wait"
+
+    @property
+    def forgets(self) -> bool:
+        return self.full and self.on_full == "forget"
