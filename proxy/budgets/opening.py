@@ -34,7 +34,7 @@ def open_seeds(
     be a thread. ``receivers`` get the first transfers of accounts that are made.
     """
     start = live.config
-    if not (start.ledger.enabled and start.database.enabled):
+    if not start.has_ledger:
         return None
     sqlite = address_of(start.database, start.data_dir).kind == "sqlite"
     kept = reader if sqlite else database

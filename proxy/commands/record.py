@@ -1,4 +1,4 @@
-"""``sluice record``: write what gateways have left in the spool into the database.
+"""``sluice record``: write what gateways have left in the spool into the database, or send it to the broker.
 
 A running gateway has a child for this (``proxy.ledger.recorder``), which finds the lock taken here.
 """
@@ -10,14 +10,25 @@ import sys
 from pathlib import Path
 
 from proxy.commands.loading import load, source_of
-from proxy.database.address import require
+from proxy.config.broker_checks import addresses
+from proxy.config.schema import Config
+from proxy.database.address import Address, require
 from proxy.errors import ConfigError
+from proxy.events.broker.opening import missing_broker_package
 from proxy.ledger.child import settings_of
 from proxy.ledger.recorder.folders import has_segments
 from proxy.ledger.recorder.lines import LineWriter
 from proxy.ledger.recorder.process import TAKEN, run_recorder
 
 STDERR = 2
+
+
+def _require(config: Config, database: Address) -> None:
+    """Raises ConfigError if a package is missing that the database or the broker needs."""
+    if config.ledger.mode == "database":
+        require(database)
+    elif missing := missing_broker_package(addresses(config.events.url)[0]):
+        raise ConfigError([missing])
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -30,7 +41,7 @@ def main(arguments: argparse.Namespace) -> int:
         print(f"record: nothing is left in {settings.folder}")
         return 0
     try:
-        require(settings.database)
+        _require(loaded.config, settings.database)
     except ConfigError as error:
         print("\n".join(error.mistakes), file=sys.stderr)
         return 1

@@ -370,3 +370,13 @@ class Config(Section, frozen=True):
     data_dir: Folder = "data"  # of the working directory
     models: list[ModelSettings] = []
     aliases: dict[Name, ModelNames] = {}  # `*` in an alias matches any text
+
+    @property
+    def records_usage(self) -> bool:
+        """Whether each attempt is recorded, for the database or for the broker."""
+        return self.ledger.enabled and (self.ledger.mode == "events" or self.database.enabled)
+
+    @property
+    def has_ledger(self) -> bool:
+        """Whether the database has the ledger, so that it tells what was used and spent."""
+        return self.ledger.enabled and self.ledger.mode == "database" and self.database.enabled

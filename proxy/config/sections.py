@@ -128,8 +128,9 @@ def idle(config: Config) -> Iterator[Complaint]:
             yield Complaint(
                 f"budgets[{number}]", f"has no effect: auth.mode is none, so no caller says its {budget.per}"
             )
-    if config.budgets and not (config.database.enabled and config.ledger.enabled):
-        yield Complaint("budgets", "count from the start of the gateway, as no ledger is kept (ledger.enabled)")
+    if config.budgets and not config.has_ledger:
+        why = "the ledger is elsewhere (ledger.mode)" if config.records_usage else "no ledger is kept (ledger.enabled)"
+        yield Complaint("budgets", f"count from the start of the gateway, as {why}")
 
 
 def _provider(provider: ProviderSettings, name: str) -> Iterator[Complaint]:

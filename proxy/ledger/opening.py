@@ -7,8 +7,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from proxy.config.broker_checks import addresses
 from proxy.config.schema import Config
 from proxy.database.address import address_of, missing_package
+from proxy.events.broker.opening import missing_broker_package
 from proxy.ledger.child import RecorderChild, settings_of
 from proxy.ledger.ledger import Ledger, LedgerCounters
 from proxy.ledger.spool.folder import spool_folder
@@ -27,9 +29,9 @@ def open_ledger(
     ``soon`` is that of ``Ledger``. Runs in the loop whose threads it may use.
     """
     settings = config.ledger
-    if not (settings.enabled and config.database.enabled):
+    if not config.records_usage:
         return None
-    missing = missing_package(address_of(config.database, config.data_dir))
+    missing = _missing_package(config)
     if missing:
         log.warning("No ledger is kept of what requests use; ledger.enabled: false hides this line.", why=missing)
         return None
@@ -47,8 +49,17 @@ def open_ledger(
     return Ledger(spool, settings.on_full, counters, log.warning, soon)
 
 
+def _missing_package(config: Config) -> str:
+    if config.ledger.mode == "events":
+        return missing_broker_package(addresses(config.events.url)[0])
+    return missing_package(address_of(config.database, config.data_dir))
+
+
 def open_recorder(config: Config, ledger: Ledger, log: Log) -> RecorderChild:
-    """The child that writes what ``ledger`` records into the database. It starts at the first record."""
+    """The child that writes what ``ledger`` records into the database, or sends it to the broker.
+
+    It starts at the first record.
+    """
     recorder = RecorderChild(settings_of(config), log, ledger.nonce)
     ledger.on_first_record = recorder.start
     recorder.start_if_left()

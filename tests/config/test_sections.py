@@ -146,6 +146,12 @@ def test_a_budget_says_what_may_be_spent_and_by_whom(path: Path, budget: Any, ex
     assert mistakes(path, {"budgets": [{"name": "daily", **budget}]}) == reported
 
 
+def test_budgets_count_from_the_start_where_the_ledger_is_elsewhere(path: Path) -> None:
+    elsewhere = {"ledger": {"mode": "events"}, "events": {"url": "amqp://127.0.0.1"}}
+    [notice] = notices(path, {"budgets": [{"name": "daily", "usd": 1}], **elsewhere})
+    assert "count from the start of the gateway, as the ledger is elsewhere (ledger.mode)" in notice
+
+
 def test_budgets_have_different_names(path: Path) -> None:
     budgets = [{"name": "daily", "usd": 1}, {"name": "daily", "tokens": 1}]
     assert mistakes(path, {"budgets": budgets}) == ['budgets: more than one has the name "daily"']

@@ -16,6 +16,7 @@ from proxy.ledger.spool.place import SpoolUnavailable
 from proxy.ledger.spool.reader import SpoolReader
 from tests.support import Upstream, completion, json_answer
 from tests.support.gateway import Gateway, one_provider
+from tests.support.ports import free_port
 from tests.support.steps import Step
 
 CHAT = "/v1/chat/completions"
@@ -91,6 +92,25 @@ async def test_a_ledger_may_be_off(section: str, tmp_path: Path) -> None:
     assert not [line for line in gw.log_lines if "ledger" in line]
 
 
+async def test_with_a_broker_no_database_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.database.address.find_spec", lambda name: None)
+    where = {"ledger": {"enabled": True, "mode": "events"}, "events": {"url": f"amqp://127.0.0.1:{free_port()}"}}
+    async with Upstream() as up, keeping(up, tmp_path, database={"enabled": False}, **where) as gw:
+        up.on(lambda request: json_answer(completion()))
+        client = await gw.client()
+        assert (await client.fetch("POST", CHAT, json=CALL)).status == 200
+        assert gw.app.plane.health.components()["ledger"].status == "up"
+        opened, closed = recorded(tmp_path)
+        assert [each.row.id for each in opened] == [row.id for row in closed]
+        assert len(closed) == 1
+
+
+async def test_without_the_package_of_the_broker_none_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "missing_broker_package", lambda url: f"{url} needs a package")
+    where = {"ledger": {"enabled": True, "mode": "events"}, "events": {"url": "amqp://127.0.0.1:1,amqp://127.0.0.1:2"}}
+    await _serves_without(tmp_path, "amqp://127.0.0.1:1 needs a package", **where)
+
+
 async def test_without_its_packages_none_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("proxy.database.address.find_spec", lambda name: None)
     await _serves_without(tmp_path, "sluice-gateway[database]")
@@ -104,8 +124,8 @@ async def test_without_a_spool_none_is_kept(tmp_path: Path, monkeypatch: pytest.
     await _serves_without(tmp_path, "Nothing can be written.")
 
 
-async def _serves_without(folder: Path, why: str) -> None:
-    async with Upstream() as up, keeping(up, folder) as gw:
+async def _serves_without(folder: Path, why: str, **sections: Any) -> None:
+    async with Upstream() as up, keeping(up, folder, **sections) as gw:
         up.on(lambda request: json_answer(completion()))
         client = await gw.client()
         assert (await client.fetch("POST", CHAT, json=CALL)).status == 200

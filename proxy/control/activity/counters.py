@@ -123,7 +123,7 @@ class CounterHandlers:
             models_available=self._available(),
             active_connections=recorder.active(),
             tokens=_tokens(totals),
-            ledger=config.ledger.enabled and config.database.enabled,
+            ledger=config.has_ledger,
             currency=config.billing.currency,
             usd_rate=config.billing.rate,
         )

@@ -28,12 +28,17 @@ class LedgerTroubles:
 
     async def find(self) -> list[Trouble]:
         config = self._live.config
-        if not (config.ledger.enabled and config.database.enabled):
+        if not config.records_usage:
             return []
         folder = spool_folder(config.data_dir)
         status = read_status(folder)
         found = [] if status is None else [*self._of_recorder(status, folder), *_of_rejected(status)]
         return [*found, *_of_memory(folder)]
+
+    @property
+    def _where(self) -> str:
+        """Where rows go."""
+        return "the broker" if self._live.config.ledger.mode == "events" else "the database"
 
     def _of_recorder(self, status: RecorderStatus, folder: Path) -> Iterator[Trouble]:
         health = self._components().get("recorder")
@@ -41,11 +46,11 @@ class LedgerTroubles:
         if not down and status.behind_secs < BEHIND_SECS:
             return
         if down and not status.database:
-            why = f"the database takes no rows: {status.error}"
+            why = f"{self._where} takes no rows: {status.error}"
         elif down:
             why = f"the recorder does not run, and is started again, or hangs (process {status.pid})"
         else:
-            why = f"{status.waiting} rows wait for the database, the oldest for {status.behind_secs:.0f} s"
+            why = f"{status.waiting} rows wait for {self._where}, the oldest for {status.behind_secs:.0f} s"
         settings = self._live.config.ledger
         share = _share(folder, settings)
         # While the recorder works, the spool empties by itself, however small it is.
@@ -74,5 +79,5 @@ def _of_memory(folder: Path) -> Iterator[Trouble]:
     except OSError:
         return
     if in_memory:
-        why = "the data directory cannot be written: until the database has them, records are in memory only"
+        why = "the data directory cannot be written: until they are taken from it, records are in memory only"
         yield Trouble("warning", "component", "Ledger", why)

@@ -135,7 +135,7 @@ class BudgetSurvey:
     ) -> str:
         """Returns why that is not possible."""
         config = self._live.config
-        if not (config.ledger.enabled and config.database.enabled):
+        if not config.has_ledger:
             return ""
         try:
             engine = self._database.get()

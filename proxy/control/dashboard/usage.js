@@ -143,7 +143,7 @@ export function show(root, { signal, query }) {
 
   function off() {
     csv.hidden = true;
-    body.replaceChildren(empty("Usage is not kept", "The ledger counts what each attempt used and cost. It needs the database; turn both on in the configuration, and restart:", h("pre", {}, ["database:", "  enabled: true", "ledger:", "  enabled: true"].join("\n"))));
+    body.replaceChildren(empty("Usage is not kept", "The ledger counts what each attempt used and cost. It needs the database; turn both on in the configuration, and restart. With ledger.mode: events it is in the database of sluice ledger consume.", h("pre", {}, ["database:", "  enabled: true", "ledger:", "  enabled: true"].join("\n"))));
   }
 
   function draw() {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from proxy.control.live import LiveConfig
 from proxy.control.turns import QueryTurns
@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from proxy.control.usage.parameters import Question
     from proxy.database.engine import Engine
     from proxy.database.usage import Sums
+
+_ELSEWHERE: Final = (
+    "The ledger is in another database, as ledger.mode is events: ask a gateway that has the database of"
+    " `sluice ledger consume`."
+)
 
 Asker = Literal["operator", "client"]
 
@@ -61,7 +66,9 @@ class UsageStore:
 
     def _engine(self) -> Engine:
         config = self._live.config
-        if not (config.ledger.enabled and config.database.enabled):
+        if config.records_usage and not config.has_ledger:
+            raise _no_ledger(_ELSEWHERE)
+        if not config.has_ledger:
             raise _no_ledger("There is no ledger: set ledger.enabled and database.enabled to true, and restart.")
         try:
             return self._database.get()

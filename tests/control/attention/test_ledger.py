@@ -60,6 +60,11 @@ async def test_rows_that_wait_are_a_warning(
     assert trouble.since == (7.0 if recorder is DOWN else None)
 
 
+async def test_where_rows_go_to_the_broker_it_is_named(tmp_path: Path) -> None:
+    [trouble] = await found(tmp_path, replace(WELL, database=False, error="blocked"), DOWN, mode="events")
+    assert trouble.why.startswith("the broker takes no rows: blocked; the spool is")
+
+
 @pytest.mark.parametrize(("policy", "then"), [("refuse", "requests are refused"), ("forget", "is not recorded")])
 async def test_a_spool_that_is_nearly_full_is_an_error(policy: str, then: str, tmp_path: Path) -> None:
     spool_folder(tmp_path).mkdir()

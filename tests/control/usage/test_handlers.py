@@ -132,6 +132,13 @@ async def test_without_a_ledger_the_answer_says_what_to_set(plane: Plane) -> Non
     assert "ledger.enabled" in answer.json["error"]["message"]
 
 
+async def test_a_ledger_that_is_elsewhere_is_told(plane: Plane) -> None:
+    plane.config = Config(ledger=LedgerSettings(mode="events"))
+    answer = await plane.server.ask("GET", "/analytics/usage")
+    assert (answer.status, answer.json["error"]["code"]) == (501, "no_ledger")
+    assert "ledger.mode is events" in answer.json["error"]["message"]
+
+
 async def test_a_database_that_is_down_is_a_503(plane: Plane, tmp_path: Path) -> None:
     (tmp_path / "ledger.db").write_bytes(b"no database at all" * 1000)
     for side in ("-wal", "-shm"):
