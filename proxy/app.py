@@ -249,6 +249,7 @@ class Application:
             ledger=self._storage.reader,
             accounts=self._storage.database,
             receivers=self._storage.receivers,
+            recorder=self._storage.recorder_status,
             lists=self._fetcher,
             models_request=self._models_request,
             credential_failure=self._issued.failure,

@@ -13,6 +13,7 @@ from proxy.events.receivers import EventReceivers
 from proxy.ledger.child import RecorderChild
 from proxy.ledger.ledger import Ledger
 from proxy.ledger.opening import open_ledger, open_recorder
+from proxy.ledger.recorder.status import RecorderStatus
 from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics
 from proxy.redis import RedisClient
@@ -32,6 +33,10 @@ class Storage(Struct, frozen=True):
     def adopt(self, config: Config) -> None:
         """Send events to the receivers of ``config`` from now on."""
         self.receivers.adopt(receivers_of(config.events))
+
+    def recorder_status(self) -> RecorderStatus | None:
+        """What the recorder of this machine wrote last; ``None``: nothing yet."""
+        return None if self.recorder is None else self.recorder.status
 
 
 def open_storage(

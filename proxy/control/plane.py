@@ -25,6 +25,10 @@ from proxy.control.deployments.handlers import DeploymentHandlers
 from proxy.control.deployments.index import DeploymentIndex
 from proxy.control.deployments.models import ModelListHandler, ModelListSource
 from proxy.control.deployments.try_it import BeginAs, TryItHandler
+from proxy.control.events.handlers import EventHandlers
+from proxy.control.events.letters import BrokerLetters
+from proxy.control.events.receivers import ReceiverSurvey
+from proxy.control.events.store import EventStore
 from proxy.control.health.components import ComponentState
 from proxy.control.health.monitor import HealthMonitor
 from proxy.control.http.requests import RequestBodies
@@ -47,6 +51,7 @@ from proxy.control.usage.store import UsageStore
 from proxy.database.opening import LazyEngine
 from proxy.events.receivers import EventReceivers
 from proxy.exchange import Exchange
+from proxy.ledger.recorder.status import RecorderStatus
 from proxy.limits.limiter import Limiter
 from proxy.net.budget import Budget
 from proxy.observe.log import Log
@@ -60,10 +65,10 @@ class ControlPlane:
     """``router`` is the handler of all routes.
 
     ``begin_as`` begins a request of the model API. ``clock`` has the time of breakers. ``ledger`` is where pages read
-    what was used, and ``accounts`` where balances are. ``receivers`` get events. ``connections`` returns the state of
-    what the gateway reaches over a network, by name. ``breaker_changed`` at each change of a breaker.
-    ``credential_failure`` returns why an issued credential cannot be fetched. ``close`` before the listener stops: it
-    ends the event streams.
+    what was used, ``accounts`` where balances are, and ``recorder`` returns the recorder's last status. ``receivers``
+    get events. ``connections`` returns the state of what the gateway reaches over a network, by name.
+    ``breaker_changed`` at each change of a breaker. ``credential_failure`` returns why an issued credential cannot be
+    fetched. ``close`` before the listener stops: it ends the event streams.
     """
 
     def __init__(
@@ -79,6 +84,7 @@ class ControlPlane:
         ledger: LazyEngine,
         accounts: LazyEngine,
         receivers: EventReceivers,
+        recorder: Callable[[], RecorderStatus | None],
         lists: ModelListSource,
         models_request: ModelsRequest,
         credential_failure: Callable[[CredentialSource], str],
@@ -95,6 +101,7 @@ class ControlPlane:
         )
         usage = UsageStore(ledger, live)
         balances = AccountStore(accounts, live, limiter.book.credited, receivers.transfers)
+        outbox = EventStore(accounts, ledger, live)
         bodies = RequestBodies(budget, config.server.body_timeout_secs)
         index = DeploymentIndex(live, clock.now)
         self.activity = activity = Activity(live, serving, index, clock, metrics, observers, version)
@@ -133,6 +140,9 @@ class ControlPlane:
             *PricedModelsHandler(index, clock).routes(),
             *BudgetHandlers(limiter.book, BudgetSurvey(limiter.book, ledger, live)).routes(),
             *BillingHandlers(balances, live, bodies).routes(),
+            *EventHandlers(
+                ReceiverSurvey(outbox, live, recorder, clock.wall), outbox, BrokerLetters(live), bodies
+            ).routes(),
             *self.health.routes(("/v1", config.server.base_path)),
             *DashboardPages().routes(),
             *DocsPages().routes(),

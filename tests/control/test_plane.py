@@ -54,6 +54,13 @@ GET    /admin/billing/transactions        admin
 POST   /admin/billing/transaction         admin
 GET    /billing/accounts                  admin
 GET    /admin/billing/accounts            admin
+GET    /admin/event-receivers             admin
+GET    /admin/dead-events                 admin
+GET    /admin/dead-events/{seq}           admin
+POST   /admin/dead-events/send-again      admin
+POST   /admin/dead-events/delete          admin
+GET    /admin/dead-letters                admin
+POST   /admin/dead-letters/send-again     admin
 GET    /health                            open
 GET    /v1/health                         open
 GET    /api/v1/health                     open

@@ -1,0 +1,176 @@
+"""The outbox as its operator sees it: what waits for each receiver, what is dead, and what is to become of that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+from sqlalchemy import ColumnElement, Select, delete, func, select, true, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from proxy.database.engine import Engine
+from proxy.database.statements import is_storable
+from proxy.database.tables import EVENT_RECEIVERS, OUTBOX, Now
+
+MOST_COUNTED: Final = 100_000
+"""Events are counted up to so many, so that no page makes the database read millions."""
+AT_ONCE: Final = 1000  # dead events that one transaction changes
+MOST_CHANGED: Final = 100_000  # by one call, so that it ends
+
+_ROW, _RECEIVER = OUTBOX.c, EVENT_RECEIVERS.c
+_IS_DEAD: Final = _ROW.dead_at.is_not(None)
+
+
+class ReceiverStanding(Struct, frozen=True):
+    """What the database knows of a receiver. Times are Unix seconds of the database; ``None``: never.
+
+    ``waiting`` and ``dead``: at most ``MOST_COUNTED``. ``oldest``: when the first that waits happened. ``until``: how
+    long a process has the receiver for itself, to send to it; in the past: none has. ``error``: of the last failure.
+    """
+
+    name: str
+    waiting: int = 0
+    oldest: float | None = None
+    dead: int = 0
+    until: float = 0.0
+    sent: int = 0
+    failures: int = 0
+    sent_at: float | None = None
+    failed_at: float | None = None
+    gone_at: float | None = None
+    error: str = ""
+
+
+class DeadEvent(Struct, frozen=True):
+    """An event that a receiver did not take in time. ``seq``: of its row. ``body``: the CloudEvent in JSON.
+
+    ``at``: when it happened, ``dead_at``: when it was given up, in Unix seconds. ``error``: of the last try.
+    """
+
+    seq: int
+    id: str
+    receiver: str
+    type: str
+    at: float
+    dead_at: float
+    tries: int
+    error: str
+    body: str
+
+
+class DeadFilter(Struct, frozen=True):
+    """Which dead events. ``seqs``: those with these numbers; ``None``: all. ``receiver``: ``""``: any."""
+
+    seqs: Sequence[int] | None = None
+    receiver: str = ""
+
+
+class Changed(Struct, frozen=True):
+    """``more``: there are more of them than one call changes."""
+
+    count: int
+    more: bool
+
+
+class OutboxTable:
+    """Every method raises ``health.Unreachable``."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    async def survey(self, names: Sequence[str]) -> tuple[float, list[ReceiverStanding]]:
+        """The time of the database, and the receivers: those with these names first, then all that it knows besides."""
+
+        async def work(connection: AsyncConnection) -> tuple[float, list[ReceiverStanding]]:
+            now = (await connection.execute(select(Now()))).scalar_one()
+            known = {row.name: row for row in await connection.execute(select(EVENT_RECEIVERS))}
+            dead = {row.receiver: int(row.dead) for row in await connection.execute(_dead_by_receiver())}
+            all_names = dict.fromkeys((*names, *sorted(known), *sorted(dead)))
+            return now, [await _standing(connection, each, known.get(each), dead.get(each, 0)) for each in all_names]
+
+        return await self.engine.read(work)
+
+    async def dead(self, wanted: DeadFilter, limit: int, after: tuple[float, int] | None = None) -> list[DeadEvent]:
+        """At most ``limit``, the last that died first, after the one with this ``dead_at`` and ``seq``."""
+        columns = (_ROW[name] for name in DeadEvent.__struct_fields__)
+        query = select(*columns).where(*_conditions(wanted)).order_by(_ROW.dead_at.desc(), _ROW.seq.desc()).limit(limit)
+        if after is not None:
+            query = query.where(tuple_(_ROW.dead_at, _ROW.seq) < after)
+
+        async def work(connection: AsyncConnection) -> list[DeadEvent]:
+            return [DeadEvent(*row) for row in await connection.execute(query)]
+
+        return await self.engine.read(work) if is_storable(wanted.receiver) else []
+
+    async def send_again(self, wanted: DeadFilter) -> Changed:
+        """Let dead events wait again, as if they had not been tried."""
+        alive = {"dead_at": None, "due": 0.0, "tries": 0, "error": ""}
+        return await self._change(wanted, lambda some: update(OUTBOX).values(alive).where(_ROW.seq.in_(some)))
+
+    async def delete(self, wanted: DeadFilter) -> Changed:
+        """Forget dead events."""
+        return await self._change(wanted, lambda some: delete(OUTBOX).where(_ROW.seq.in_(some)))
+
+    async def _change(self, wanted: DeadFilter, statement: Any) -> Changed:
+        """Those that are dead by now, a few in each transaction, as the recorder writes between them."""
+        if not is_storable(wanted.receiver):
+            return Changed(0, more=False)
+        before, count = await self.engine.read(_now), 0
+        while count < MOST_CHANGED:
+            changed = await self._change_some(wanted, before, statement)
+            count += changed
+            if changed < AT_ONCE:
+                return Changed(count, more=False)
+        return Changed(count, more=True)
+
+    async def _change_some(self, wanted: DeadFilter, before: float, statement: Any) -> int:
+        conditions = (*_conditions(wanted), _ROW.dead_at <= before)
+        some = select(_ROW.seq).where(*conditions).order_by(_ROW.dead_at, _ROW.seq).limit(AT_ONCE)
+
+        async def work(connection: AsyncConnection) -> int:
+            changed = await connection.execute(statement(some.scalar_subquery()))
+            return int(changed.rowcount)
+
+        return await self.engine.write(work)
+
+
+async def _now(connection: AsyncConnection) -> float:
+    found: float = (await connection.execute(select(Now()))).scalar_one()
+    return found
+
+
+async def _standing(connection: AsyncConnection, name: str, row: Any, dead: int) -> ReceiverStanding:
+    """``row``: of ``event_receivers``; ``None``: there is none."""
+    mine = (_ROW.receiver == name, _ROW.dead_at.is_(None))
+    some = select(_ROW.seq).where(*mine).limit(MOST_COUNTED).subquery()
+    waiting = (await connection.execute(select(func.count()).select_from(some))).scalar_one()
+    oldest = (await connection.execute(select(_ROW.at).where(*mine).order_by(_ROW.seq).limit(1))).scalar()
+    if row is None:
+        return ReceiverStanding(name, waiting, oldest, dead)
+    return ReceiverStanding(
+        name,
+        waiting,
+        oldest,
+        dead,
+        row.until,
+        row.sent,
+        row.failures,
+        row.sent_at,
+        row.failed_at,
+        row.gone_at,
+        row.error,
+    )
+
+
+def _dead_by_receiver() -> Select[tuple[str, int]]:
+    some = select(_ROW.receiver).where(_IS_DEAD).order_by(_ROW.dead_at.desc()).limit(MOST_COUNTED).subquery()
+    return select(some.c.receiver, func.count().label("dead")).group_by(some.c.receiver)
+
+
+def _conditions(wanted: DeadFilter) -> list[ColumnElement[bool]]:
+    return [
+        _IS_DEAD,
+        true() if wanted.seqs is None else _ROW.seq.in_(wanted.seqs),
+        _ROW.receiver == wanted.receiver if wanted.receiver else true(),
+    ]
