@@ -21,7 +21,7 @@ ENTRY: Final = ("id", "receiver", "type", "at", "body")
 COLUMNS: Final = {
     "outbox": (*ENTRY, "seq", "dead_at"),
     "event_ids": ("id", "at"),
-    "event_receivers": ("name",),
+    "event_receivers": ("name", "until", "sent_at", "failed_at"),
 }
 """That the recorder needs, by table."""
 
@@ -45,6 +45,7 @@ class EventRoutes:
         self, receivers: Sequence[EventReceiver] = (), told: Collection[str] = (), bound: OutboxBound | None = None
     ) -> None:
         self.receivers = tuple(receivers)
+        self.names = tuple(each.name for each in self.receivers)
         self.bound = OutboxBound() if bound is None else bound
         self._told = frozenset(told)
         self.usage = self.takers(USAGE_EVENT)

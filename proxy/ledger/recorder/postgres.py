@@ -135,7 +135,9 @@ class PostgresLedger:
             for statement, moment in ((_EXPIRE_ROWS, before.rows), (_EXPIRE_HOURS, hour), (_EXPIRE_LABELS, hour)):
                 if await connection.execute(statement, moment, EXPIRE_AT_ONCE) == f"DELETE {EXPIRE_AT_ONCE}":
                     return True
-            return await postgres_spending.expire(connection, before, EXPIRE_AT_ONCE)
+            if await postgres_spending.expire(connection, before, EXPIRE_AT_ONCE):
+                return True
+            return await postgres_outbox.expire(connection, self._routes, before, EXPIRE_AT_ONCE)
 
     async def close(self) -> None:
         if self._connection is not None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from proxy.events.base import OutboxEvent
 from proxy.ledger.recorder.announced import ENTRY, EventRoutes
+from proxy.ledger.recorder.expiry import Expiry
 from proxy.ledger.recorder.spending import AccountTransfer
 from proxy.ledger.row import Row
 
@@ -15,6 +16,24 @@ from proxy.ledger.row import Row
 _NOTE: Final = (
     "INSERT INTO event_ids (id, at) SELECT id, $2 FROM unnest($1::text[]) AS announced(id) ORDER BY id"
     " ON CONFLICT (id) DO NOTHING RETURNING id"
+)
+
+_EXPIRE_DEAD: Final = "DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox WHERE dead_at < $1 LIMIT $2)"
+_EXPIRE_IDS: Final = "DELETE FROM event_ids WHERE id IN (SELECT id FROM event_ids WHERE at < $1 LIMIT $2)"
+# Who is sent to holds its receiver, so one that nobody has used for long is not configured anywhere. ``$1``: when.
+_USED: Final = "greatest(until, sent_at, failed_at) >= $1"
+_EXPIRE_WAITING: Final = (
+    "WITH RECURSIVE names (name) AS (SELECT min(receiver) FROM outbox WHERE dead_at IS NULL UNION ALL"  # by the index
+    " SELECT (SELECT min(receiver) FROM outbox WHERE dead_at IS NULL AND receiver > name) FROM names"
+    " WHERE name IS NOT NULL)"
+    " DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox WHERE dead_at IS NULL AND at < $1 AND receiver IN"
+    " (SELECT name FROM names WHERE name <> ALL($2::text[])"
+    f" AND NOT EXISTS (SELECT 1 FROM event_receivers WHERE event_receivers.name = names.name AND {_USED}))"
+    " LIMIT $3)"
+)
+_EXPIRE_RECEIVERS: Final = (
+    f"DELETE FROM event_receivers WHERE name <> ALL($2::text[]) AND NOT {_USED}"
+    " AND NOT EXISTS (SELECT 1 FROM outbox WHERE receiver = name AND dead_at IS NULL)"
 )
 
 
@@ -40,3 +59,14 @@ async def add(
     if entries:
         await connection.copy_records_to_table("outbox", records=entries, columns=ENTRY)
     return 0
+
+
+async def expire(connection: Any, routes: EventRoutes, before: Expiry, most: int) -> bool:
+    """Delete some of what is old, at most ``most`` rows of a kind. Returns whether there may be more."""
+    for statement, moment in ((_EXPIRE_DEAD, before.dead), (_EXPIRE_IDS, before.event_ids)):
+        if await connection.execute(statement, moment, most) == f"DELETE {most}":
+            return True
+    if await connection.execute(_EXPIRE_WAITING, before.receivers, routes.names, most) == f"DELETE {most}":
+        return True
+    await connection.execute(_EXPIRE_RECEIVERS, before.receivers, routes.names)
+    return False

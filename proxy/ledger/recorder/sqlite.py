@@ -106,7 +106,10 @@ class SqliteLedger:
             ):
                 if connection.execute(statement, (moment, EXPIRE_AT_ONCE)).rowcount == EXPIRE_AT_ONCE:
                     return True
-            return sqlite_spending.expire(connection.cursor(), before, EXPIRE_AT_ONCE)
+            cursor = connection.cursor()
+            if sqlite_spending.expire(cursor, before, EXPIRE_AT_ONCE):
+                return True
+            return sqlite_outbox.expire(cursor, self._routes, before, EXPIRE_AT_ONCE)
 
     async def close(self) -> None:
         if self._connection is not None:
