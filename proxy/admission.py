@@ -28,12 +28,13 @@ from proxy.storage import Storage
 
 
 class Admission(Struct, frozen=True):
-    """What is asked before a call is served."""
+    """What is asked before a call is served. ``process``: random, of this process."""
 
     credentials: Credentials
     limiter: Limiter
     webhooks: Webhooks
     thresholds: Thresholds
+    process: str
 
     def adopt(self, config: Config) -> None:
         """Put ``config`` in force. Raises ConfigError before anything has changed."""
@@ -55,7 +56,9 @@ async def open_admission(
     config = running.config
     webhooks = open_webhooks(config, environ, tls, metrics, log)
     shutdown.push("webhooks", webhooks.close)
-    credentials = Credentials(config, environ, storage.database, log, KeyAnnouncer(storage.receivers))
+    elsewhere = config.ledger.enabled and config.ledger.mode == "events"
+    keys = KeyAnnouncer(storage.receivers, storage.events if elsewhere else None)
+    credentials = Credentials(config, environ, storage.database, log, keys)
     shutdown.push("credentials", credentials.close)
     await credentials.start()
     process = token_hex(6) if storage.ledger is None else storage.ledger.nonce
@@ -65,4 +68,4 @@ async def open_admission(
     await limiter.start()
     thresholds = open_thresholds(limiter.book, metrics, log, webhooks, limiter.spend)
     shutdown.push("thresholds", thresholds.close)
-    return Admission(credentials, limiter, webhooks, thresholds)
+    return Admission(credentials, limiter, webhooks, thresholds, process)

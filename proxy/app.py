@@ -34,6 +34,7 @@ from proxy.fleet.runs import SharedLineage
 from proxy.gateway import Gateway
 from proxy.hooks import RequestHook, ResponseHook
 from proxy.hooks import load as load_hooks
+from proxy.ledger.opening import require_broker
 from proxy.limits.limiter import Limiter
 from proxy.listeners import Listeners
 from proxy.net.outbox import Outbox
@@ -250,6 +251,8 @@ class Application:
             accounts=self._storage.database,
             receivers=self._storage.receivers,
             recorder=self._storage.recorder_status,
+            events=self._storage.events,
+            process=self._admission.process,
             lists=self._fetcher,
             models_request=self._models_request,
             credential_failure=self._issued.failure,
@@ -343,6 +346,7 @@ class Application:
 
     def _adopt(self, config: Config, catalog: Catalog) -> None:
         """Put ``config`` in force everywhere. Raises ConfigError before anything has changed."""
+        require_broker(config)
         self._admission.adopt(config)
         self._storage.adopt(config)
         self.listeners.renew_certificates()

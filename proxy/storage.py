@@ -8,11 +8,12 @@ from msgspec import Struct
 
 from proxy.config.schema import Config
 from proxy.database.opening import LazyEngine, open_reader
-from proxy.events.base import receivers_of
+from proxy.events.base import EventSink, receivers_of
 from proxy.events.receivers import EventReceivers
-from proxy.ledger.child import RecorderChild
+from proxy.ledger.announcer import EventAnnouncer
+from proxy.ledger.child import RecorderChild, settings_of
 from proxy.ledger.ledger import Ledger
-from proxy.ledger.opening import open_ledger, open_recorder
+from proxy.ledger.opening import open_ledger, open_recorder, require_broker
 from proxy.ledger.recorder.status import RecorderStatus
 from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics
@@ -21,7 +22,10 @@ from proxy.runtime.shutdown import ShutdownStack
 
 
 class Storage(Struct, frozen=True):
-    """``reader`` is the database for pages, a replica perhaps. ``None``: the configuration needs none."""
+    """``reader`` is the database for pages, a replica perhaps. ``None``: the configuration needs none.
+
+    ``receivers``: of events; none without a recorder, which sends them. ``events`` takes those without a transaction.
+    """
 
     database: LazyEngine
     reader: LazyEngine
@@ -29,10 +33,13 @@ class Storage(Struct, frozen=True):
     recorder: RecorderChild | None
     redis: RedisClient | None
     receivers: EventReceivers
+    events: EventSink
 
     def adopt(self, config: Config) -> None:
         """Send events to the receivers of ``config`` from now on."""
-        self.receivers.adopt(receivers_of(config.events))
+        if self.recorder is not None:
+            self.receivers.adopt(receivers_of(config.events))
+            self.recorder.adopt(settings_of(config))
 
     def recorder_status(self) -> RecorderStatus | None:
         """What the recorder of this machine wrote last; ``None``: nothing yet."""
@@ -46,7 +53,8 @@ def open_storage(
     soon: Callable[[Callable[[], None]], None],
     shutdown: ShutdownStack,
 ) -> Storage:
-    """``soon`` is that of ``Ledger``."""
+    """``soon`` is that of ``Ledger``. Raises ConfigError."""
+    require_broker(config)
     database = LazyEngine(config.database, config.data_dir, log.warning, log.info)
     shutdown.push("database", database.close)
     reader = open_reader(config.database, config.data_dir, log)
@@ -60,4 +68,5 @@ def open_storage(
     if config.rate_limiting.store == "redis" or config.circuit_breaker.shared:
         redis = RedisClient(config.redis.url, config.redis.prefix, config.redis.timeout_secs)
         shutdown.push("Redis", redis.close)
-    return Storage(database, reader, ledger, recorder, redis, EventReceivers(receivers_of(config.events)))
+    receivers = EventReceivers(() if recorder is None else receivers_of(config.events))
+    return Storage(database, reader, ledger, recorder, redis, receivers, EventAnnouncer(receivers, ledger))

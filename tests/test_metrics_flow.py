@@ -170,6 +170,7 @@ async def test_metrics_match_a_run_counted_by_hand() -> None:
         ("llm_streams_truncated_total", *m): 1,
         ("llm_events_dropped_total",): 0,
         ("llm_forgotten_attempts_total",): 0,
+        ("llm_forgotten_events_total",): 0,
         ("llm_possible_double_executions_total",): 0,
         ("rate_limit_requests_total", "all", "admitted"): 9,
         ("rate_limit_requests_total", "global", "refused"): 1,

@@ -21,6 +21,7 @@ from proxy.control.billing.store import AccountStore
 from proxy.control.budgets.handlers import BudgetHandlers
 from proxy.control.budgets.standing import BudgetSurvey
 from proxy.control.clock import WallClock
+from proxy.control.deployments.breaker_events import BreakerEvents
 from proxy.control.deployments.handlers import DeploymentHandlers
 from proxy.control.deployments.index import DeploymentIndex
 from proxy.control.deployments.models import ModelListHandler, ModelListSource
@@ -49,6 +50,7 @@ from proxy.control.usage.metrics import AnalyticsMetrics
 from proxy.control.usage.models import PricedModelsHandler
 from proxy.control.usage.store import UsageStore
 from proxy.database.opening import LazyEngine
+from proxy.events.base import EventSink
 from proxy.events.receivers import EventReceivers
 from proxy.exchange import Exchange
 from proxy.ledger.recorder.status import RecorderStatus
@@ -66,7 +68,8 @@ class ControlPlane:
 
     ``begin_as`` begins a request of the model API. ``clock`` has the time of breakers. ``ledger`` is where pages read
     what was used, ``accounts`` where balances are, and ``recorder`` returns the recorder's last status. ``receivers``
-    get events. ``connections`` returns the state of what the gateway reaches over a network, by name.
+    get events, ``events`` takes those of breakers, and ``process`` is random. ``connections`` returns the state of what
+    the gateway reaches over a network, by name.
     ``breaker_changed`` at each change of a breaker. ``credential_failure`` returns why an issued credential cannot be
     fetched. ``close`` before the listener stops: it ends the event streams.
     """
@@ -85,6 +88,8 @@ class ControlPlane:
         accounts: LazyEngine,
         receivers: EventReceivers,
         recorder: Callable[[], RecorderStatus | None],
+        events: EventSink,
+        process: str,
         lists: ModelListSource,
         models_request: ModelsRequest,
         credential_failure: Callable[[CredentialSource], str],
@@ -104,6 +109,8 @@ class ControlPlane:
         outbox = EventStore(accounts, ledger, live)
         bodies = RequestBodies(budget, config.server.body_timeout_secs)
         index = DeploymentIndex(live, clock.now)
+        later, shared = asyncio.get_running_loop().call_later, config.circuit_breaker.shared
+        self._breaker_events = BreakerEvents(index, clock, events, process, later, shared=shared)
         self.activity = activity = Activity(live, serving, index, clock, metrics, observers, version)
         self._recent = RecentAccounts(limiter.book)
         metrics.balances = self._recent.balances
@@ -166,6 +173,7 @@ class ControlPlane:
     def breaker_changed(self, breaker: Breaker, old: State, now: float) -> None:
         self.activity.breaker_changed(breaker, old, now)
         self.health.breaker_changed(breaker, old, now)
+        self._breaker_events.changed(breaker, old, now)
 
     def adopt(self, config: Config) -> None:
         """After each load of the configuration."""
@@ -178,5 +186,6 @@ class ControlPlane:
         self.activity.reloaded(result)
 
     def close(self) -> None:
+        self._breaker_events.close()
         self.activity.close()
         self.health.close()

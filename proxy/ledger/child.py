@@ -15,6 +15,7 @@ from msgspec import Struct, structs
 
 from proxy.config.schema import Config
 from proxy.database.address import address_of
+from proxy.events.settings import event_settings
 from proxy.ledger.output import RecorderOutput
 from proxy.ledger.recorder.folders import has_others, has_segments, is_recorded
 from proxy.ledger.recorder.settings import RecorderSettings
@@ -47,6 +48,7 @@ def settings_of(config: Config, *, once: bool = False) -> RecorderSettings:
         ledger.keep_hours_days,
         once,
         default_balance=config.billing.default_nano,
+        events=event_settings(config.events, ledger=ledger.mode == "events"),
     )
 
 
@@ -76,7 +78,8 @@ class RecorderChild:
         self._output: RecorderOutput | None = None
         self._supervising: asyncio.Task[None] | None = None
         self._ended_at: float | None = None  # Unix seconds; it failed then, and is to be started again
-        self._records = False  # this gateway has written a record
+        self._records = False  # this gateway has written a record, or may have events
+        self._renewing = False  # our child was ended, as it has other settings than we do
 
     @property
     def status(self) -> RecorderStatus | None:
@@ -112,9 +115,21 @@ class RecorderChild:
         return None if process is None or process.poll() is not None else process.pid
 
     def start(self) -> None:
-        """Keep a recorder running from now on. Called at the first record of this gateway."""
+        """Keep a recorder running from now on. Called at the first record of this gateway, or at its start."""
         self._records = True
         self._supervise()
+
+    def adopt(self, settings: RecorderSettings) -> None:
+        """Use other settings from now on: our child is ended, and started again. Other gateways see to theirs."""
+        settings = structs.replace(settings, parent=os.getpid())
+        if settings == self._settings:
+            return
+        self._settings = settings
+        if settings.events.receivers:
+            self.start()
+        if self._process is not None and self.pid is not None:
+            self._renewing = True
+            self._process.terminate()
 
     def start_if_left(self) -> None:
         """Start a recorder if other gateways have left segments. It ends when these are done."""
@@ -158,6 +173,9 @@ class RecorderChild:
             status = TAKEN if is_recorded(self._folder) else await self._run()
             if status == TAKEN:
                 await asyncio.sleep(LOOK_SECS)
+                continue
+            if self._renewing:
+                self._renewing = False
                 continue
             if status == DONE and not self._records:
                 return

@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, Literal, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, msgpack
 
 from proxy.dialects.call import Call
 from proxy.errors import Overloaded
+from proxy.events.base import GatewayEvent
+from proxy.events.cloudevent import waiting
 from proxy.exchange import Attempt, Exchange
 from proxy.ledger import entry
 from proxy.ledger.full import SpoolFull
@@ -39,6 +41,9 @@ class Spool(Protocol):
     def open(self, payload: bytes) -> None:
         """Append an open record. Raises SpoolFull, and then no close record must follow."""
 
+    def announce(self, payload: bytes) -> None:
+        """Append an event. Raises SpoolFull."""
+
     def write(self, records: Sequence[Record]) -> None:
         """Append close records, and open records that were promised. Never raises for want of space."""
 
@@ -47,9 +52,10 @@ class Spool(Protocol):
 
 
 class LedgerCounters(Protocol):
-    """The counter that the ledger increments."""
+    """The counters that the ledger increments."""
 
     forgotten_attempts: int
+    forgotten_events: int
 
 
 class LedgerState(Struct, frozen=True):
@@ -98,6 +104,7 @@ class Ledger:
         self._entries: dict[Attempt, entry.Entry] = {}  # that are open
         self._catalog: Catalog | None = None  # of what is shared
         self._known: dict[tuple[object, ...], entry.Shared] = {}
+        self._forgets_events = False
         self.state = LedgerState(True, wall())
         self.on_first_record: Callable[[], None] | None = None  # called once, before the first record
 
@@ -143,6 +150,19 @@ class Ledger:
                 self._closing.append((exchange, attempt, begun))
                 if not self._due:
                     self._expect_write()
+
+    def announce(self, event: GatewayEvent) -> None:
+        """Record an event for the outbox. It is forgotten if there is no room for it. Does not raise."""
+        self.write()  # open records that wait have a promise of room
+        try:
+            self._spool.announce(msgpack.encode(waiting(event)))
+        except Exception as error:  # must not prevent what the event tells
+            self._counters.forgotten_events += 1
+            if not self._forgets_events:
+                self._notice(f"An event of {event.type} is not sent, as it cannot be recorded: {error}")
+            self._forgets_events = True
+        else:
+            self._forgets_events = False
 
     def write(self) -> None:
         """Write the records that wait."""

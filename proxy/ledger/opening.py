@@ -7,9 +7,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from proxy.config.broker_checks import addresses
 from proxy.config.schema import Config
 from proxy.database.address import address_of, missing_package
+from proxy.errors import ConfigError
 from proxy.events.broker.opening import missing_broker_package
 from proxy.ledger.child import RecorderChild, settings_of
 from proxy.ledger.ledger import Ledger, LedgerCounters
@@ -31,7 +31,9 @@ def open_ledger(
     settings = config.ledger
     if not config.records_usage:
         return None
-    missing = _missing_package(config)
+    # In mode events no database is needed, and ``require_broker`` has raised if the broker cannot be used.
+    elsewhere = settings.mode == "events"
+    missing = "" if elsewhere else missing_package(address_of(config.database, config.data_dir))
     if missing:
         log.warning("No ledger is kept of what requests use; ledger.enabled: false hides this line.", why=missing)
         return None
@@ -49,18 +51,22 @@ def open_ledger(
     return Ledger(spool, settings.on_full, counters, log.warning, soon)
 
 
-def _missing_package(config: Config) -> str:
-    if config.ledger.mode == "events":
-        return missing_broker_package(addresses(config.events.url)[0])
-    return missing_package(address_of(config.database, config.data_dir))
+def require_broker(config: Config) -> None:
+    """Raises ConfigError if a package for the broker is missing."""
+    missing = missing_broker_package(config.events.url) if config.events.url else ""
+    if missing:
+        raise ConfigError([missing])
 
 
 def open_recorder(config: Config, ledger: Ledger, log: Log) -> RecorderChild:
-    """The child that writes what ``ledger`` records into the database, or sends it to the broker.
+    """The child that writes what ``ledger`` records into the database, or sends it to the broker, and sends events.
 
-    It starts at the first record.
+    It starts at once if events have receivers, else at the first record.
     """
     recorder = RecorderChild(settings_of(config), log, ledger.nonce)
     ledger.on_first_record = recorder.start
-    recorder.start_if_left()
+    if config.events.url or config.events.webhooks:
+        recorder.start()
+    else:
+        recorder.start_if_left()
     return recorder

@@ -61,6 +61,7 @@ _SINGLES: Final[dict[str, tuple[Literal["counter", "gauge"], str]]] = {
         "Events of providers without data, or with data that no JSON parser reads; they were not relayed.",
     ),
     "llm_forgotten_attempts_total": ("counter", "Attempts that the ledger has no row of, as its spool was full."),
+    "llm_forgotten_events_total": ("counter", "Events that no receiver gets, as the ledger's spool was full."),
     "llm_possible_double_executions_total": (
         "counter",
         "Requests sent again after a kept connection broke; the provider may have run both.",
@@ -93,6 +94,7 @@ class Metrics:
         self.dropped_events = 0
         self.possible_double_executions = 0
         self.forgotten_attempts = 0
+        self.forgotten_events = 0
         self.fallbacks = 0
 
         self.families = families = Families(max_label_sets)
@@ -240,6 +242,7 @@ class Metrics:
         yield families.truncated
         yield _single("llm_events_dropped_total", self.dropped_events)
         yield _single("llm_forgotten_attempts_total", self.forgotten_attempts)
+        yield _single("llm_forgotten_events_total", self.forgotten_events)
         yield _single("llm_possible_double_executions_total", self.possible_double_executions)
         if (sample := self.recorder()) is not None:
             yield from waiting_rows(sample)

@@ -20,6 +20,8 @@ from msgspec import structs
 
 from proxy.config.billing_schema import Billing
 from proxy.config.schema import Config, Database
+from proxy.events.base import EventReceiver
+from proxy.events.settings import EventSettings
 from proxy.ledger import child
 from proxy.ledger.child import RecorderChild, RecorderState, settings_of
 from proxy.ledger.output import RecorderOutput
@@ -183,6 +185,34 @@ async def test_of_two_gateways_one_has_the_recorder_and_the_other_takes_over(
         lock.release()
         await until(lambda: supervisor.pid and is_recorded(Path(settings.folder)), "a recorder")
     assert log.lines == []
+
+
+async def test_other_settings_are_those_of_a_new_recorder(settings: RecorderSettings, log: Lines) -> None:
+    """At once, and without a warning; the same ones change nothing."""
+    end = "import time; print(told, file=sys.stderr, flush=True); time.sleep(60)"
+    changed = structs.replace(settings, events=EventSettings((EventReceiver("broker"),)))
+    async with stand_in(settings, log, end) as supervisor:
+        supervisor.start()
+        await until(lambda: len(log.lines) == 1, "the first recorder")
+        first = supervisor.pid
+        supervisor.adopt(settings)
+        assert supervisor.pid == first
+        supervisor.adopt(changed)
+        await until(lambda: len(log.lines) == 2, "the second recorder")
+        assert supervisor.pid not in (None, first)
+        supervisor.adopt(changed)
+        assert supervisor.pid is not None
+    told = [msgspec.json.decode(line["message"], type=RecorderSettings) for line in log.lines]
+    assert [each.events for each in told] == [EventSettings(), changed.events]
+
+
+async def test_receivers_start_a_recorder(settings: RecorderSettings, log: Lines) -> None:
+    end = "import time; print(told, file=sys.stderr, flush=True); time.sleep(60)"
+    async with stand_in(settings, log, end) as supervisor:
+        supervisor.adopt(structs.replace(settings, keep_days=3.0))
+        assert supervisor._supervising is None
+        supervisor.adopt(structs.replace(settings, events=EventSettings((EventReceiver("broker"),))))
+        await until(lambda: log.lines, "the recorder")
 
 
 async def test_a_recorder_that_cannot_be_started_is_told(

@@ -13,7 +13,10 @@ from proxy.breakers.breaker import Permit
 from proxy.dialects.openai.call import REQUESTS
 from proxy.dialects.usage import Usage
 from proxy.errors import Overloaded
+from proxy.events.base import EventReceiver, GatewayEvent
+from proxy.events.receivers import EventReceivers
 from proxy.exchange import Attempt, Exchange
+from proxy.ledger.announcer import EventAnnouncer
 from proxy.ledger.ledger import MOST_WAITING, Ledger
 from proxy.ledger.row import Opened
 from proxy.limits.reservation import Reservation
@@ -232,9 +235,10 @@ class Batches:
 
     def __init__(self) -> None:
         self.spool = RecordedSpool()
+        self.metrics = Metrics()
         self.notices: list[str] = []
         self.waiting: list[Callable[[], None]] = []
-        self.ledger = Ledger(self.spool, "refuse", Metrics(), self.notices.append, self.waiting.append)
+        self.ledger = Ledger(self.spool, "refuse", self.metrics, self.notices.append, self.waiting.append)
         models = [{"name": "m", "provider": "p", "prices": {"input": 1, "output": 2}}]
         self.catalog = build(models, {"p": {"baseUrl": "http://127.0.0.1:9/v1"}})
 
@@ -319,3 +323,46 @@ def test_a_record_that_cannot_be_made_does_not_prevent_others() -> None:
     assert [row.id for row in batches.spool.closed] == ["nonce-1", "nonce-3"]
     assert len(batches.notices) == 1
     assert "could not record an attempt" in batches.notices[0]
+
+
+def breaker_event(number: int) -> GatewayEvent:
+    return GatewayEvent(f"evt_{number}", "breaker_changed", 1.7e9, "up/m", Usage(number))
+
+
+def test_an_event_is_recorded_after_the_open_records_that_wait() -> None:
+    batches = Batches()
+    batches.open()
+    batches.ledger.announce(breaker_event(1))
+    assert [each.row.id for each in batches.spool.opened] == ["nonce-1"]
+    (event,) = batches.spool.events
+    assert (event.id, event.type, event.at) == ("evt_1", "breaker_changed", 1.7e9)
+    assert json.loads(event.body)["data"]["input"] == 1
+
+
+def test_an_event_without_room_is_counted_and_logged_once() -> None:
+    batches = Batches()
+    batches.spool.full = "It is full."
+    for number in range(3):
+        batches.ledger.announce(breaker_event(number))
+    assert batches.metrics.forgotten_events == 3
+    assert batches.notices == ["An event of breaker_changed is not sent, as it cannot be recorded: It is full."]
+    assert batches.ledger.state.up  # attempts are refused by their own records
+    batches.spool.full = ""
+    batches.ledger.announce(breaker_event(3))
+    batches.spool.full = "It is full."
+    batches.ledger.announce(breaker_event(4))
+    assert [event.id for event in batches.spool.events] == ["evt_3"]
+    assert len(batches.notices) == 2
+
+
+def test_events_that_no_receiver_gets_are_not_recorded() -> None:
+    batches = Batches()
+    receivers = EventReceivers((EventReceiver("broker", ("ai_usage",)),))
+    announcer = EventAnnouncer(receivers, batches.ledger)
+    announcer.offer(breaker_event(1))
+    receivers.adopt((EventReceiver("broker", ("breaker_changed",)),))
+    announcer.offer(breaker_event(2))
+    receivers.adopt(())
+    announcer.offer(breaker_event(3))
+    EventAnnouncer(receivers, None).offer(breaker_event(4))
+    assert [event.id for event in batches.spool.events] == ["evt_2"]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from proxy.errors import ConfigError
 from proxy.ledger import opening
 from proxy.ledger.recorder.folders import lock_recorder
 from proxy.ledger.row import Opened, Row, decode_closed, decode_opened
@@ -105,10 +106,30 @@ async def test_with_a_broker_no_database_is_needed(tmp_path: Path, monkeypatch: 
         assert len(closed) == 1
 
 
-async def test_without_the_package_of_the_broker_none_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "missing_broker_package", lambda url: f"{url} needs a package")
-    where = {"ledger": {"enabled": True, "mode": "events"}, "events": {"url": "amqp://127.0.0.1:1,amqp://127.0.0.1:2"}}
-    await _serves_without(tmp_path, "amqp://127.0.0.1:1 needs a package", **where)
+@pytest.mark.parametrize("mode", ["database", "events"])
+async def test_without_the_package_of_the_broker_no_gateway_starts(
+    mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.events.broker.opening.find_spec", lambda name: None)
+    where = {"ledger": {"enabled": True, "mode": mode}, "events": {"url": "amqp://127.0.0.1:1,amqp://127.0.0.1:2"}}
+    async with Upstream() as up:
+        with pytest.raises(ConfigError) as caught:
+            await keeping(up, tmp_path, **where).app.start()
+    assert caught.value.mistakes == [
+        "events.url needs a package that is not installed: pip install 'sluice-gateway[amqp]'"
+    ]
+    assert not spool_folder(tmp_path).exists()
+
+
+async def test_a_reload_that_needs_a_missing_package_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Upstream() as up, keeping(up, tmp_path) as gw:
+        monkeypatch.setattr("proxy.events.broker.opening.find_spec", lambda name: None)
+        changed = keeping(up, tmp_path, events={"url": "amqp://127.0.0.1:1"}).config
+        with pytest.raises(ConfigError, match="package"):
+            gw.app._adopt(changed, gw.app.running.catalog)
+        assert not gw.app._storage.receivers
 
 
 async def test_without_its_packages_none_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

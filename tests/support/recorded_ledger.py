@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from msgspec import msgpack
+
+from proxy.events.base import OutboxEvent
 from proxy.ledger.full import SpoolFull
 from proxy.ledger.ledger import Ledger
 from proxy.ledger.row import Opened, Row, decode_closed, decode_opened
@@ -20,6 +23,7 @@ class RecordedSpool:
         self.full = ""
         self.opened: list[Opened] = []
         self.closed: list[Row] = []
+        self.events: list[OutboxEvent] = []
 
     def has_room(self) -> bool:
         return not self.full
@@ -28,6 +32,11 @@ class RecordedSpool:
         if self.full:
             raise SpoolFull(self.full)
         self.opened.append(decode_opened(payload))
+
+    def announce(self, payload: bytes) -> None:
+        if self.full:
+            raise SpoolFull(self.full)
+        self.events.append(msgpack.decode(payload, type=OutboxEvent))
 
     def write(self, records: Sequence[Record]) -> None:
         for kind, payload in records:

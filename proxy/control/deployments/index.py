@@ -66,6 +66,10 @@ class DeploymentIndex:
             found = self._from_key(live) if live is not None else None
         return found.id if found is not None else None
 
+    def configured(self, key: str) -> IndexedDeployment | None:
+        """The configured deployment with this key, fallback included."""
+        return self._by_key().get(key)
+
     def _by_key(self) -> dict[str, IndexedDeployment]:
         catalog = self._live.catalog
         if catalog is not self._indexed:

@@ -1,4 +1,4 @@
-"""The gateway's end of the spool: open and close records, appended to segments that survive the process."""
+"""The gateway's end of the spool: open and close records and events, appended to segments that survive the process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from proxy.ledger.full import SpoolFull
-from proxy.ledger.spool.format import NONCE_BYTES, OPEN, Record
+from proxy.ledger.spool.format import EVENT, NONCE_BYTES, OPEN, Record
 from proxy.ledger.spool.locks import close_in_child
 from proxy.ledger.spool.place import SpoolUnavailable
 from proxy.ledger.spool.segment import DISK_FULL, SegmentFile
@@ -87,13 +87,11 @@ class SpoolWriter:
 
     def open(self, payload: bytes) -> None:
         """Append an open record. Raises SpoolFull, and then no close record must follow."""
-        segment, record = self._current, (OPEN, payload)
-        try:
-            if segment is not None and segment.append([record], self._open_end):
-                return
-        except OSError:
-            pass  # met again below
-        self._open_slowly(record)
+        self._append_new((OPEN, payload))
+
+    def announce(self, payload: bytes) -> None:
+        """Append an event, where an open record could be. Raises SpoolFull, and ValueError if it is too large."""
+        self._append_new((EVENT, payload))
 
     def write(self, records: Sequence[Record]) -> None:
         """Append close records, and open records that were promised. Without space they wait in memory."""
@@ -119,6 +117,15 @@ class SpoolWriter:
         if self._current is not None:
             self._current.seal()
         self._stop()
+
+    def _append_new(self, record: Record) -> None:
+        segment = self._current
+        try:
+            if segment is not None and segment.append([record], self._open_end):
+                return
+        except OSError:
+            pass  # met again below
+        self._open_slowly(record)
 
     def _open_slowly(self, record: Record) -> None:
         self._check()

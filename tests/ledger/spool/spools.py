@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from proxy.ledger.spool.format import CLOSE, OPEN
+from proxy.ledger.spool.format import CLOSE, EVENT, OPEN
 from proxy.ledger.spool.reader import GatewayState, SpoolReader
 from proxy.ledger.spool.writer import SpoolWriter
 
 SEGMENT = 4096
-NAMES = {OPEN: "open", CLOSE: "close"}
+NAMES = {OPEN: "open", CLOSE: "close", EVENT: "event"}
 
 
 class Clock:

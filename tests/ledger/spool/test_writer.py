@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 
 from proxy.ledger.full import SpoolFull
-from proxy.ledger.spool.format import CLOSE, OPEN
+from proxy.ledger.spool.format import CLOSE, MOST_PAYLOAD, OPEN
 from proxy.ledger.spool.writer import SpoolWriter
 from tests.ledger.spool.spools import SEGMENT, Clock, close, only_gateway, read_all, reader, writer
 
@@ -251,3 +251,36 @@ def test_segments_made_in_real_threads_lose_no_record(tmp_path: Path) -> None:
     assert [payload for _, payload in read_all(found)] == records
     assert all(segment.sealed for segment in only_gateway(found).segments)
     assert len(threads) > 10
+
+
+def announce_all(spool: SpoolWriter) -> None:
+    """Announce as many events of 100 bytes as there is space for."""
+    try:
+        while True:
+            spool.announce(bytes(100))
+    except SpoolFull:
+        pass
+
+
+def test_events_take_no_room_that_close_records_need(tmp_path: Path) -> None:
+    spool = writer(tmp_path, limit_bytes=SEGMENT)
+    spool.open(bytes(100))
+    spool.announce(b"first")
+    announce_all(spool)
+    assert spool.full
+    count = SEGMENT // 8 // 128
+    for _ in range(count):
+        close(spool, bytes(100))
+    assert len([*tmp_path.iterdir()]) == 1
+    kinds = [kind for kind, _ in read_all(reader(tmp_path))]
+    assert kinds[:2] == ["open", "event"]
+    assert kinds.count("close") == count
+    assert spool.dropped == 0
+
+
+def test_an_event_that_is_too_large_leaves_the_spool_as_it_is(tmp_path: Path) -> None:
+    spool = writer(tmp_path, segment_bytes=1 << 20)
+    with pytest.raises(ValueError, match="at most"):
+        spool.announce(bytes(MOST_PAYLOAD + 1))
+    spool.announce(b"small")
+    assert read_all(reader(tmp_path)) == [("event", b"small")]

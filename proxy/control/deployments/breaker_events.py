@@ -1,0 +1,124 @@
+"""Events of breakers: ``breaker_changed`` when one of a configured deployment opens, probes, closes.
+
+A breaker that flaps is told at most ``MOST`` times in ``WINDOW_SECS``. Then the change from what was told last to what
+it is by then follows.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import Struct, field
+
+from proxy.breakers.breaker import Breaker, State
+from proxy.breakers.table import Event
+from proxy.control.clock import WallClock
+from proxy.control.deployments.index import DeploymentIndex
+from proxy.events.base import EventSink, GatewayEvent, event_id
+
+MOST: Final = 6
+WINDOW_SECS: Final = 60.0
+SHORTEST_SECS: Final = 1.0  # of a cooldown, within which replicas that open by themselves tell one event
+
+Later = Callable[[float, Callable[[], None]], object]
+"""Makes a call after some seconds."""
+
+
+class BreakerData(Struct, frozen=True, kw_only=True):
+    """``deployment``: its id in the API, ``model``: the name that clients send. ``at``: Unix seconds.
+
+    ``cause``: the event in the table of breakers. ``reason``: of an open one, the code of the last failure, or what
+    its operator said; else ``""``. ``until``: when requests are tried again, in Unix seconds; ``None``: they are now,
+    or not before an operator closes it. ``held``: an operator opened it. ``process``: whose breaker it is.
+    """
+
+    deployment: str
+    provider: str
+    model: str
+    upstream_model: str
+    from_: State = field(name="from")
+    to: State
+    cause: Event
+    reason: str
+    at: float
+    until: float | None
+    held: bool
+    process: str
+
+
+class BreakerEvents:
+    """``changed`` is a listener of breakers. ``process``: random, of this process.
+
+    ``shared``: replicas tell each other which breakers open. Then who finds it out tells it, and of several that do so
+    in the same half of a cooldown all tell the same event. Each tells the recovery of its own.
+    """
+
+    def __init__(
+        self, index: DeploymentIndex, clock: WallClock, sink: EventSink, process: str, later: Later, *, shared: bool
+    ) -> None:
+        self._index = index
+        self._clock = clock
+        self._sink = sink
+        self._process = process
+        self._later = later
+        self._shared = shared
+        self._number = 0
+        self._told: dict[str, deque[float]] = {}  # when, by key of the breaker
+        self._postponed: dict[str, tuple[Breaker, State]] = {}  # with the state that was told last
+
+    def changed(self, breaker: Breaker, old: State, now: float) -> None:
+        """Tell a change of the state, unless another replica has."""
+        key = breaker.key
+        if old == breaker.state or breaker.last is None or breaker.last.remote or key in self._postponed:
+            return
+        if self._index.configured(key) is None:
+            return
+        told = self._told.setdefault(key, deque(maxlen=MOST))
+        if len(told) == MOST and now < told[0] + WINDOW_SECS:
+            self._postponed[key] = breaker, old
+            self._later(told[0] + WINDOW_SECS - now, lambda: self._catch_up(key))
+        else:
+            self._tell(breaker, old, now)
+
+    def close(self) -> None:
+        """Tell what was postponed."""
+        for key in [*self._postponed]:
+            self._catch_up(key)
+
+    def _catch_up(self, key: str) -> None:
+        breaker, told = self._postponed.pop(key, (None, None))
+        if breaker is not None and told is not None and told != breaker.state:
+            self._tell(breaker, told, self._clock.now())
+
+    def _tell(self, breaker: Breaker, old: State, now: float) -> None:
+        found, last = self._index.configured(breaker.key), breaker.last
+        if found is None or last is None:
+            return
+        self._told.setdefault(breaker.key, deque(maxlen=MOST)).append(now)
+        state, at, retry_at = breaker.state, self._clock.unix(now), breaker.retry_at
+        waits = state in ("open", "unavailable") and retry_at is not None
+        data = BreakerData(
+            deployment=found.id,
+            provider=found.provider.name,
+            model=found.name,
+            upstream_model=found.upstream_model,
+            from_=old,
+            to=state,
+            cause=last.event,
+            reason=breaker.reason if state == "open" else "",
+            at=at,
+            until=self._clock.unix(retry_at) if waits and retry_at is not None else None,
+            held=breaker.forced_open,
+            process=self._process,
+        )
+        self._sink.offer(GatewayEvent(self._id(breaker, data), "breaker_changed", at, found.id, data))
+
+    def _id(self, breaker: Breaker, data: BreakerData) -> str:
+        if self._shared and data.cause in ("limit", "failure"):
+            # Two changes of one breaker between the same states are a cooldown apart, so they never share a part.
+            part = data.at // max(breaker.policy.cooldown / 2, SHORTEST_SECS / 2)
+            return event_id("breaker_changed", breaker.key, data.from_, data.to, part)
+        self._number += 1
+        return event_id("breaker_changed", self._process, self._number)
