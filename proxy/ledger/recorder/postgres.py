@@ -96,17 +96,7 @@ class PostgresLedger:
                 await _make_partition(connection, month)
                 self._months.add(month)
             async with connection.transaction():
-                await connection.execute(_MAKE_BATCH)
-                await connection.copy_records_to_table(_BATCH, records=map(values, rows), columns=COLUMNS)
-                there = await connection.fetch(_INSERT)
-                if len(there) == len(rows):
-                    inserted = rows
-                else:
-                    keys = {*map(tuple, there)}
-                    inserted = [row for row in _distinct(rows) if (row.at, row.id) in keys]
-                groups = hours.grouped(inserted)
-                await connection.executemany(_ADD, hours.sums(groups))
-                await connection.executemany(_ADD_LABELS, labels.sums(groups))
+                inserted = await self._insert(connection, rows) if rows else rows
                 transfers = await postgres_spending.add(
                     connection, inserted, self._default_balance, numbered=bool(routes.transactions)
                 )
@@ -192,8 +182,24 @@ class PostgresLedger:
             raise
         return connection
 
+    async def _insert(self, connection: Any, rows: Sequence[Row]) -> Sequence[Row]:
+        """Insert rows and add them to the sums by hour and label. Returns those that were not there."""
+        await connection.execute(_MAKE_BATCH)
+        await connection.copy_records_to_table(_BATCH, records=map(values, rows), columns=COLUMNS)
+        there = await connection.fetch(_INSERT)
+        if len(there) == len(rows):
+            inserted = rows
+        else:
+            keys = {*map(tuple, there)}
+            inserted = [row for row in _distinct(rows) if (row.at, row.id) in keys]
+        groups = hours.grouped(inserted)
+        await connection.executemany(_ADD, hours.sums(groups))
+        await connection.executemany(_ADD_LABELS, labels.sums(groups))
+        return inserted
+
     def _needed(self, rows: Sequence[Row]) -> set[Month]:
-        return months_of([row.at for row in rows]) | {month_of(time.time() + AHEAD_SECS)}
+        ahead = {month_of(time.time() + AHEAD_SECS)}
+        return months_of([row.at for row in rows]) | ahead if rows else ahead
 
     def _disconnect(self) -> None:
         if self._connection is not None:

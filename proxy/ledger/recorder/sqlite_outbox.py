@@ -24,10 +24,11 @@ _EXPIRE_IDS: Final = "DELETE FROM event_ids WHERE id IN (SELECT id FROM event_id
 _USED: Final = "max(until, ifnull(sent_at, 0), ifnull(failed_at, 0)) >= ?1"
 _KEPT: Final = "(SELECT value FROM json_each(?2))"
 _EXPIRE_WAITING: Final = (
-    "WITH RECURSIVE names (name) AS (SELECT min(receiver) FROM outbox WHERE dead_at IS NULL UNION ALL"  # by the index
+    "DELETE FROM outbox WHERE seq IN"  # first, as Python before 3.12 does not count the rows of a WITH
+    " (WITH RECURSIVE names (name) AS (SELECT min(receiver) FROM outbox WHERE dead_at IS NULL UNION ALL"  # by the index
     " SELECT (SELECT min(receiver) FROM outbox WHERE dead_at IS NULL AND receiver > name) FROM names"
     " WHERE name IS NOT NULL)"
-    " DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox WHERE dead_at IS NULL AND at < ?1 AND receiver IN"
+    " SELECT seq FROM outbox WHERE dead_at IS NULL AND at < ?1 AND receiver IN"
     f" (SELECT name FROM names WHERE name NOT IN {_KEPT}"
     f" AND NOT EXISTS (SELECT 1 FROM event_receivers WHERE event_receivers.name = names.name AND {_USED}))"
     " LIMIT ?3)"

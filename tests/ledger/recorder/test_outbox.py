@@ -89,6 +89,14 @@ async def test_what_comes_again_is_told_once(where: Address) -> None:
     assert [id for id, *_ in await waiting(where)] == [row(3).id, f"txn_{row(3).id}"]  # noqa: A001
 
 
+async def test_announced_events_need_no_row(where: Address) -> None:
+    async with opened(where, BROKER) as ledger:
+        assert await ledger.write((), [EVENT]) == 0
+        assert await ledger.write((), [EVENT]) == 0
+        assert await ledger.write(()) == 0
+    assert await waiting(where) == [("evt_1", "broker", "budget_threshold")]
+
+
 async def test_without_receivers_nothing_is_put_in_and_nothing_is_numbered(where: Address) -> None:
     async with opened(where, default_balance=5_000) as ledger:
         await ledger.write([row(1)], [EVENT])
@@ -183,6 +191,18 @@ async def test_dead_events_and_ids_expire(where: Address, monkeypatch: pytest.Mo
     assert await query(where, "SELECT id FROM event_ids") == [("evt_4",)]
 
 
+async def test_much_that_waits_for_a_receiver_expires_little_by_little(
+    where: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"proxy.ledger.recorder.{'sqlite' if where.kind == 'sqlite' else 'postgres'}.EXPIRE_AT_ONCE", 2)
+    await put(where, *((f"e{number}", "left", 1.0, None) for number in range(5)), ("mine", "broker", 1.0, None))
+    steps = 0
+    async with opened(where, BROKER) as ledger:
+        while await ledger.expire(Expiry(receivers=5.0)):
+            steps += 1
+    assert (steps, await ids(where)) == (2, ["mine"])
+
+
 async def test_what_waits_for_a_receiver_that_is_configured_nowhere_expires(where: Address) -> None:
     await put(
         where,
@@ -200,6 +220,5 @@ async def test_what_waits_for_a_receiver_that_is_configured_nowhere_expires(wher
         assert not await ledger.expire(Expiry(receivers=5.0))
         assert await ids(where) == ["dead", "failed", "held", "mine", "new", "sent"]
         assert not await ledger.expire(Expiry(receivers=9.5, dead=9.5))
-        assert not await ledger.expire(Expiry(receivers=5.0))
     assert await ids(where) == ["mine"]
     assert await query(where, "SELECT name FROM event_receivers") == [("broker",)]
