@@ -28,12 +28,18 @@ _CHARGES: Final = (
     " ON CONFLICT (id) DO NOTHING RETURNING id"
 )
 _CHARGE: Final = (
+    "INSERT INTO accounts (id, credits, charges, opened_at)"
+    " SELECT id, $4, amount, first FROM unnest($1::text[], $2::int8[], $3::float8[]) AS charged(id, amount, first)"
+    " ON CONFLICT (id) DO UPDATE SET charges = accounts.charges + excluded.charges"
+    " RETURNING CASE WHEN xmax = 0 THEN id END"  # of a new row
+)
+_CHARGE_NUMBERED: Final = (
     "INSERT INTO accounts (id, credits, charges, opened_at, sequence)"
-    " SELECT id, $5, amount, first, number + $6"
+    " SELECT id, $5::int8, amount, first, number + ($5 > 0)::int"
     " FROM unnest($1::text[], $2::int8[], $3::float8[], $4::int8[]) AS charged(id, amount, first, number)"
     " ON CONFLICT (id) DO UPDATE SET charges = accounts.charges + excluded.charges,"
-    " sequence = accounts.sequence + excluded.sequence - $6"
-    " RETURNING id, credits, charges, sequence, xmax = 0"  # the last: it is a new row
+    " sequence = accounts.sequence + excluded.sequence - ($5 > 0)::int"
+    " RETURNING CASE WHEN xmax = 0 THEN id END, id, credits, charges, sequence"
 )
 _OPENING: Final = (
     "INSERT INTO transfers (id, at, debit, credit, amount, description, request_id)"
@@ -67,17 +73,20 @@ async def add(
     new = [each for each in charges if each.id in ids]
     if not new:
         return []
-    numbers = Counter(each.account for each in new) if numbered else Counter()
     sums = spending.by_account(new)
-    charged = _columns((*each, numbers[each[0]]) for each in sums)
-    states = await connection.fetch(_CHARGE, *charged, default_balance, int(numbered and default_balance > 0))
-    opened = {state["id"] for state in states if state[4]} if default_balance else set()
+    if numbered:
+        numbers = Counter(each.account for each in new)
+        columns = _columns((*each, numbers[each[0]]) for each in sums)
+        charged = await connection.fetch(_CHARGE_NUMBERED, *columns, default_balance)
+    else:
+        charged = await connection.fetch(_CHARGE, *_columns(sums), default_balance)
+    opened = {each[0] for each in charged} if default_balance else ()
     openings = [spending.opening(account, first, default_balance) for account, _, first in sums if account in opened]
     for each in openings:
         await connection.execute(_OPENING, each.id, each.at, each.account, each.amount)
     if not numbered:
         return []
-    return openings + spending.numbered(new, [spending.AccountState(*[*state][:4]) for state in states])
+    return openings + spending.numbered(new, [spending.AccountState(*[*each][1:]) for each in charged])
 
 
 async def expire(connection: Any, before: Expiry, most: int) -> bool:

@@ -22,7 +22,8 @@ _TRANSFER: Final = (
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
 )
 _OPEN: Final = "INSERT INTO accounts (id, credits, charges, opened_at, sequence) VALUES (?, ?, ?, ?, ?)"
-_CHARGE: Final = (
+_CHARGE: Final = "UPDATE accounts SET charges = charges + ? WHERE id = ?"
+_CHARGE_NUMBERED: Final = (
     "UPDATE accounts SET charges = charges + ?, sequence = sequence + ? WHERE id = ?"
     f" RETURNING {', '.join(spending.AccountState._fields[1:])}"
 )
@@ -48,20 +49,39 @@ def add(
         return []
     cursor.executemany(_SPEND, spending.spends(rows))
     new = [each for each in spending.charges(rows) if _charge(cursor, each)]
-    numbers = Counter(each.account for each in new) if numbered else Counter()
-    openings, states = [], []
+    if numbered:
+        return _charge_numbered(cursor, new, default_balance)
     for account, amount, first in spending.by_account(new):
-        number = numbers[account]
-        state = cursor.execute(_CHARGE, (amount, number, account)).fetchone()
+        if not cursor.execute(_CHARGE, (amount, account)).rowcount:
+            _open(cursor, account, default_balance, amount, first, 0)
+    return []
+
+
+def _charge_numbered(
+    cursor: sqlite3.Cursor, new: Sequence[spending.AccountCharge], default_balance: int
+) -> list[spending.AccountTransfer]:
+    """Returns the transfers, which are the charges and the opening balances."""
+    numbers = Counter(each.account for each in new)
+    transfers, states = [], []
+    for account, amount, first in spending.by_account(new):
+        state = cursor.execute(_CHARGE_NUMBERED, (amount, numbers[account], account)).fetchone()
         if state is None:
-            state = default_balance, amount, number + (numbered and default_balance > 0)
-            cursor.execute(_OPEN, (account, default_balance, amount, first, state[2]))
-            if default_balance:
-                openings.append(spending.opening(account, first, default_balance))
+            state = default_balance, amount, numbers[account] + (default_balance > 0)
+            transfers += _open(cursor, account, *state[:2], first, state[2])
         states.append(spending.AccountState(account, *state))
-    for each in openings:
-        _transfer(cursor, each.id, each.at, FUNDING, each.account, each.amount, OPENING, "", None)
-    return openings + spending.numbered(new, states) if numbered else []
+    return transfers + spending.numbered(new, states)
+
+
+def _open(
+    cursor: sqlite3.Cursor, account: str, credits_: int, charges: int, at: float, sequence: int
+) -> list[spending.AccountTransfer]:
+    """Make an account. Returns the transfer that it begins with; ``[]``: none, as ``credits_`` is 0."""
+    cursor.execute(_OPEN, (account, credits_, charges, at, sequence))
+    if not credits_:
+        return []
+    made = spending.opening(account, at, credits_)
+    _transfer(cursor, made.id, at, FUNDING, account, credits_, OPENING, "", None)
+    return [made]
 
 
 def expire(cursor: sqlite3.Cursor, before: Expiry, most: int) -> bool:
