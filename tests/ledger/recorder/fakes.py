@@ -101,9 +101,11 @@ class WritingGateway:
         self.spool.write([(CLOSE, encode(whole))])
         return whole
 
-    def announce(self, type_: str = "budget_threshold") -> OutboxEvent:
+    def announce(self, type_: str = "budget_threshold", event: OutboxEvent | None = None) -> OutboxEvent:
+        """``event``: one that was announced before."""
         self.number += 1
-        event = OutboxEvent(f"evt_{self.spool.nonce}{self.number}", type_, 1_790_000_000.0, b'{"a":1}')
+        if event is None:
+            event = OutboxEvent(f"evt_{self.spool.nonce}{self.number}", type_, 1_790_000_000.0, b'{"a":1}')
         self.spool.write([(EVENT, msgspec.msgpack.encode(event))])
         return event
 
