@@ -106,9 +106,16 @@ def _common() -> dict[str, Any]:
 
 
 def _make_private(file: Path) -> None:
-    """Create it with mode 0600 before SQLite does. SQLite gives its other files the same mode."""
+    """Create it with mode 0600 before SQLite does. SQLite gives its other files the same mode.
+
+    A file that is there must not be opened: its close would give up the locks of all connections of this process
+    (fcntl(2), "advisory record locking"). Another process could then remove the WAL that these write to.
+    """
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    try:
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        pass
 
 
 async def _set_up(connection: aiosqlite.Connection, patience: float) -> None:

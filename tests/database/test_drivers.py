@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -89,3 +91,27 @@ async def test_errors_contain_no_parameters_of_the_statement(url: str) -> None:
 )
 def test_the_reason_is_the_first_line_of_the_drivers_message(error: Exception, expected: str) -> None:
     assert drivers.reason(error) == expected
+
+
+COUNT = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); print(*c.execute('SELECT count(*) FROM t').fetchone())"
+
+
+async def counted(path: Path) -> int:
+    """Rows of ``t`` as another process sees them, which closes the file then."""
+    other = await asyncio.create_subprocess_exec(sys.executable, "-c", COUNT + "; c.close()", str(path), stdout=PIPE)
+    return int((await other.communicate())[0])
+
+
+async def test_another_connection_leaves_the_locks_of_those_that_are_open(tmp_path: Path) -> None:
+    """Without them, another process that closes the file removes the WAL, and what is written to it is lost."""
+    path = tmp_path / "keys.db"
+    where = address(f"sqlite:///{path}")
+    async with disposed(drivers.open_pool(where, 10.0)) as kept, disposed(drivers.open_single(where, 10.0)) as single:
+        async with kept.begin() as connection:
+            await connection.execute(text("CREATE TABLE t (n INTEGER)"))
+        assert await scalar(single, "SELECT count(*) FROM t") == 0
+        assert await counted(path) == 0
+        async with kept.begin() as connection:
+            await connection.execute(text("INSERT INTO t VALUES (1)"))
+        assert await counted(path) == 1
+    assert await counted(path) == 1
