@@ -110,7 +110,7 @@ class ControlPlane:
         bodies = RequestBodies(budget, config.server.body_timeout_secs)
         index = DeploymentIndex(live, clock.now)
         later, shared = asyncio.get_running_loop().call_later, config.circuit_breaker.shared
-        self._breaker_events = BreakerEvents(index, clock, events, process, later, shared=shared)
+        self._breaker_events = BreakerEvents(index, clock, receivers, events, process, later, shared=shared)
         self.activity = activity = Activity(live, serving, index, clock, metrics, observers, version)
         self._recent = RecentAccounts(limiter.book)
         metrics.balances = self._recent.balances

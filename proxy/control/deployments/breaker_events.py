@@ -17,6 +17,7 @@ from proxy.breakers.table import Event
 from proxy.control.clock import WallClock
 from proxy.control.deployments.index import DeploymentIndex
 from proxy.events.base import EventSink, GatewayEvent, event_id
+from proxy.events.receivers import EventReceivers
 
 MOST: Final = 6
 WINDOW_SECS: Final = 60.0
@@ -56,9 +57,18 @@ class BreakerEvents:
     """
 
     def __init__(
-        self, index: DeploymentIndex, clock: WallClock, sink: EventSink, process: str, later: Later, *, shared: bool
+        self,
+        index: DeploymentIndex,
+        clock: WallClock,
+        receivers: EventReceivers,
+        sink: EventSink,
+        process: str,
+        later: Later,
+        *,
+        shared: bool,
     ) -> None:
         self._index = index
+        self._receivers = receivers
         self._clock = clock
         self._sink = sink
         self._process = process
@@ -71,6 +81,8 @@ class BreakerEvents:
     def changed(self, breaker: Breaker, old: State, now: float) -> None:
         """Tell a change of the state, unless another replica has."""
         key = breaker.key
+        if not self._receivers.want("breaker_changed"):
+            return
         if old == breaker.state or breaker.last is None or breaker.last.remote or key in self._postponed:
             return
         if self._index.configured(key) is None:

@@ -12,7 +12,8 @@ from proxy.breakers.breaker import Breaker, Permit
 from proxy.control.clock import WallClock
 from proxy.control.deployments.breaker_events import MOST, WINDOW_SECS, BreakerData, BreakerEvents
 from proxy.control.deployments.index import DeploymentIndex
-from proxy.events.base import GatewayEvent
+from proxy.events.base import EventReceiver, GatewayEvent
+from proxy.events.receivers import EventReceivers
 from tests.control.deployments.test_index import Gateway
 
 WALL = 1_700_000_000.0
@@ -27,10 +28,11 @@ class Replica:
         self.gateway = Gateway(circuitBreaker=circuit)
         self.gateway.now = 1000.0
         self.events: list[GatewayEvent] = []
+        self.receivers = EventReceivers((EventReceiver("broker"),))
         self.due: list[tuple[float, Callable[[], None]]] = []
         clock = WallClock(lambda: self.now, lambda: WALL + self.now)
         index = DeploymentIndex(self.gateway, lambda: self.now)
-        self.listener = BreakerEvents(index, clock, self, process, self.later, shared=shared)
+        self.listener = BreakerEvents(index, clock, self.receivers, self, process, self.later, shared=shared)
         self.gateway.registry.on_change.append(self.listener.changed)
         self.breaker: Breaker = self.gateway.catalog.deployments[0].live.breaker
 
@@ -124,6 +126,15 @@ def test_operators_and_missing_models_are_told() -> None:
         ("closed", "reload", False, ""),
     ]
     assert [data.until for data in replica.data] == [None, None, WALL + 1120, None]
+
+
+def test_without_a_receiver_nothing_is_told() -> None:
+    replica = Replica()
+    replica.receivers.adopt((EventReceiver("broker", ("ai_usage",)),))
+    replica.fail()
+    replica.receivers.adopt((EventReceiver("broker", ("breaker_changed",)),))
+    replica.breaker.reset(replica.now)
+    assert replica.changes == [("open", "closed")]
 
 
 def test_names_that_clients_make_up_are_not_told() -> None:
