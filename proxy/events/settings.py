@@ -34,13 +34,17 @@ class WebhookSettings(Struct, frozen=True):
 
 
 class EventSettings(Struct, frozen=True):
-    """``most_waiting``: events in the outbox; what then happens is ``on_full``."""
+    """``most_waiting``: events in the outbox; what then happens is ``on_full``.
+
+    ``proxies``: variables that name forward proxies, for webhooks; ``{}``: those of the process.
+    """
 
     receivers: tuple[EventReceiver, ...] = ()
     broker: BrokerSettings | None = None
     webhooks: tuple[WebhookSettings, ...] = ()
     most_waiting: int = 1_000_000
     on_full: Literal["wait", "forget"] = "wait"
+    proxies: dict[str, str] = {}
 
 
 def event_settings(events: Events, *, ledger: bool) -> EventSettings:

@@ -1,0 +1,10 @@
+"""From the outbox to the receivers, in the process that writes the ledger.
+
+base.py       what a receiver is asked, and what it tells
+broker.py     events as messages of the broker
+webhook.py    events as POSTs
+health.py     whether a receiver takes events, and one log line a change
+delivery.py   the loop of one receiver: hold, take, send, settle
+deliveries.py all of them, and what waits
+opening.py    makes them as they are configured
+"""
