@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct, field
 
 from proxy.events.outbox.base import WaitingEvent
+
+UNKNOWN: Final = -1
+"""Number of the broker's dead letters where it is not known."""
 
 
 class RefusedEvent(Struct, frozen=True):

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Final
 
 from proxy.events.broker.base import Publisher
 from proxy.events.outbox.base import EventOutbox, OutboxUnavailable, ReceiverCounts
-from proxy.events.sending.base import EventSender, ReceiverStatus
+from proxy.events.sending.base import UNKNOWN, EventSender, ReceiverStatus
 from proxy.events.sending.delivery import DeliveryClocks, EventDelivery
 
 COUNT_SECS: Final = 1.0  # between two counts of what waits
 COUNT_SHARE: Final = 0.02  # of the time, at most: a million rows take 0.1 s
 DEAD_LETTERS_SECS: Final = 10.0
 END_SECS: Final = 5.0  # without progress, after which the rest is left to the next start
+ROOM: Final = 0.95
 CLOSE_SECS: Final = 2.0  # for a step that is under way
-UNKNOWN: Final = -1
 
 
 class Deliveries:
@@ -39,6 +40,7 @@ class Deliveries:
         self._publisher = publisher
         self._most_waiting = most_waiting
         self._clocks = clocks
+        self._full = False
         self._counts: Mapping[str, ReceiverCounts] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -49,6 +51,12 @@ class Deliveries:
     def waiting(self) -> int:
         """Events of all receivers at the last count."""
         return sum(each.waiting for each in self._counts.values())
+
+    @property
+    def full(self) -> bool:
+        """Whether as many events wait as may wait; from then on until one in twenty of these is gone."""
+        self._full = self.waiting >= self._most_waiting * (ROOM if self._full else 1.0)
+        return self._full
 
     def start(self) -> None:
         for each in self._deliveries:
@@ -70,7 +78,7 @@ class Deliveries:
         now = self._clocks.now()
         return all(
             each.empty_at >= since
-            or (not each.held and each.looked_at >= since)
+            or (not each.held and each.looked_at > -inf)
             or now - max(each.progress_at, since) >= END_SECS
             for each in self._deliveries
         )

@@ -17,8 +17,10 @@ values.py     a row as values of SQL: pure
 accounts.py   attempts that are open, rows and events that wait, and segments that are still needed: pure
 journal.py    attempts that are settled while the segment of their open record stays
 recorder.py   from the spool into the database
+sending.py    sends what waits in the outbox, and says which process does it
 status.py     what the recorder tells the gateways, in a file
 process.py    the process: settings, signals, exit status
 
-It must stay small (30 MB), so it imports no SQLAlchemy, no aiohttp, and asyncpg only where PostgreSQL is used.
+It must stay small (30 MB), so it imports no SQLAlchemy. asyncpg, aiohttp and a broker's package are imported only
+where PostgreSQL, webhooks and that broker are used.
 """

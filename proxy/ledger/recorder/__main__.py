@@ -19,8 +19,8 @@ def main() -> int:
     with open(STDIN, "rb", closefd=False) as file:
         settings = msgspec.json.decode(file.read(), type=RecorderSettings)
     os.set_blocking(STDERR, False)  # a gateway that does not read must not stop the recorder
-    if settings.database.kind == "sqlite":
-        # asyncio does without TLS if there is none: 4 MB less. asyncpg needs it.
+    if settings.database.kind == "sqlite" and not settings.events.receivers:
+        # asyncio does without TLS if there is none: 4 MB less. asyncpg needs it, and what sends events.
         sys.modules["ssl"] = None  # type: ignore[assignment]
     from proxy.ledger.recorder.process import run_recorder
 

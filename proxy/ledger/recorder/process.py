@@ -12,12 +12,15 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from proxy.events.sending.base import UNKNOWN, ReceiverStatus
 from proxy.ledger.recorder.accounts import Accounts
 from proxy.ledger.recorder.base import Notices
+from proxy.ledger.recorder.bound import OutboxBound
 from proxy.ledger.recorder.databases import open_ledger
 from proxy.ledger.recorder.folders import SpoolFolders, lock_recorder
 from proxy.ledger.recorder.recorder import LedgerRecorder
 from proxy.ledger.recorder.retention import Retention
+from proxy.ledger.recorder.sending import sending_of
 from proxy.ledger.recorder.settings import RecorderSettings
 from proxy.ledger.recorder.status import BEAT_SECS, RecorderStatus, write_status
 from proxy.ledger.recorder.upgrade import run_upgrade
@@ -50,10 +53,13 @@ def run_recorder(settings: RecorderSettings, log: Notices) -> int:
 
 class _Process:
     def __init__(self, settings: RecorderSettings, folder: Path, log: Notices) -> None:
+        self._settings = settings
         self._folder = folder
         self._log = log
         self._spool = SpoolFolders(folder, lambda text: log.warning(text))
-        self._database = open_ledger(settings.database, settings.default_balance)
+        events = settings.events
+        self._bound = OutboxBound(events.on_full)
+        self._database = open_ledger(settings.database, settings.default_balance, events.receivers, bound=self._bound)
         self._recorder = LedgerRecorder(
             self._spool,
             self._database,
@@ -61,13 +67,16 @@ class _Process:
             log,
             lambda: run_upgrade(settings.database),
             once=settings.once,
+            bound=self._bound,
         )
+        self._sending = sending_of(settings, folder, log)
         self._retention = Retention(self._database, settings.keep_days, settings.keep_hours_days)
         self._stop = asyncio.Event()
         self._disk_error = ""
         self._parent = settings.parent
         self._status = RecorderStatus(os.getpid(), time.time(), 0.0, True, time.time())
         self._reported = -inf  # monotonic
+        self._done_at: float | None = None  # monotonic: the spool was done
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
@@ -76,25 +85,44 @@ class _Process:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end, following)
         syncing = asyncio.create_task(self._sync())
+        if self._sending is not None:
+            self._sending.start()
         try:
             await asyncio.wait((following,))
             if not following.cancelled():
                 following.result()
         finally:
             syncing.cancel()
+            if self._sending is not None:
+                await self._sending.close()
             self._report(last=True)
             await self._database.close()
             self._spool.close()
         return DONE if self._recorder.done or self._stop.is_set() else LEFT
 
     async def _follow(self) -> None:
-        while not self._stop.is_set() and not self._recorder.done and not self._recorder.gives_up:
+        while not self._stop.is_set() and not self._is_finished() and not self._recorder.gives_up:
             if self._is_superseded():
                 return
+            rows = self._recorder.rows
             pause = await self._step()
+            if self._sending is not None:
+                self._bound.full = self._sending.full
+                if self._recorder.rows > rows:
+                    self._sending.wake()
             self._report()
-            if pause:
-                await self._wait(pause)
+            # SQLite never waits, so without a pause nothing else would run.
+            await (self._wait(pause) if pause else asyncio.sleep(0))
+
+    def _is_finished(self) -> bool:
+        """Whether nothing is left in the spool, and in the outbox nothing that can be sent now."""
+        if self._sending is None or not self._recorder.done:
+            self._done_at = None
+            return self._recorder.done
+        if self._done_at is None:
+            self._done_at = time.monotonic()
+            self._sending.wake()
+        return self._sending.finished(self._done_at)
 
     def _is_superseded(self) -> bool:
         """Whether our gateway died and another one lives, which starts a recorder with its own configuration."""
@@ -176,4 +204,24 @@ class _Process:
             accounts.waiting,
             0.0 if oldest is None else round(time.monotonic() - oldest, 1),
             self._spool.used_bytes(),
+            self._receivers(),
+            UNKNOWN if self._sending is None else self._sending.dead_letters,
+        )
+
+    def _receivers(self) -> tuple[ReceiverStatus, ...]:
+        """Without an outbox the recorder itself sends to the broker."""
+        if self._sending is not None:
+            return self._sending.statuses()
+        return tuple(self._as_receiver(each.name) for each in self._settings.events.receivers)
+
+    def _as_receiver(self, name: str) -> ReceiverStatus:
+        recorder, oldest = self._recorder, self._recorder.accounts.waiting_since
+        return ReceiverStatus(
+            name,
+            recorder.health.up,
+            self._status.since,
+            recorder.accounts.waiting,
+            0.0 if oldest is None else round(time.monotonic() - oldest, 1),
+            recorder.rows,
+            error=recorder.health.error,
         )

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from proxy.events.sending.base import UNKNOWN, ReceiverStatus
 from proxy.ledger.spool.folder import memory_folder
 
 FILE: Final = "recorder.json"
@@ -37,6 +38,8 @@ class RecorderStatus(Struct, frozen=True):
     waiting: int = 0
     behind_secs: float = 0.0
     spool_bytes: int = 0
+    receivers: tuple[ReceiverStatus, ...] = ()  # of events
+    dead_letters: int = UNKNOWN  # at the broker
 
 
 _encode: Final = msgspec.json.encode
