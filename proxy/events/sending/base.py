@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Protocol
 
 from msgspec import Struct, field
 
 from proxy.events.outbox.base import WaitingEvent
-
-UNKNOWN: Final = -1
-"""Number of the broker's dead letters where it is not known."""
 
 
 class RefusedEvent(Struct, frozen=True):
@@ -66,22 +63,3 @@ class EventLog(Protocol):
     def info(self, message: str, **fields: object) -> None: ...
 
     def warning(self, message: str, **fields: object) -> None: ...
-
-
-class ReceiverStatus(Struct, frozen=True):
-    """A receiver as this process sees it. ``sent`` and ``failures`` are its own, since its start.
-
-    ``waiting`` and ``dead`` are events in the outbox. ``up``: it takes events, since the Unix time ``since``.
-    ``error``: its last failure. ``held``: this process is the one that sends to it.
-    """
-
-    name: str
-    up: bool
-    since: float
-    waiting: int = 0
-    oldest_secs: float = 0.0
-    sent: int = 0
-    failures: int = 0
-    dead: int = 0
-    error: str = ""
-    held: bool = True

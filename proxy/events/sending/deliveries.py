@@ -9,8 +9,9 @@ from typing import Final
 
 from proxy.events.broker.base import Publisher
 from proxy.events.outbox.base import EventOutbox, OutboxUnavailable, ReceiverCounts
-from proxy.events.sending.base import UNKNOWN, EventSender, ReceiverStatus
+from proxy.events.sending.base import EventSender
 from proxy.events.sending.delivery import DeliveryClocks, EventDelivery
+from proxy.events.sending.status import UNKNOWN, ReceiverStatus
 
 COUNT_SECS: Final = 1.0  # between two counts of what waits
 COUNT_SHARE: Final = 0.02  # of the time, at most: a million rows take 0.1 s
@@ -49,8 +50,8 @@ class Deliveries:
 
     @property
     def waiting(self) -> int:
-        """Events of all receivers at the last count."""
-        return sum(each.waiting for each in self._counts.values())
+        """Events of these receivers at the last count. Those of former ones do not count: nobody sends them."""
+        return sum(self._counts[each.receiver].waiting for each in self._deliveries if each.receiver in self._counts)
 
     @property
     def full(self) -> bool:
@@ -78,7 +79,7 @@ class Deliveries:
         now = self._clocks.now()
         return all(
             each.empty_at >= since
-            or (not each.held and each.looked_at > -inf)
+            or (not each.hold.held and each.hold.looked_at > -inf)
             or now - max(each.progress_at, since) >= END_SECS
             for each in self._deliveries
         )
@@ -132,5 +133,5 @@ def _status(delivery: EventDelivery, counts: ReceiverCounts, now: float) -> Rece
         delivery.failures,
         counts.dead,
         health.error or delivery.outbox_error,
-        delivery.held,
+        delivery.hold.held,
     )

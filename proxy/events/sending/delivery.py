@@ -12,9 +12,8 @@ from msgspec import Struct
 from proxy.events.outbox.base import EventOutbox, FailedTry, OutboxUnavailable, Settlement
 from proxy.events.sending.base import EventLog, EventSender, RefusedEvent, SendOutcome
 from proxy.events.sending.health import ReceiverHealth
+from proxy.events.sending.hold import ReceiverHold
 
-HOLD_SECS: Final = 30.0  # then another process may send to a receiver that this one had
-RENEW_SECS: Final = 10.0
 LOOK_SECS: Final = 5.0  # between two looks whether another process still has it
 POLL_SECS: Final = 1.0  # between two looks for events of other processes
 FIRST_PAUSE: Final = 0.1  # seconds, without the outbox; twice as long after each failure
@@ -53,19 +52,15 @@ class EventDelivery:
         """Events, by this process."""
         self.failures = 0
         """Tries of an event, or of several at once, by this process."""
-        self.held = False
-        """This process is the one that sends to it."""
+        self.hold = ReceiverHold(receiver, holder, outbox, self._held_anew, clocks.now)
         self.outbox_error = ""
         """Why the outbox cannot be used; ``""``: it can."""
         self.empty_at = -inf
         """Monotonic: when no event waited."""
-        self.looked_at = -inf
-        """Monotonic: the last try to hold it."""
         self.progress_at = -inf
         """Monotonic: the last event that was sent."""
         self._outbox = outbox
         self._sender = sender
-        self._holder = holder
         self._clocks = clocks
         self._log = log
         self._unsettled: Settlement | None = None  # the outbox was not available
@@ -87,7 +82,7 @@ class EventDelivery:
 
     async def run(self) -> None:
         """Until it is canceled, or has ended the step in which ``close`` was called."""
-        renewing = asyncio.create_task(self._keep_held())
+        renewing = asyncio.create_task(self.hold.keep(self._clocks.sleep))
         try:
             while not self._closing:
                 self._steps = True
@@ -121,9 +116,7 @@ class EventDelivery:
     async def _release(self) -> None:
         if self._unsettled is not None:
             await self._settle(self._unsettled)
-        if self.held:
-            self.held = False
-            await self._outbox.release(self.receiver, self._holder)
+        await self.hold.release()
 
     async def step(self) -> float:
         """Send some events. Returns the seconds to wait before the next step."""
@@ -143,7 +136,7 @@ class EventDelivery:
     async def _step(self) -> float:
         if self._unsettled is not None:
             await self._settle(self._unsettled)
-        if not await self._hold():
+        if not await self.hold.check():
             return LOOK_SECS
         self._woken.clear()
         now = self._clocks.wall()
@@ -220,31 +213,9 @@ class EventDelivery:
         self.health.gone()
         await self._outbox.gone(self.receiver, now)
 
-    # -- the receiver is held -----------------------------------------------------------------------
-
-    async def _hold(self) -> bool:
-        """Whether this process has the receiver; asks the outbox when that is due."""
-        now = self._clocks.now()
-        if now - self.looked_at >= (RENEW_SECS if self.held else 0.0):
-            await self._renew()
-        return self.held
-
-    async def _renew(self) -> None:
-        had = self.held
-        self.held = await self._outbox.hold(self.receiver, self._holder, HOLD_SECS)
-        self.looked_at = self._clocks.now()
-        if self.held and not had and not self._gone:
+    async def _held_anew(self) -> None:
+        if not self._gone:
             await self._outbox.gone(self.receiver, None)  # this process is new to it
-
-    async def _keep_held(self) -> None:
-        """While events are sent, which may take long."""
-        while True:
-            await self._clocks.sleep(RENEW_SECS)
-            try:
-                if self.held:
-                    await self._renew()
-            except OutboxUnavailable:
-                pass  # the loop finds out, too
 
     def _idle(self) -> float:
         self._wakes = True

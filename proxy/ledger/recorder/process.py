@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from proxy.events.sending.base import UNKNOWN, ReceiverStatus
+from proxy.events.sending.status import UNKNOWN, ReceiverStatus
 from proxy.ledger.recorder.accounts import Accounts
 from proxy.ledger.recorder.base import Notices
 from proxy.ledger.recorder.bound import OutboxBound

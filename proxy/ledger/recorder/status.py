@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from proxy.events.sending.base import UNKNOWN, ReceiverStatus
+from proxy.events.sending.status import UNKNOWN, ReceiverStatus
 from proxy.ledger.spool.folder import memory_folder
 
 FILE: Final = "recorder.json"

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from proxy.events.outbox.base import EventOutbox, OutboxUnavailable, Settlement
-from proxy.events.sending.delivery import HOLD_SECS, LOOK_SECS, POLL_SECS, RENEW_SECS
+from proxy.events.sending.delivery import LOOK_SECS, POLL_SECS
+from proxy.events.sending.hold import HOLD_SECS, RENEW_SECS
 from tests.events.outbox.outboxes import AT, RECEIVER, insert, left, receiver_row
 from tests.events.sending.rig import DAY, SendingRig, rig_in
 from tests.support.patience import until, within
@@ -141,7 +142,7 @@ async def test_a_receiver_is_sent_to_by_one_process(rig: SendingRig) -> None:
     other = rig.other(rig.outbox, "two")
     await rig.step()
     assert await other.step() == LOOK_SECS
-    assert not other.held
+    assert not other.hold.held
     await insert(rig.where, "a")
     await other.step()
     assert rig.memory.got == []
@@ -149,14 +150,14 @@ async def test_a_receiver_is_sent_to_by_one_process(rig: SendingRig) -> None:
         rig.clock.advance(RENEW_SECS)
         await rig.delivery.step()
         await other.step()
-    assert not other.held
+    assert not other.hold.held
     rig.clock.advance(HOLD_SECS)
     await insert(rig.where, "b")
     await other.step()
-    assert other.held
+    assert other.hold.held
     assert rig.memory.got == ["a", "b"]
     await rig.delivery.step()
-    assert not rig.delivery.held
+    assert not rig.delivery.hold.held
 
 
 async def test_a_process_that_ends_lets_the_next_one_send_at_once(rig: SendingRig) -> None:
@@ -164,14 +165,14 @@ async def test_a_process_that_ends_lets_the_next_one_send_at_once(rig: SendingRi
     await rig.step()
     await rig.delivery.close(0.0)
     await other.step()
-    assert other.held
+    assert other.hold.held
 
 
 async def test_a_process_that_was_killed_is_followed_by_one_of_its_name(rig: SendingRig) -> None:
     await rig.step()
     anew = rig.other(rig.outbox, "one")
     await anew.step()
-    assert anew.held
+    assert anew.hold.held
 
 
 class FailingOutbox:

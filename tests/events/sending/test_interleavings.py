@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from proxy.events.outbox.base import EventOutbox, OutboxUnavailable, Settlement, WaitingEvent
 from proxy.events.outbox.sqlite import SqliteOutbox
 from proxy.events.sending.base import RefusedEvent, SendOutcome
-from proxy.events.sending.delivery import HOLD_SECS, EventDelivery
+from proxy.events.sending.delivery import EventDelivery
+from proxy.events.sending.hold import HOLD_SECS
 from tests.events.outbox.outboxes import RECEIVER, insert
 from tests.events.sending.rig import LogLines, MemorySender, StillClock
 from tests.ledger.recorder.databases import Address, make_file
@@ -171,7 +172,7 @@ async def played(path: Path, actions: list[tuple[str, str]], *, probes: bool) ->
         play.close()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(actions=ACTIONS, probes=st.booleans())
 def test_each_event_arrives_and_once_if_nothing_was_lost(actions: list[tuple[str, str]], probes: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
