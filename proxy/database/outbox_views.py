@@ -26,13 +26,15 @@ class ReceiverStanding(Struct, frozen=True):
     """What the database knows of a receiver. Times are Unix seconds of the database; ``None``: never.
 
     ``waiting`` and ``dead``: at most ``MOST_COUNTED``. ``oldest``: when the first that waits happened. ``until``: how
-    long a process has the receiver for itself, to send to it; in the past: none has. ``error``: of the last failure.
+    long a process has the receiver for itself, to send to it; in the past: none has. ``last_dead``: when the last one
+    died. ``error``: of the last failure.
     """
 
     name: str
     waiting: int = 0
     oldest: float | None = None
     dead: int = 0
+    last_dead: float | None = None
     until: float = 0.0
     sent: int = 0
     failures: int = 0
@@ -85,9 +87,12 @@ class OutboxTable:
         async def work(connection: AsyncConnection) -> tuple[float, list[ReceiverStanding]]:
             now = (await connection.execute(select(Now()))).scalar_one()
             known = {row.name: row for row in await connection.execute(select(EVENT_RECEIVERS))}
-            dead = {row.receiver: int(row.dead) for row in await connection.execute(_dead_by_receiver())}
+            dead = {row.receiver: (int(row.dead), row.last) for row in await connection.execute(_dead_by_receiver())}
             all_names = dict.fromkeys((*names, *sorted(known), *sorted(dead)))
-            return now, [await _standing(connection, each, known.get(each), dead.get(each, 0)) for each in all_names]
+            found = [
+                await _standing(connection, each, known.get(each), *dead.get(each, (0, None))) for each in all_names
+            ]
+            return now, found
 
         return await self.engine.read(work)
 
@@ -140,19 +145,22 @@ async def _now(connection: AsyncConnection) -> float:
     return found
 
 
-async def _standing(connection: AsyncConnection, name: str, row: Any, dead: int) -> ReceiverStanding:
+async def _standing(
+    connection: AsyncConnection, name: str, row: Any, dead: int, last_dead: float | None
+) -> ReceiverStanding:
     """``row``: of ``event_receivers``; ``None``: there is none."""
     mine = (_ROW.receiver == name, _ROW.dead_at.is_(None))
     some = select(_ROW.seq).where(*mine).limit(MOST_COUNTED).subquery()
     waiting = (await connection.execute(select(func.count()).select_from(some))).scalar_one()
     oldest = (await connection.execute(select(_ROW.at).where(*mine).order_by(_ROW.seq).limit(1))).scalar()
     if row is None:
-        return ReceiverStanding(name, waiting, oldest, dead)
+        return ReceiverStanding(name, waiting, oldest, dead, last_dead)
     return ReceiverStanding(
         name,
         waiting,
         oldest,
         dead,
+        last_dead,
         row.until,
         row.sent,
         row.failures,
@@ -163,9 +171,12 @@ async def _standing(connection: AsyncConnection, name: str, row: Any, dead: int)
     )
 
 
-def _dead_by_receiver() -> Select[tuple[str, int]]:
-    some = select(_ROW.receiver).where(_IS_DEAD).order_by(_ROW.dead_at.desc()).limit(MOST_COUNTED).subquery()
-    return select(some.c.receiver, func.count().label("dead")).group_by(some.c.receiver)
+def _dead_by_receiver() -> Select[tuple[str, int, float]]:
+    last = select(_ROW.receiver, _ROW.dead_at).where(_IS_DEAD).order_by(_ROW.dead_at.desc()).limit(MOST_COUNTED)
+    some = last.subquery().c
+    return select(some.receiver, func.count().label("dead"), func.max(some.dead_at).label("last")).group_by(
+        some.receiver
+    )
 
 
 def _conditions(wanted: DeadFilter) -> list[ColumnElement[bool]]:

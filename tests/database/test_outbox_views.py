@@ -55,15 +55,15 @@ def dead(at: float, **members: Any) -> dict[str, Any]:
 async def test_receivers_are_shown_with_what_waits_and_what_is_dead(table: OutboxTable) -> None:
     gone = {"name": "webhook:old:1", "until": 7.5, "sent": 3, "failures": 2, "gone_at": 9.0, "error": "status 410"}
     await table.engine.write(lambda connection: connection.execute(insert(EVENT_RECEIVERS).values(gone)))
-    await put(table, {}, {}, dead(50.0), {"receiver": "broker"}, dead(51.0, receiver="webhook:older:2"))
+    await put(table, {}, {}, dead(50.5), {"receiver": "broker"}, dead(51.0, receiver="webhook:older:2"), dead(49.0))
     now, found = await table.survey(["broker", HOOK, "webhook:new:3"])
     assert now > 1_700_000_000
     assert found == [
         ReceiverStanding("broker", 1, 103.0),
-        ReceiverStanding(HOOK, 2, 100.0, 1),
+        ReceiverStanding(HOOK, 2, 100.0, 2, 50.5),
         ReceiverStanding("webhook:new:3"),
         ReceiverStanding("webhook:old:1", until=7.5, sent=3, failures=2, gone_at=9.0, error="status 410"),
-        ReceiverStanding("webhook:older:2", dead=1),
+        ReceiverStanding("webhook:older:2", dead=1, last_dead=51.0),
     ]
 
 

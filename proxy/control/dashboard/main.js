@@ -8,6 +8,7 @@ import { store } from "./store.js";
 import { toast } from "./dialog.js";
 import * as budgets from "./budgets.js";
 import * as config from "./config.js";
+import * as events from "./events.js";
 import * as keys from "./keys.js";
 import * as limits from "./limits.js";
 import * as models from "./models.js";
@@ -17,7 +18,7 @@ import * as signin from "./signin.js";
 import * as tryit from "./tryit.js";
 import * as usage from "./usage.js";
 
-const PAGES = { overview, models, requests, usage, budgets, keys, limits, try: tryit, config };
+const PAGES = { overview, models, requests, usage, budgets, keys, limits, events, try: tryit, config };
 const LABELS = { keys: "Keys", limits: "Limits" };
 const ICONS = { try: "tryit" };
 const THEMES = ["system", "light", "dark"];
@@ -54,11 +55,18 @@ function navigate(event) {
     if (link.dataset.page === name) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
+  reveal();
   document.title = `${PAGES[name].title} \u00b7 Sluice`;
   main.dataset.page = name;
   shown = PAGES[name].show(main, { signal: leave.signal, param, query });
   if (event && !param) main.focus({ preventScroll: true });
   if (event) scrollTo(0, 0);
+}
+
+/** On a phone the pages are a bar that scrolls: bring the current one into its middle. */
+function reveal() {
+  const [nav, link] = [document.getElementById("nav"), document.querySelector("#nav a[aria-current]")];
+  if (link) nav.scrollLeft = link.offsetLeft - (nav.clientWidth - link.offsetWidth) / 2;
 }
 
 function links() {
@@ -143,6 +151,7 @@ document.getElementById("nav").append(links());
 document.getElementById("tools").append(themeButton(), h("button", { class: "button quiet square", id: "sign-out", "aria-label": "Sign out", title: "Sign out", onclick: signOut }, icon("leave")));
 document.querySelector(".skip").addEventListener("click", (event) => (event.preventDefault(), main.focus()));
 addEventListener("hashchange", navigate);
+addEventListener("resize", reveal);
 session.addEventListener("over", () => out(within));
 store.addEventListener("link", link);
 

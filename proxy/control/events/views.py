@@ -43,6 +43,7 @@ class ReceiverView(Struct, rename="camel"):
     sent: int
     failures: int
     dead: int
+    last_dead_at: float | None
     truncated: bool
     last_sent_at: float | None
     last_failed_at: float | None
@@ -179,6 +180,7 @@ def _receiver(
         sent=found.sent,
         failures=found.failures,
         dead=found.dead,
+        last_dead_at=found.last_dead,
         truncated=MOST_COUNTED in (found.waiting, found.dead),
         last_sent_at=found.sent_at,
         last_failed_at=found.failed_at,

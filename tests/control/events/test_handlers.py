@@ -42,6 +42,7 @@ async def test_receivers_are_shown_without_secrets(tmp_path: Path) -> None:
         "sent": 12,
         "failures": 3,
         "dead": 1,
+        "lastDeadAt": 200.0,
         "truncated": False,
         "lastSentAt": now - 80,
         "lastFailedAt": now - 5,
