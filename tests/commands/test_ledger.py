@@ -90,7 +90,7 @@ def test_repair_writes_the_sums_of_labels_of_rows_that_are_older(sluice: Sluice,
 
 def test_repair_ends_wrong_balances_but_changes_no_charge(sluice: Sluice, database: Path) -> None:
     with closing(sqlite3.connect(database)) as connection, connection:
-        connection.execute("INSERT INTO accounts VALUES ('alice', 5, 0, 0)")
+        connection.execute("INSERT INTO accounts (id, credits, charges, opened_at) VALUES ('alice', 5, 0, 0)")
     done = sluice("ledger", "verify")
     assert done.returncode == 1
     assert done.stdout.startswith("account alice: credits is 5, the transfers make it 0\n")

@@ -169,9 +169,10 @@ class AmqpSubscription:
             return link
 
     async def _consume(self, most: int) -> None:
-        if self._channel is not None and not self._channel.is_closed and not self._ended:
+        given = len(self._open_tags) - len(self._received)  # and not accepted: comes again on a new channel only
+        if self._channel is not None and not self._channel.is_closed and not self._ended and not given:
             return
-        if self._ended and not self._closed:
+        if self._channel is not None and not self._closed:
             await self._drop()
         link = await self._open()
         self._ended = ""
