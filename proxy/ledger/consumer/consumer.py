@@ -12,6 +12,7 @@ from proxy.events.broker.base import BrokerUnavailable
 from proxy.events.broker.reading import BrokerDelivery, LedgerSubscription
 from proxy.ledger.consumer.messages import rows_of
 from proxy.ledger.recorder.base import DatabaseUnavailable, LedgerDatabase, Notices, RowsRejected, TablesOutdated
+from proxy.ledger.recorder.bound import OutboxBound
 from proxy.ledger.recorder.health import HealthWords, WriteHealth
 from proxy.ledger.recorder.values import cleaned
 from proxy.ledger.row import Row
@@ -41,7 +42,8 @@ class LedgerConsumer:
     """It has no state. Killed at any moment, its messages come again, and their rows are there already.
 
     ``upgrade`` runs the migrations and returns why that failed, or ``""``. ``wrote`` is called after each commit.
-    ``most``: messages in a batch. ``once``: end when no message waits. ``now`` is monotonic.
+    ``most``: messages in a batch. ``bound``: of the outbox; nothing is written while it holds. ``once``: end when no
+    message waits. ``now`` is monotonic.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class LedgerConsumer:
         wrote: Callable[[], None] = lambda: None,
         most: int = MOST_ROWS,
         once: bool = False,
+        bound: OutboxBound | None = None,
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -73,6 +76,7 @@ class LedgerConsumer:
         self._wrote = wrote
         self._most = most
         self._once = once
+        self._bound = OutboxBound() if bound is None else bound
         self._sleep = sleep
 
     @property
@@ -154,6 +158,9 @@ class LedgerConsumer:
         Meanwhile no other message is taken, so the broker keeps what comes.
         """
         while rows:
+            if self._bound.holds:
+                await self._failed("the outbox of events is full (events.mostWaiting)")
+                continue
             try:
                 refused = await self._insert(rows, 0)
             except DatabaseUnavailable as error:

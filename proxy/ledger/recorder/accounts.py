@@ -71,6 +71,11 @@ class Accounts:
         self._open: dict[str, dict[str, _OpenAttempt]] = {}  # by gateway and id
         self._waiting: deque[_Waiting] = deque()
         self._needed: Counter[SegmentName] = Counter()  # records by segment that are not in the database
+        self.apart: dict[SegmentName, list[str]] | None = None
+        """Ids of attempts that have their row and were closed in another segment, by the segment of their open record.
+
+        ``None``: they are not noted. See ``journal``.
+        """
 
     @property
     def waiting(self) -> int:
@@ -139,7 +144,10 @@ class Accounts:
     def written(self, count: int) -> None:
         """The oldest ``count`` records are in the database."""
         for _ in range(count):
-            self._release(self._waiting.popleft().segments)
+            waiting = self._waiting.popleft()
+            if self.apart is not None and len(set(waiting.segments)) > 1:
+                self.apart.setdefault(waiting.segments[1], []).append(_head_of_closed(waiting.record).id)
+            self._release(waiting.segments)
 
     def _take_open(self, opened: dict[str, _OpenAttempt], segment: SegmentName, record: bytes) -> None:
         id = _head_of_opened(record).row.id  # noqa: A001 - the column's name

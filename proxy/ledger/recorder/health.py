@@ -23,6 +23,10 @@ DATABASE: Final = HealthWords(
     "The ledger's database takes no rows. They wait in the spool.", "The ledger's database takes rows again."
 )
 
+BROKER: Final = HealthWords(
+    "The broker takes no rows of the ledger. They wait in the spool.", "The broker takes rows of the ledger again."
+)
+
 
 class WriteHealth:
     """``now`` is monotonic."""

@@ -10,7 +10,8 @@ from proxy.events.base import OutboxEvent
 from proxy.ledger.recorder.accounts import Accounts
 from proxy.ledger.recorder.base import DatabaseUnavailable, LedgerDatabase, Notices, RowsRejected, TablesOutdated
 from proxy.ledger.recorder.bound import OutboxBound
-from proxy.ledger.recorder.health import WriteHealth
+from proxy.ledger.recorder.health import DATABASE, HealthWords, WriteHealth
+from proxy.ledger.recorder.journal import SettledJournal
 from proxy.ledger.recorder.values import cleaned
 from proxy.ledger.row import Row
 from proxy.ledger.spool.folder import SegmentName
@@ -36,7 +37,8 @@ class LedgerRecorder:
     """It has no state on the disk. Killed at any moment and started again, it ends with the same rows.
 
     ``upgrade`` runs the migrations and returns why that failed, or ``""``. ``once``: end also while gateways live.
-    ``bound``: of the outbox; nothing is written while it holds. ``now`` is monotonic.
+    ``bound``: of the outbox; nothing is written while it holds. ``journal``: where the database cannot tell which
+    attempts have their row. ``words``: log lines of its health. ``now`` is monotonic.
     """
 
     def __init__(
@@ -49,10 +51,12 @@ class LedgerRecorder:
         *,
         once: bool = False,
         bound: OutboxBound | None = None,
+        journal: SettledJournal | None = None,
+        words: HealthWords = DATABASE,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.accounts = accounts
-        self.health = WriteHealth(log, now)
+        self.health = WriteHealth(log, now, words)
         self.rows = 0
         """Inserted."""
         self.rejected = 0
@@ -68,6 +72,9 @@ class LedgerRecorder:
         self._upgraded = False  # since rows were written
         self._once = once
         self._bound = OutboxBound() if bound is None else bound
+        self._journal = journal
+        if journal is not None:
+            accounts.apart = {}
         self._held_since: float | None = None  # by the bound
         self._forgets = False  # as it was logged
         self._now = now
@@ -85,7 +92,7 @@ class LedgerRecorder:
         drained = self._read()
         wrote = await self._write()
         if drained:
-            if not self._compared and self.health.can_try:
+            if not self._compared:
                 await self._compare()
             self._finish()
         return not self.done and wrote and (not drained or self.accounts.waiting > 0)
@@ -190,6 +197,12 @@ class LedgerRecorder:
 
         That is so after a restart, and would keep the segments of their open records.
         """
+        if self._journal is not None:
+            self.accounts.settled(self._journal.load())
+            self._compared = True
+            return
+        if not self.health.can_try:
+            return
         keys = self.accounts.open_keys()
         try:
             for begin in range(0, len(keys), BATCH):
@@ -213,10 +226,22 @@ class LedgerRecorder:
                 self._close_left(nonce)
             for segment in state.segments:
                 if segment.drained and not self.accounts.is_needed(segment.name):
-                    self._spool.forget(segment.name)
+                    self._forget(segment.name)
         self._note_unreadable()
         # Twice: a gateway that died after the last look may have written until then.
         self.done = (self._once or (self._alone and was_alone)) and not self.accounts.waiting
+
+    def _forget(self, segment: SegmentName) -> None:
+        """Remove a segment that nothing needs."""
+        journal, apart = self._journal, self.accounts.apart
+        if journal is None or apart is None:
+            self._spool.forget(segment)
+            return
+        apart.pop(segment, None)
+        journal.note(apart)  # before their close records are gone with a segment, perhaps this one
+        apart.clear()
+        self._spool.forget(segment)
+        journal.forget(segment)
 
     def _close_left(self, nonce: str) -> None:
         if count := self.accounts.end(nonce, self._now()):
