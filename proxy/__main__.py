@@ -51,6 +51,10 @@ def _run(given: list[str]) -> int:
         from proxy.commands.ledger import main as ledger
 
         return ledger(arguments)
+    if arguments.command == "events":
+        from proxy.commands.events import main as events
+
+        return events(arguments)
     if arguments.command == "record":
         from proxy.commands.record import main as record
 

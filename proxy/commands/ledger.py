@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from proxy.commands.counted import counted
 from proxy.commands.loading import load, source_of
 from proxy.config.schema import Config
 from proxy.errors import ConfigError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from proxy.database.upkeep.verify import Difference
 
 FOREVER = 1e12  # seconds
+ELSEWHERE = "ledger: ledger.mode is events, so this database has only rows that `sluice ledger consume` writes into it"
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -33,6 +35,8 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 async def _run(arguments: argparse.Namespace, config: Config) -> int:
+    if config.ledger.mode == "events":
+        print(ELSEWHERE, file=sys.stderr)
     return await _STEPS[arguments.ledger_command](arguments, config)
 
 
@@ -61,14 +65,14 @@ async def _verify(arguments: argparse.Namespace, config: Config) -> int:
             repaired = await repair_sums(engine, wrong)
     print(_verified(period.first, period.last, count + len(wrong), period.bare))
     if arguments.repair and hours:
-        print(f"ledger: the sums of {_counted(len(hours), 'hour')} were written anew from the rows")
+        print(f"ledger: the sums of {counted(len(hours), 'hour')} were written anew from the rows")
     if filled:
-        print(f"ledger: the sums by run and label of {_counted(filled, 'hour')} were written")
+        print(f"ledger: the sums by run and label of {counted(filled, 'hour')} were written")
     elif lacking:
-        print(f"ledger: {_counted(lacking, 'hour')} before the last upgrade have no sums by run and label;", end=" ")
+        print(f"ledger: {counted(lacking, 'hour')} before the last upgrade have no sums by run and label;", end=" ")
         print("--repair writes them")
     if repaired:
-        print(f"ledger: {_counted(repaired, 'figure')} of budgets and accounts repaired")
+        print(f"ledger: {counted(repaired, 'figure')} of budgets and accounts repaired")
     if arguments.repair and repaired < len(wrong):
         print("ledger: charges are never changed; post a transaction to each account that corrects it")
     return 1 if len(wrong) > repaired or (hours and not arguments.repair) else 0
@@ -95,13 +99,13 @@ async def _forget(arguments: argparse.Namespace, config: Config) -> int:
         print(f"ledger: {owner} becomes {pseudonym}", flush=True)
         done = await forget(engine, owner, pseudonym, time.time())
         keys = await keys_of(engine, owner)
-    sums = _counted(done.sums, "sum without rows", "sums without rows")
-    print(f"ledger: {_counted(done.rows, 'row')} and {sums} changed")
+    sums = counted(done.sums, "sum without rows", "sums without rows")
+    print(f"ledger: {counted(done.rows, 'row')} and {sums} changed")
     if done.transfers:
-        print(f"ledger: {_counted(done.transfers, 'transfer')} without rows changed; no amount did")
+        print(f"ledger: {counted(done.transfers, 'transfer')} without rows changed; no amount did")
     print(f"ledger: what a running gateway has not written yet comes later; run this again then, with --as {pseudonym}")
     if keys:
-        print(f"ledger: {_counted(keys, 'API key')} of {owner} in the database stayed; revoke them if they must go")
+        print(f"ledger: {counted(keys, 'API key')} of {owner} in the database stayed; revoke them if they must go")
     return 0
 
 
@@ -114,18 +118,14 @@ def _verified(first: int, last: int, count: int, bare: int) -> str:
     if first >= last:
         return "ledger: there are no rows, so nothing was verified"
     verdict = (
-        f"{_counted(count, 'figure differs', 'figures differ')}"
+        f"{counted(count, 'figure differs', 'figures differ')}"
         if count
         else "all sums by hour, budgets and accounts are right"
     )
     period = f"{_time(first)} to {_time(last)}"
     return f"ledger: {period}: {verdict}" + (
-        f"; {_counted(bare, 'earlier hour')} without all their rows" if bare else ""
+        f"; {counted(bare, 'earlier hour')} without all their rows" if bare else ""
     )
-
-
-def _counted(count: int, one: str, many: str = "") -> str:
-    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
 def _time(seconds: int) -> str:

@@ -12,7 +12,7 @@ from proxy import __version__
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-COMMANDS = "serve | check | health | demo | key | token | db | ledger | record | paths"
+COMMANDS = "serve | check | health | demo | key | token | db | ledger | events | record | paths"
 DESCRIPTION = """\
 Sluice is a streaming LLM gateway: it takes OpenAI-style requests and relays each answer,
 token by token, from whichever provider serves the model.
@@ -32,6 +32,7 @@ examples:
   sluice db upgrade                             bring the database of API keys up to date
   sluice db backup keys.db                      copy the SQLite database while the gateway runs
   sluice ledger export --from 2026-11-01        what each attempt used and cost, as CSV
+  sluice events dead                            what webhooks and consumers of the broker did not take
   sluice record                                 write what a stopped gateway left in dataDir into the ledger
 
   curl -N http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' \\
@@ -61,6 +62,7 @@ left, 75 if another recorder works there.
 
 def parser() -> argparse.ArgumentParser:
     from proxy.auth.command import add_parsers as add_key_parsers
+    from proxy.commands.events import add_parsers as add_event_parsers
 
     shape = argparse.RawDescriptionHelpFormatter
     epilog = EPILOG.replace("{environment}", _environment())
@@ -104,6 +106,7 @@ def parser() -> argparse.ArgumentParser:
     _add_token(commands, _file_options())
     _add_database(commands, gateway)
     _add_ledger(commands, gateway)
+    add_event_parsers(commands, gateway, _moment)
     record = commands.add_parser(
         "record",
         parents=[gateway],

@@ -10,25 +10,15 @@ import sys
 from pathlib import Path
 
 from proxy.commands.loading import load, source_of
-from proxy.config.broker_checks import addresses
-from proxy.config.schema import Config
-from proxy.database.address import Address, require
+from proxy.database.address import require
 from proxy.errors import ConfigError
-from proxy.events.broker.opening import missing_broker_package
 from proxy.ledger.child import settings_of
+from proxy.ledger.opening import require_broker
 from proxy.ledger.recorder.folders import has_segments
 from proxy.ledger.recorder.lines import LineWriter
 from proxy.ledger.recorder.process import TAKEN, run_recorder
 
 STDERR = 2
-
-
-def _require(config: Config, database: Address) -> None:
-    """Raises ConfigError if a package is missing that the database or the broker needs."""
-    if config.ledger.mode == "database":
-        require(database)
-    elif missing := missing_broker_package(addresses(config.events.url)[0]):
-        raise ConfigError([missing])
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -41,7 +31,9 @@ def main(arguments: argparse.Namespace) -> int:
         print(f"record: nothing is left in {settings.folder}")
         return 0
     try:
-        _require(loaded.config, settings.database)
+        require_broker(loaded.config)
+        if loaded.config.ledger.mode == "database":
+            require(settings.database)
     except ConfigError as error:
         print("\n".join(error.mistakes), file=sys.stderr)
         return 1

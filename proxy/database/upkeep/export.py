@@ -25,11 +25,11 @@ async def exported(engine: AsyncEngine, begin: float, end: float, form: str) -> 
     """The text of a page of rows at a time; ``form`` is a name of ``FORMS``. Rows began in [``begin``, ``end``)."""
     head, encode = FORMS[form]
     yield head()
-    async for page in _pages(engine, begin, end):
+    async for page in pages(engine, begin, end):
         yield encode(page)
 
 
-async def _pages(engine: AsyncEngine, begin: float, end: float) -> AsyncIterator[list[_Row]]:
+async def pages(engine: AsyncEngine, begin: float, end: float) -> AsyncIterator[list[_Row]]:
     """Each in a transaction of its own: an export may take long, and PostgreSQL cannot clean up meanwhile."""
     key = tuple_(LEDGER.c.at, LEDGER.c.id)
     rows = select(LEDGER).where(LEDGER.c.at < end).order_by(LEDGER.c.at, LEDGER.c.id).limit(PAGE)
