@@ -1,7 +1,7 @@
-"""Redis, PostgreSQL and RabbitMQ for tests: running services, or a private Redis.
+"""Redis, PostgreSQL, RabbitMQ and NATS for tests: running services, or a private Redis.
 
 A service's URL comes from the environment (``SLUICE_TEST_REDIS_URL``, ``SLUICE_TEST_POSTGRES_URL``,
-``SLUICE_TEST_RABBITMQ_URL``), else it is the standard port on loopback, where a service that is installed but down is
+``SLUICE_TEST_RABBITMQ_URL``, ``SLUICE_TEST_NATS_URL``), else it is the standard port on loopback, where a service that is installed but down is
 started with its own command. Where there is none the test is skipped with the reason, and fails if ``CI`` is true.
 
 No service is ever emptied: ``redis_prefix`` and ``postgres_database`` are a test's own part of it. Test processes that
@@ -60,6 +60,11 @@ def rabbitmq_url() -> str:
     """``amqp://guest:guest@127.0.0.1:5672/`` unless configured otherwise."""
     default = "amqp://guest:guest@127.0.0.1:5672/"
     return _url(Service("RabbitMQ", "SLUICE_TEST_RABBITMQ_URL", default, 5672, _rabbitmq, 60.0))
+
+
+def nats_url() -> str:
+    """``nats://127.0.0.1:4222`` unless configured otherwise; with JetStream."""
+    return _url(Service("NATS", "SLUICE_TEST_NATS_URL", "nats://127.0.0.1:4222", 4222, _nats))
 
 
 @asynccontextmanager
@@ -250,6 +255,14 @@ def _postgres() -> list[str] | None:
 def _rabbitmq() -> list[str] | None:
     program = _first("rabbitmq-server")
     return [program, "-detached"] if program else None
+
+
+def _nats() -> list[str] | None:
+    # It has no option that detaches it from its caller.
+    program = _first("nats-server")
+    log = os.path.join(tempfile.gettempdir(), "sluice-tests-nats.log")
+    listen = ("-a", "127.0.0.1", "-p", "4222", "-js", "-l", log)
+    return ["/bin/sh", "-c", '"$@" &', "sh", program, *listen] if program else None
 
 
 def _first(*programs: str) -> str | None:

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from proxy.events.broker.base import BrokerUnavailable
+from proxy.events.broker.nats import open_publisher
+from proxy.events.broker.nats_stream import stream_names
+from tests.events.broker.nats_tools import (
+    Said,
+    ask,
+    event,
+    fetched,
+    ids_of,
+    make_stream,
+    settings,
+    stored,
+)
+from tests.support.nats import OwnNats
+from tests.support.patience import until, within
+
+
+async def test_without_declare_nothing_is_made() -> None:
+    async with OwnNats() as nats:
+        chosen = settings(nats.url, declare=False)
+        publisher = open_publisher(chosen, Said(), Said())
+        with pytest.raises(BrokerUnavailable, match=rf"no stream takes the subject {chosen.exchange}\.ai_usage"):
+            await publisher.publish([event("a")])
+        assert await publisher.dead() == -1
+        await publisher.close()
+
+
+async def test_a_stream_that_exists_is_used_as_it_is() -> None:
+    async with OwnNats() as nats:
+        chosen = settings(nats.url)
+        await make_stream(nats.url, "other", [f"{chosen.exchange}.*"], max_age=3600 * 10**9)
+        publisher = open_publisher(chosen, Said(), Said())
+        await publisher.publish([event("a")])
+        await publisher.close()
+        assert await fetched(nats.url, "other", "billing_usage") == ["a"]
+        assert ids_of([each.data for each in await stored(nats.url, "other")]) == ["a"]  # its retention is by time
+
+
+async def test_a_stream_that_was_deleted_is_made_again() -> None:
+    async with OwnNats() as nats:
+        chosen = settings(nats.url)
+        publisher = open_publisher(chosen, Said(), Said())
+        await publisher.publish([event("a")])
+        await ask(nats.url, f"STREAM.DELETE.{stream_names(chosen.exchange).stream}")
+        with pytest.raises(BrokerUnavailable, match="no stream takes the subject"):
+            await publisher.publish([event("b")])
+        await publisher.publish([event("b")])
+        await publisher.close()
+        assert await fetched(nats.url, stream_names(chosen.exchange).stream, "billing_usage") == ["b"]
+
+
+async def test_a_consumer_that_was_deleted_is_made_again_and_gets_what_was_just_sent() -> None:
+    async with OwnNats() as nats:
+        chosen, said = settings(nats.url), Said()
+        names = stream_names(chosen.exchange)
+        publisher = open_publisher(chosen, said, said)
+        await publisher.publish([event("a")])
+        assert await fetched(nats.url, names.stream, "analytics_events") == ["a"]
+        for name in ("billing_usage", "analytics_events"):
+            await ask(nats.url, f"CONSUMER.DELETE.{names.stream}.{name}")
+        await publisher.publish([event("b"), event("c")])
+        await publisher.close()
+        assert await fetched(nats.url, names.stream, "billing_usage") == ["b", "c"]
+    text, fields = said.lines[-1]
+    assert text.startswith("A durable consumer was missing")
+    assert fields["consumers"] == "analytics_events, billing_usage"
+    assert "sluice events replay" in fields["remedy"]
+
+
+async def test_one_server_that_should_be_three_keeps_one_copy_and_says_so() -> None:
+    async with OwnNats() as nats:
+        chosen, said = settings(nats.url, quorum=True), Said()
+        publisher = open_publisher(chosen, said, Said())
+        await publisher.publish([event("a")])
+        await publisher.close()
+    assert said.texts == ["The NATS servers do not keep three copies of a stream. It has one copy."]
+
+
+async def test_a_server_that_is_killed_and_restarted_under_load_loses_nothing() -> None:
+    async with OwnNats() as nats:
+        chosen = settings(nats.url)
+        publisher = open_publisher(chosen, Said(), Said())
+        waiting = [f"{number}" for number in range(2000)]
+        confirmed: list[str] = []
+
+        async def load() -> None:
+            while waiting:
+                try:
+                    await publisher.publish([event(each) for each in waiting[:20]])
+                except BrokerUnavailable:
+                    await asyncio.sleep(0.01)
+                    continue
+                confirmed.extend(waiting[:20])
+                del waiting[:20]
+
+        task = asyncio.ensure_future(load())
+        for round_ in range(4):
+            await until(lambda: len(confirmed) > 400 * round_ or task.done(), "some events")  # noqa: B023
+            await nats.kill()
+            await nats.start()
+        await within(task, "all events")
+        await publisher.close()
+        found = await fetched(nats.url, stream_names(chosen.exchange).stream, "billing_usage")
+    assert set(found) == set(confirmed)
+    assert len(confirmed) == 2000
