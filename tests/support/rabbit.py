@@ -35,13 +35,15 @@ class RabbitExchange:
     def __init__(self, url: str, connection: Connection) -> None:
         self.url = url
         self.names: AmqpNames = names_of(f"test-{secrets.token_hex(6)}.events")
-        self.connection = connection
+        self.connection = connection  # opened anew by a call after a restart of the broker
 
     def settings(self, **changes: Any) -> BrokerSettings:
         return BrokerSettings(**({"addresses": (self.url,), "exchange": self.names.exchange} | changes))
 
     async def call(self, method: str, *arguments: Any, **options: Any) -> Any:
         """A method of aiormq's channel. What the broker refuses is raised."""
+        if not self.connection.is_opened:
+            self.connection = await aiormq.connect(self.url)
         channel = await self.connection.channel()
         try:
             return await getattr(channel, method)(*arguments, **options)
@@ -87,7 +89,7 @@ async def rabbit_exchange(url: str = "") -> AsyncIterator[RabbitExchange]:
         yield found
     finally:
         await found.delete()
-        await connection.close()
+        await found.connection.close()
 
 
 class Notes:
@@ -224,7 +226,7 @@ class OwnRabbit:
         if kind == "memory":
             await self.control("set_vm_memory_high_watermark", "0.0000001")
         else:
-            await self.control("set_disk_free_limit", "1000TB")
+            await self.control("set_disk_free_limit", "1000000GB")
 
     async def calm(self) -> None:
         await self.control("set_vm_memory_high_watermark", "0.9")
