@@ -106,7 +106,10 @@ def _outcome(confirmation: asyncio.Future[object], message: OutgoingMessage) -> 
     try:
         confirmation.result()
     except aiormq.exceptions.PublishError:
-        return f"no queue gets {message.key!r} from the exchange {message.exchange!r}: bind one to it"
+        return (
+            f"no queue gets {message.key!r} from the exchange {message.exchange!r}: "
+            f"bind one, or leave the type out of events.types"
+        )
     except aiormq.exceptions.DeliveryError:
         return "a queue refused it: it is full, or has lost its leader"
     return SAFE

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
@@ -25,6 +26,8 @@ REASON_HEADER: Final = "x-sluice-reason"
 QUEUE_HEADER: Final = "x-sluice-queue"
 TIME_HEADER: Final = "x-sluice-time"
 MOST_REASON: Final = 1000  # characters
+
+_NO_ID: Final = "none"  # of a message that others have sent
 
 AHEAD: Final = 2  # batches that the broker sends before the first is accepted
 
@@ -83,7 +86,7 @@ class AmqpSubscription:
                 break
             together = tag
         singles = [tag for tag in tags if tag > together]
-        with reasons(self._place):
+        with self._failures(), reasons(self._place):
             async with asyncio.timeout(LIMIT_SECS):
                 if together:
                     await channel.basic_ack(together, multiple=True)
@@ -97,23 +100,24 @@ class AmqpSubscription:
         link = self._link
         if not tags or link is None:
             return
-        if self._confirms is None or not self._confirms.open:
-            self._confirms = AmqpConfirms(await link.channel(confirms=True), link)
         headers: dict[str, object] = {
             REASON_HEADER: reason[:MOST_REASON],
             QUEUE_HEADER: self._queue,
             TIME_HEADER: int(time.time()),
         }
-        properties = persistent(delivery.id, delivery.type, delivery.content_type, headers)
+        properties = persistent(delivery.id or _NO_ID, delivery.type, delivery.content_type, headers)
         dead = OutgoingMessage(self._topology.names.dead, "", properties, delivery.body)
-        # A message in both queues for a moment is better than one in neither: the acknowledgment comes last.
-        if refused := (await self._confirms.send([dead]))[0]:
-            raise BrokerUnavailable(f"{link.place}: the dead letters: {refused}")
-        with reasons(link.place):
-            async with asyncio.timeout(LIMIT_SECS):
-                for tag in tags:
-                    await channel.basic_ack(tag)
-                    self._open_tags.pop(tag, None)
+        with self._failures():
+            if self._confirms is None or not self._confirms.open:
+                self._confirms = AmqpConfirms(await link.channel(confirms=True), link)
+            # A message in both queues for a moment is better than one in neither: the acknowledgment comes last.
+            if refused := (await self._confirms.send([dead]))[0]:
+                raise BrokerUnavailable(f"{link.place}: the dead letters: {refused}")
+            with reasons(link.place):
+                async with asyncio.timeout(LIMIT_SECS):
+                    for tag in tags:
+                        await channel.basic_ack(tag)
+                        self._open_tags.pop(tag, None)
 
     async def waiting(self) -> int:
         link = await self._open()
@@ -139,6 +143,15 @@ class AmqpSubscription:
             raise BrokerUnavailable(f"{self._place}: the connection ended: its messages come again")
         return channel, dict.fromkeys(sorted(each.tag for each in tokens if each.tag in self._open_tags))
 
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        """Begin anew after a failure: only the end of a channel makes the broker send again what is open."""
+        try:
+            yield
+        except BrokerUnavailable as error:
+            self._end(str(error))
+            raise
+
     async def _arrive(self, count: int) -> None:
         """Wait until so many messages are there."""
         self._check()
@@ -151,7 +164,7 @@ class AmqpSubscription:
     def _check(self) -> None:
         """What was received before the end is not given out: it comes again."""
         if self._ended:
-            raise BrokerUnavailable(f"{self._place}: {self._ended}")
+            raise BrokerUnavailable(self._ended)
 
     async def _open(self) -> AmqpLink:
         async with self._opening:
@@ -216,10 +229,10 @@ class AmqpSubscription:
         if channel is not self._channel:
             return
         error = None if closing.cancelled() else closing.exception()
-        self._end(f"the connection ended ({error})" if error and str(error) else "the connection ended")
+        self._end(f"{self._place}: the connection ended" + (f" ({error})" if error and str(error) else ""))
 
     def _canceled(self, _: object) -> None:
-        self._end(f"the queue {self._queue!r} was deleted, or has lost its leader")
+        self._end(f"{self._place}: the queue {self._queue!r} was deleted, or has lost its leader")
 
     def _end(self, why: str) -> None:
         self._ended = self._ended or why

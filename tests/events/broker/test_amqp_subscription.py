@@ -159,8 +159,39 @@ async def test_without_a_place_for_dead_letters_a_message_stays(readers: Readers
     await exchange.call("queue_delete", exchange.names.dead)
     with pytest.raises(BrokerUnavailable, match="the dead letters: no queue"):
         await subscription.bury(found, "poison")
+    (again,) = await one(subscription)
+    await subscription.bury(again, "poison")
     await subscription.close()
-    assert await exchange.count(exchange.names.ledger) == 1
+    assert await exchange.ids(exchange.names.dead) == ["evt_1"]
+
+
+async def test_what_is_open_comes_again_after_a_failure(
+    readers: Readers, exchange: RabbitExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await readers.send(1, 2)
+    subscription = readers()
+    found = await one(subscription)
+    assert subscription._channel is not None
+    with monkeypatch.context() as patch:
+
+        async def fails(*_: object, **__: object) -> None:
+            raise OSError("the socket broke")
+
+        patch.setattr(subscription._channel, "basic_ack", fails)
+        with pytest.raises(BrokerUnavailable, match="the socket broke"):
+            await subscription.accept(found)
+    assert ids(await one(subscription)) == ["evt_1", "evt_2"]
+
+
+async def test_a_message_of_others_without_an_id_can_be_buried(readers: Readers, exchange: RabbitExchange) -> None:
+    await readers.send(1)
+    await exchange.take(exchange.names.ledger)
+    await exchange.call("basic_publish", b"?", exchange=exchange.names.exchange, routing_key="ledger_row")
+    subscription = readers()
+    (found,) = await one(subscription)
+    await subscription.bury(found, "no row")
+    (dead,) = await exchange.take(exchange.names.dead)
+    assert dead.body == b"?"
 
 
 async def test_a_deleted_queue_ends_the_batches_and_is_made_again(readers: Readers, exchange: RabbitExchange) -> None:
