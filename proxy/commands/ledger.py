@@ -103,6 +103,8 @@ async def _forget(arguments: argparse.Namespace, config: Config) -> int:
     print(f"ledger: {counted(done.rows, 'row')} and {sums} changed")
     if done.transfers:
         print(f"ledger: {counted(done.transfers, 'transfer')} without rows changed; no amount did")
+    if done.events:
+        print(f"ledger: {counted(done.events, 'event')} that waited or were dead changed; those sent did not")
     print(f"ledger: what a running gateway has not written yet comes later; run this again then, with --as {pseudonym}")
     if keys:
         print(f"ledger: {counted(keys, 'API key')} of {owner} in the database stayed; revoke them if they must go")

@@ -8,7 +8,7 @@ balances.py  what budgets spent and what accounts have, against rows and transfe
 export.py     rows, in order
 replay.py     rows and transfers, to be told again as events
 forget.py     a pseudonym in the place of an owner, forget_labels.py in sums by label,
-              forget_spending.py in budgets and accounts
+              forget_spending.py in budgets and accounts, forget_events.py in the outbox
 
 Every transaction is short, as a gateway goes on writing meanwhile.
 """

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from proxy.database.columns import DIMENSIONS, digest
 from proxy.database.tables import API_KEYS, LEDGER, LEDGER_HOURS
+from proxy.database.upkeep.forget_events import forget_events
 from proxy.database.upkeep.forget_labels import forget_label_sums, forget_labels
 from proxy.database.upkeep.forget_spending import forget_account, forget_counters, forget_spend
 from proxy.database.upkeep.hours import sums_of_rows, values_of
@@ -30,12 +31,13 @@ PREFIX: Final = "gone-"
 
 
 class Forgotten(Struct):
-    """Numbers of rows, of sums, of transfers and of budget sums that changed."""
+    """Numbers of rows, of sums, of transfers, of budget sums and of events that changed."""
 
     rows: int = 0
     sums: int = 0
     transfers: int = 0
     spends: int = 0
+    events: int = 0
 
 
 def new_pseudonym() -> str:
@@ -46,8 +48,8 @@ async def forget(engine: AsyncEngine, owner: str, pseudonym: str, now: float) ->
     """Replace ``owner``, and what may name the person, in rows that began before ``now``, and in their sums.
 
     The client becomes the pseudonym too. Key, run and labels are cleared. So are budget counters, the account and its
-    transfers, whose amounts stay. Between two transactions others get as much
-    time as the last one took.
+    transfers, whose amounts stay, and events that were not sent. Between two transactions others get as much time as
+    the last one took.
     """
     done, since = Forgotten(), 0.0
     while True:
@@ -56,6 +58,7 @@ async def forget(engine: AsyncEngine, owner: str, pseudonym: str, now: float) ->
             keys = await _forget_rows(connection, owner, pseudonym, since, now)
             step = Forgotten(len(keys)) if keys else await _forget_rest(connection, owner, pseudonym, now)
         if step == Forgotten():
+            done.events = await forget_events(engine, owner, pseudonym)
             return done
         done = Forgotten(*(a + b for a, b in zip(structs.astuple(done), structs.astuple(step), strict=True)))
         if keys:  # do not begin anew, as PostgreSQL's index still has the rows that changed

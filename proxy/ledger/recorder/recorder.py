@@ -95,6 +95,8 @@ class LedgerRecorder:
             if not self._compared:
                 await self._compare()
             self._finish()
+        elif not wrote:  # nothing more is read until some of it is written
+            self._alone = not any(state.alive for state in self._spool.gateways().values())
         return not self.done and wrote and (not drained or self.accounts.waiting > 0)
 
     def _read(self) -> bool:

@@ -256,6 +256,27 @@ def test_while_the_outbox_is_full_rows_wait_in_the_spool(machine: Machine) -> No
     gateway.end()
 
 
+@pytest.mark.parametrize("what", ["database", "outbox"])
+def test_it_gives_up_with_more_rows_than_it_reads(machine: Machine, what: str) -> None:
+    gateway = WritingGateway(machine.folder, segment_bytes=1 << 20)
+    for _ in range(2 * MOST_WAITING):
+        gateway.close(gateway.open())
+    if what == "database":
+        machine.ledger.mode = "down"
+    else:
+        machine.bound.full = True
+    machine.step(0.0)
+    machine.step(GIVE_UP_SECS)
+    assert not machine.recorder.gives_up
+    gateway.die()
+    machine.step(0.0)
+    assert machine.recorder.gives_up
+    machine.ledger.mode, machine.bound.full = "up", False
+    machine.restart()
+    machine.drain()
+    assert len(machine.rows) == 2 * MOST_WAITING
+
+
 def test_with_a_full_outbox_and_without_a_gateway_it_gives_up(machine: Machine) -> None:
     gateway = WritingGateway(machine.folder)
     row = gateway.close(gateway.open())
