@@ -1,4 +1,4 @@
-"""``sluice ledger``: verify sums, budgets and accounts, export rows, forget an owner."""
+"""``sluice ledger``: verify sums, budgets and accounts, export rows, forget an owner, take rows from the broker."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from proxy.database.upkeep.verify import Difference
 
 FOREVER = 1e12  # seconds
+STDERR = 2
 ELSEWHERE = "ledger: ledger.mode is events, so this database has only rows that `sluice ledger consume` writes into it"
 
 
@@ -35,9 +36,35 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 async def _run(arguments: argparse.Namespace, config: Config) -> int:
-    if config.ledger.mode == "events":
+    if config.ledger.mode == "events" and arguments.ledger_command != "consume":
         print(ELSEWHERE, file=sys.stderr)
     return await _STEPS[arguments.ledger_command](arguments, config)
+
+
+async def _consume(arguments: argparse.Namespace, config: Config) -> int:
+    from proxy.database.address import address_of, missing_package
+    from proxy.events.settings import event_settings
+    from proxy.ledger.consumer.process import ConsumerSettings, run_consumer
+    from proxy.ledger.opening import require_broker
+    from proxy.ledger.recorder.lines import LineWriter
+
+    if not config.events.url:
+        raise ConfigError(["ledger consume: events.url is missing, the broker that has the rows"])
+    if not config.database.enabled:
+        raise ConfigError(["ledger consume: database.enabled is false, but the rows go into a database"])
+    address = address_of(config.database, config.data_dir)
+    if missing := missing_package(address):  # without an import: SQLAlchemy is large, and only migrations need it
+        raise ConfigError([f"database: {missing}"])
+    require_broker(config)
+    settings = ConsumerSettings(
+        address,
+        event_settings(config.events, ledger=True),
+        config.billing.default_nano,
+        config.ledger.keep_days,
+        config.ledger.keep_hours_days,
+        arguments.once,
+    )
+    return await run_consumer(settings, LineWriter(STDERR, readable=True))
 
 
 async def _verify(arguments: argparse.Namespace, config: Config) -> int:
@@ -138,4 +165,5 @@ _STEPS: dict[str, Callable[[argparse.Namespace, Config], Awaitable[int]]] = {
     "verify": _verify,
     "export": _export,
     "forget": _forget,
+    "consume": _consume,
 }

@@ -32,6 +32,7 @@ examples:
   sluice db upgrade                             bring the database of API keys up to date
   sluice db backup keys.db                      copy the SQLite database while the gateway runs
   sluice ledger export --from 2026-11-01        what each attempt used and cost, as CSV
+  sluice ledger consume                         write what gateways without a database used into this one
   sluice events dead                            what webhooks and consumers of the broker did not take
   sluice record                                 write what a stopped gateway left in dataDir into the ledger
 
@@ -195,8 +196,8 @@ def _add_database(commands: Commands, options: argparse.ArgumentParser) -> None:
 
 
 def _add_ledger(commands: Commands, options: argparse.ArgumentParser) -> None:
-    ledger = commands.add_parser("ledger", help="verify, export or anonymize what was used")
-    steps = ledger.add_subparsers(dest="ledger_command", required=True, metavar="verify | export | forget")
+    ledger = commands.add_parser("ledger", help="verify, export or anonymize what was used, or take it from the broker")
+    steps = ledger.add_subparsers(dest="ledger_command", required=True, metavar="verify | export | forget | consume")
     verify = steps.add_parser(
         "verify",
         parents=[options],
@@ -230,6 +231,15 @@ def _add_ledger(commands: Commands, options: argparse.ArgumentParser) -> None:
     forget.add_argument(
         "--as", dest="pseudonym", type=_pseudonym, metavar="PSEUDONYM", help="that of an earlier run for this owner"
     )
+    consume = steps.add_parser(
+        "consume",
+        parents=[options],
+        help="write rows of gateways without a database (ledger.mode: events) into this one",
+        description="Take the rows that gateways with ledger.mode: events send to the broker (events.url), and write "
+        "them into the database, each once. Runs until SIGTERM or SIGINT; any number may run side by side. A message "
+        "that is no row goes to the dead letters. With --once the exit status is 0 if nothing is left, else 1.",
+    )
+    consume.add_argument("--once", action="store_true", help="end when no message waits")
 
 
 def health_parser() -> argparse.ArgumentParser:

@@ -157,3 +157,26 @@ def test_wrong_words_are_told(words: list[str], why: str, sluice: Sluice) -> Non
     done = sluice("ledger", *words)
     assert done.returncode == 2
     assert why in done.stderr
+
+
+def test_consume_says_what_is_missing(sluice: Sluice, tmp_path: Path) -> None:
+    done = sluice("ledger", "consume", "--once")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "ledger consume: events.url is missing, the broker that has the rows\n",
+    )
+    (tmp_path / "c.yaml").write_text(
+        "database: {enabled: false}\nledger: {mode: events}\nevents: {url: 'amqp://127.0.0.1:9/'}\n"
+    )
+    done = sluice("ledger", "consume", "--config", "c.yaml")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "ledger consume: database.enabled is false, but the rows go into a database\n"
+
+
+def test_where_the_ledger_is_elsewhere_the_commands_say_so(sluice: Sluice, database: Path, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("ledger: {mode: events}\nevents: {url: 'amqp://127.0.0.1:9/'}\n")
+    done = sluice("ledger", "verify", "--config", "c.yaml")
+    assert done.returncode == 0
+    assert done.stderr == (
+        "ledger: ledger.mode is events, so this database has only rows that `sluice ledger consume` writes into it\n"
+    )

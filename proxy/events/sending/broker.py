@@ -7,6 +7,7 @@ from math import inf
 from random import Random
 from typing import Final
 
+from proxy.events.base import OutboxEvent
 from proxy.events.broker.base import BrokerMessage, BrokerUnavailable, Publisher
 from proxy.events.cloudevent import BATCH_TYPE, MEDIA_TYPE, batch
 from proxy.events.outbox.base import WaitingEvent
@@ -52,13 +53,13 @@ class BrokerSender:
         await self._publisher.close()
 
 
-def messages(events: Sequence[WaitingEvent], most: int) -> Iterator[BrokerMessage]:
+def messages(events: Sequence[WaitingEvent | OutboxEvent], most: int) -> Iterator[BrokerMessage]:
     """Messages with up to ``most`` events of the same type. Events of a type keep their order."""
     if most == 1:
         for each in events:
             yield BrokerMessage(each.id, each.type, MEDIA_TYPE, each.body)
         return
-    by_type: dict[str, list[WaitingEvent]] = {}
+    by_type: dict[str, list[WaitingEvent | OutboxEvent]] = {}
     sizes: dict[str, int] = {}
     for each in events:
         waiting, size = by_type.setdefault(each.type, []), sizes.get(each.type, 0) + len(each.body)
@@ -71,6 +72,6 @@ def messages(events: Sequence[WaitingEvent], most: int) -> Iterator[BrokerMessag
         yield _together(waiting)
 
 
-def _together(events: Sequence[WaitingEvent]) -> BrokerMessage:
+def _together(events: Sequence[WaitingEvent | OutboxEvent]) -> BrokerMessage:
     first = events[0]
     return BrokerMessage(first.id, first.type, BATCH_TYPE, batch([each.body for each in events]))

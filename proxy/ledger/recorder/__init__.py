@@ -3,6 +3,8 @@
 base.py       the database as the recorder uses it, and what can be wrong with it
 sqlite.py     a SQLite file
 postgres.py   PostgreSQL
+broker.py     a broker, from which `sluice ledger consume` writes the rows into a database
+destination.py   which of them
 hours.py      sums of rows by hour: pure
 labels.py     sums of rows by hour, for each run and label: pure
 tables.py     the tables that it writes

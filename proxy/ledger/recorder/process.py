@@ -16,7 +16,7 @@ from proxy.events.sending.status import UNKNOWN, ReceiverStatus
 from proxy.ledger.recorder.accounts import Accounts
 from proxy.ledger.recorder.base import Notices
 from proxy.ledger.recorder.bound import OutboxBound
-from proxy.ledger.recorder.databases import open_ledger
+from proxy.ledger.recorder.destination import destination_of
 from proxy.ledger.recorder.folders import SpoolFolders, lock_recorder
 from proxy.ledger.recorder.recorder import LedgerRecorder
 from proxy.ledger.recorder.retention import Retention
@@ -59,7 +59,7 @@ class _Process:
         self._spool = SpoolFolders(folder, lambda text: log.warning(text))
         events = settings.events
         self._bound = OutboxBound(events.on_full)
-        self._database = open_ledger(settings.database, settings.default_balance, events.receivers, bound=self._bound)
+        self._database, journal, words = destination_of(settings, self._bound, log)
         self._recorder = LedgerRecorder(
             self._spool,
             self._database,
@@ -68,6 +68,8 @@ class _Process:
             lambda: run_upgrade(settings.database),
             once=settings.once,
             bound=self._bound,
+            journal=journal,
+            words=words,
         )
         self._sending = sending_of(settings, folder, log)
         self._retention = Retention(self._database, settings.keep_days, settings.keep_hours_days)

@@ -40,7 +40,7 @@ class ClockThatSleeps:
 
 
 def row(number: int, **changes: Any) -> Row:
-    return structs.replace(ROW, id=f"n{number}", at=1_790_000_000.0 + number, **changes)
+    return structs.replace(ROW, **{"id": f"n{number}", "at": 1_790_000_000.0 + number} | changes)
 
 
 def body(each: Row) -> bytes:
