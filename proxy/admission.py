@@ -1,9 +1,8 @@
-"""Who may call, and how much: credentials, limits and budgets, and the webhooks that report what budgets reach."""
+"""Who may call, and how much: credentials, limits and budgets."""
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from secrets import token_hex
 
 from msgspec import Struct
@@ -15,8 +14,6 @@ from proxy.budgets.opening import open_seeds
 from proxy.budgets.rules import BudgetRules
 from proxy.budgets.thresholds import Thresholds
 from proxy.config.schema import Config
-from proxy.events.opening import open_webhooks
-from proxy.events.webhooks import Webhooks
 from proxy.limits.limiter import Limiter
 from proxy.limits.opening import open_limiter
 from proxy.limits.rules import Rules
@@ -32,7 +29,6 @@ class Admission(Struct, frozen=True):
 
     credentials: Credentials
     limiter: Limiter
-    webhooks: Webhooks
     thresholds: Thresholds
     process: str
 
@@ -40,22 +36,17 @@ class Admission(Struct, frozen=True):
         """Put ``config`` in force. Raises ConfigError before anything has changed."""
         self.credentials.adopt(config)
         self.limiter.adopt(Rules.of(config.rate_limiting, config.auth), BudgetRules.of(config))
-        self.webhooks.adopt(config.events.webhooks)
 
 
 async def open_admission(
     running: RunningConfig,
     environ: Mapping[str, str],
     storage: Storage,
-    tls: Callable[[], ssl.SSLContext],
     metrics: Metrics,
     log: Log,
     shutdown: ShutdownStack,
 ) -> Admission:
-    """``tls`` is for connections to webhooks."""
     config = running.config
-    webhooks = open_webhooks(config, environ, tls, metrics, log)
-    shutdown.push("webhooks", webhooks.close)
     elsewhere = config.ledger.enabled and config.ledger.mode == "events"
     keys = KeyAnnouncer(storage.receivers, storage.events if elsewhere else None)
     credentials = Credentials(config, environ, storage.database, log, keys)
@@ -66,6 +57,6 @@ async def open_admission(
     limiter.seed_by(open_seeds(running, storage.database, storage.reader, limiter.book, log, storage.receivers))
     shutdown.push("limiter", limiter.close)
     await limiter.start()
-    thresholds = open_thresholds(limiter.book, metrics, log, webhooks, limiter.spend)
+    thresholds = open_thresholds(limiter.book, metrics, log, storage.events, limiter.spend)
     shutdown.push("thresholds", thresholds.close)
-    return Admission(credentials, limiter, webhooks, thresholds, process)
+    return Admission(credentials, limiter, thresholds, process)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from functools import partial
 from random import Random
 from secrets import token_hex
 
@@ -171,10 +170,11 @@ class Application:
     async def _open_admission(self) -> None:
         """What a call is checked by, and the storage that it needs."""
         self._outbox = Outbox(asyncio.get_running_loop())
-        self._storage = open_storage(self.config, self.metrics, self.log, self._outbox.precede, self._shutdown)
-        tls = partial(self._dialer.context, Tls())
+        self._storage = open_storage(
+            self.config, self._environ, self.metrics, self.log, self._outbox.precede, self._shutdown
+        )
         self._admission = admission = await open_admission(
-            self.running, self._environ, self._storage, tls, self.metrics, self.log, self._shutdown
+            self.running, self._environ, self._storage, self.metrics, self.log, self._shutdown
         )
         self.credentials, self.limiter = admission.credentials, admission.limiter
 
@@ -348,7 +348,7 @@ class Application:
         """Put ``config`` in force everywhere. Raises ConfigError before anything has changed."""
         require_broker(config)
         self._admission.adopt(config)
-        self._storage.adopt(config)
+        self._storage.adopt(config, self._environ)
         self.listeners.renew_certificates()
         circuit, now = config.circuit_breaker, asyncio.get_running_loop().time()
         self.running.registry.adopt(policy_of(circuit), window_of(circuit), now)

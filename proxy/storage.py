@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
@@ -35,11 +35,11 @@ class Storage(Struct, frozen=True):
     receivers: EventReceivers
     events: EventSink
 
-    def adopt(self, config: Config) -> None:
+    def adopt(self, config: Config, environ: Mapping[str, str]) -> None:
         """Send events to the receivers of ``config`` from now on."""
         if self.recorder is not None:
             self.receivers.adopt(receivers_of(config.events))
-            self.recorder.adopt(settings_of(config))
+            self.recorder.adopt(settings_of(config, environ))
 
     def recorder_status(self) -> RecorderStatus | None:
         """What the recorder of this machine wrote last; ``None``: nothing yet."""
@@ -48,12 +48,13 @@ class Storage(Struct, frozen=True):
 
 def open_storage(
     config: Config,
+    environ: Mapping[str, str],
     metrics: Metrics,
     log: Log,
     soon: Callable[[Callable[[], None]], None],
     shutdown: ShutdownStack,
 ) -> Storage:
-    """``soon`` is that of ``Ledger``. Raises ConfigError."""
+    """``environ`` names forward proxies. ``soon`` is that of ``Ledger``. Raises ConfigError."""
     require_broker(config)
     database = LazyEngine(config.database, config.data_dir, log.warning, log.info)
     shutdown.push("database", database.close)
@@ -61,7 +62,7 @@ def open_storage(
     shutdown.push("database for reading", reader.close)
     ledger, recorder, redis = open_ledger(config, metrics, log, soon), None, None
     if ledger is not None:
-        recorder = open_recorder(config, ledger, log)
+        recorder = open_recorder(config, environ, ledger, log)
         shutdown.push("recorder", recorder.stop)
         shutdown.push("ledger", ledger.close)
         metrics.recorder = recorder.sample

@@ -25,7 +25,6 @@ STEPS = [
     "database",
     "database for reading",
     "Redis",
-    "webhooks",
     "credentials",
     "limiter",
     "thresholds",

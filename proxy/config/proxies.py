@@ -16,6 +16,8 @@ from yarl import URL
 
 from proxy.errors import ConfigError
 
+PROXY_VARIABLES = frozenset({"http_proxy", "https_proxy", "all_proxy", "no_proxy"})
+"""Names of the variables, in lower case."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _TOLD = ("the scheme", "no host", "a host")  # complaints of ours, which do not quote the URL
 

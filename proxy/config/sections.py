@@ -109,9 +109,12 @@ def _event_receivers(config: Config) -> Iterator[Complaint]:
         if events.webhooks:
             text = "need ledger.mode database, where events wait for them"
             yield Complaint("events.webhooks", text, reads)
-    elif events.url and not (ledger.enabled and config.database.enabled):
-        text = "needs ledger.enabled, and database.enabled, where events wait to be sent, or ledger.mode: events"
-        yield Complaint("events.url", text, reads)
+    elif not (ledger.enabled and config.database.enabled):
+        text = "ledger.enabled, and database.enabled, where events wait to be sent"
+        if events.url:
+            yield Complaint("events.url", f"needs {text}, or ledger.mode: events", reads)
+        if events.webhooks:
+            yield Complaint("events.webhooks", f"need {text}", reads)
 
 
 def idle(config: Config) -> Iterator[Complaint]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
 from msgspec import Struct, structs
 
+from proxy.config.proxies import PROXY_VARIABLES
 from proxy.config.schema import Config
 from proxy.database.address import address_of
 from proxy.events.settings import event_settings
@@ -37,8 +39,12 @@ DRAIN_LOOK_SECS: Final = 0.02
 END_LOOK_SECS: Final = 0.01  # between two looks whether our child has ended, once it has closed its output
 
 
-def settings_of(config: Config, *, once: bool = False) -> RecorderSettings:
+def settings_of(
+    config: Config, environ: Mapping[str, str] = MappingProxyType({}), *, once: bool = False
+) -> RecorderSettings:
+    """``environ`` names forward proxies, which webhooks are reached by; without any, those of the process do."""
     ledger = config.ledger
+    proxies = {name: value for name, value in environ.items() if name.lower() in PROXY_VARIABLES}
     address = address_of(config.database, Path(config.data_dir).absolute())
     return RecorderSettings(
         str(spool_folder(config.data_dir)),
@@ -48,7 +54,7 @@ def settings_of(config: Config, *, once: bool = False) -> RecorderSettings:
         ledger.keep_hours_days,
         once,
         default_balance=config.billing.default_nano,
-        events=event_settings(config.events, ledger=ledger.mode == "events"),
+        events=structs.replace(event_settings(config.events, ledger=ledger.mode == "events"), proxies=proxies),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
@@ -58,12 +58,12 @@ def require_broker(config: Config) -> None:
         raise ConfigError([missing])
 
 
-def open_recorder(config: Config, ledger: Ledger, log: Log) -> RecorderChild:
+def open_recorder(config: Config, environ: Mapping[str, str], ledger: Ledger, log: Log) -> RecorderChild:
     """The child that writes what ``ledger`` records into the database, or sends it to the broker, and sends events.
 
-    It starts at once if events have receivers, else at the first record.
+    ``environ`` names forward proxies. It starts at once if events have receivers, else at the first record.
     """
-    recorder = RecorderChild(settings_of(config), log, ledger.nonce)
+    recorder = RecorderChild(settings_of(config, environ), log, ledger.nonce)
     ledger.on_first_record = recorder.start
     if config.events.url or config.events.webhooks:
         recorder.start()
