@@ -15,7 +15,7 @@ from proxy.config.schema import Config
 from proxy.errors import ConfigError
 
 if TYPE_CHECKING:
-    from proxy.database.outbox_views import DeadEvent
+    from proxy.database.outbox_rows import DeadEvent
     from proxy.events.broker.reading import DeadLetter
 
 
@@ -60,7 +60,8 @@ async def _dead_events(config: Config, most: int) -> list[DeadEvent]:
     from proxy.database.address import address_of
     from proxy.database.engine import Engine
     from proxy.database.health import DatabaseHealth, Unreachable
-    from proxy.database.outbox_views import DeadFilter, OutboxTable
+    from proxy.database.outbox_rows import DeadFilter
+    from proxy.database.outbox_views import OutboxTable
 
     if not await _has_tables(config):
         return []

@@ -5,74 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from msgspec import Struct
 from sqlalchemy import ColumnElement, Select, delete, func, select, true, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from proxy.database.engine import Engine
+from proxy.database.outbox_rows import MOST_COUNTED, Changed, DeadEvent, DeadFilter, ReceiverStanding
 from proxy.database.statements import is_storable
 from proxy.database.tables import EVENT_RECEIVERS, OUTBOX, Now
 
-MOST_COUNTED: Final = 100_000
-"""Events are counted up to so many, so that no page makes the database read millions."""
 AT_ONCE: Final = 1000  # dead events that one transaction changes
 MOST_CHANGED: Final = 100_000  # by one call, so that it ends
 
 _ROW, _RECEIVER = OUTBOX.c, EVENT_RECEIVERS.c
 _IS_DEAD: Final = _ROW.dead_at.is_not(None)
-
-
-class ReceiverStanding(Struct, frozen=True):
-    """What the database knows of a receiver. Times are Unix seconds of the database; ``None``: never.
-
-    ``waiting`` and ``dead``: at most ``MOST_COUNTED``. ``oldest``: when the first that waits happened. ``until``: how
-    long a process has the receiver for itself, to send to it; in the past: none has. ``last_dead``: when the last one
-    died. ``error``: of the last failure.
-    """
-
-    name: str
-    waiting: int = 0
-    oldest: float | None = None
-    dead: int = 0
-    last_dead: float | None = None
-    until: float = 0.0
-    sent: int = 0
-    failures: int = 0
-    sent_at: float | None = None
-    failed_at: float | None = None
-    gone_at: float | None = None
-    error: str = ""
-
-
-class DeadEvent(Struct, frozen=True):
-    """An event that a receiver did not take in time. ``seq``: of its row. ``body``: the CloudEvent in JSON.
-
-    ``at``: when it happened, ``dead_at``: when it was given up, in Unix seconds. ``error``: of the last try.
-    """
-
-    seq: int
-    id: str
-    receiver: str
-    type: str
-    at: float
-    dead_at: float
-    tries: int
-    error: str
-    body: str
-
-
-class DeadFilter(Struct, frozen=True):
-    """Which dead events. ``seqs``: those with these numbers; ``None``: all. ``receiver``: ``""``: any."""
-
-    seqs: Sequence[int] | None = None
-    receiver: str = ""
-
-
-class Changed(Struct, frozen=True):
-    """``more``: there are more of them than one call changes."""
-
-    count: int
-    more: bool
 
 
 class OutboxTable:

@@ -12,7 +12,8 @@ from sqlalchemy import insert, select
 from proxy.database import outbox_views
 from proxy.database.engine import Engine
 from proxy.database.health import DatabaseHealth
-from proxy.database.outbox_views import Changed, DeadFilter, OutboxTable, ReceiverStanding
+from proxy.database.outbox_rows import Changed, DeadFilter, ReceiverStanding
+from proxy.database.outbox_views import OutboxTable
 from proxy.database.tables import EVENT_RECEIVERS, OUTBOX
 from tests.database.databases import KINDS, address, new_database
 

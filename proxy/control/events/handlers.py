@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from proxy.control.events.letters import BrokerLetters
 from proxy.control.events.receivers import ReceiverSurvey
@@ -29,11 +29,9 @@ from proxy.control.http.operation import Operation
 from proxy.control.http.requests import RequestBodies, parse_query
 from proxy.control.http.responses import send_json
 from proxy.control.http.router import ControlRoute
+from proxy.database.outbox_rows import Changed, DeadFilter
 from proxy.errors import ClientFault
 from proxy.server.request import Request
-
-if TYPE_CHECKING:
-    from proxy.database.outbox_views import Changed, DeadFilter
 
 _DEAD: Final = "/admin/dead-events"
 _LETTERS: Final = "/admin/dead-letters"
@@ -106,16 +104,12 @@ class EventHandlers:
         """GET /admin/dead-events?limit=&after=&receiver=."""
         given = parse_query(request, DeadEventParameters)
         after = read_after(given.after)
-        from proxy.database.outbox_views import DeadFilter
-
         wanted = DeadFilter(receiver=given.receiver)
         found = await self._store.dead(wanted, given.limit + 1, after)
         send_json(request, 200, dead_event_list(found, given.limit))
 
     async def dead_one(self, request: Request, seq: str) -> None:
         """GET /admin/dead-events/{seq}: 404 also for an event that was sent again."""
-        from proxy.database.outbox_views import DeadFilter
-
         found = await self._store.dead(DeadFilter([int(seq)]), 1) if seq.isdecimal() and len(seq) <= 18 else ()
         if not found:
             raise ClientFault("There is no dead event with this number.", status=404, code="unknown_event")
@@ -145,8 +139,6 @@ class EventHandlers:
     async def _change(self, request: Request, change: Callable[[DeadFilter], Awaitable[Changed]]) -> None:
         given = await self._bodies.decode(request, DeadEventSelection)
         _require_one("seqs", bool(given.seqs), given.all)
-        from proxy.database.outbox_views import DeadFilter
-
         changed = await change(DeadFilter(None if given.all else given.seqs, given.receiver))
         send_json(request, 200, ChangedView(changed.count, changed.more))
 

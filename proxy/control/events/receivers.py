@@ -1,17 +1,16 @@
-"""Who gets events: of the database, or of the recorder where there is none."""
+"""Who gets events: what the database knows of them, or the recorder where no database has the outbox."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from proxy.control.events.store import EventStore
 from proxy.control.events.views import EventsView, OutboxView, receiver_views
 from proxy.control.live import LiveConfig
-from proxy.ledger.recorder.status import RecorderStatus
-
-if TYPE_CHECKING:
-    from proxy.database.outbox_views import ReceiverStanding
+from proxy.database.outbox_rows import ReceiverStanding
+from proxy.events.base import receivers_of
+from proxy.events.sending.status import UNKNOWN
+from proxy.ledger.recorder.status import SILENT_SECS, RecorderStatus
 
 
 class ReceiverSurvey:
@@ -32,19 +31,49 @@ class ReceiverSurvey:
     async def survey(self) -> EventsView:
         """Raises GatewayError where the database does not answer, or cannot be used."""
         config, status = self._live.config, self._status()
-        now, found = await self._standings(status)
-        views = receiver_views(config.events, found, now)
+        events = config.events
+        if self._store.kept:
+            now, found = await self._store.survey()
+        else:
+            now, found = self._wall(), self._of_recorder(status)
+        views = receiver_views(events, found, now)
         waiting = sum(each.waiting for each in views)
         return EventsView(
             round(now, 3),
             config.ledger.mode,
             views,
-            OutboxView(waiting, config.events.most_waiting, config.events.on_full),
-            bool(config.events.url),
-            None,
+            OutboxView(waiting, events.most_waiting, events.on_full),
+            bool(events.url),
+            _dead_letters(status) if events.url else None,
         )
 
-    async def _standings(self, status: RecorderStatus | None) -> tuple[float, list[ReceiverStanding]]:
-        if self._store.kept:
-            return await self._store.survey()
-        return self._wall(), []
+    def _of_recorder(self, status: RecorderStatus | None) -> list[ReceiverStanding]:
+        """Those of the configuration, as the recorder sees them since its start."""
+        now, known = self._wall(), {}
+        if status is not None and now - status.at < SILENT_SECS:
+            known = {each.name: each for each in status.receivers}
+        found = []
+        for name in [each.name for each in receivers_of(self._live.config.events)]:
+            seen = known.get(name)
+            if status is None or seen is None:
+                found.append(ReceiverStanding(name))
+                continue
+            found.append(
+                ReceiverStanding(
+                    name,
+                    seen.waiting,
+                    now - seen.oldest_secs if seen.waiting else None,
+                    until=now + SILENT_SECS if seen.held else 0.0,
+                    sent=seen.sent,
+                    failures=seen.failures,
+                    failed_at=None if seen.up else seen.since,
+                    error=seen.error,
+                )
+            )
+        return found
+
+
+def _dead_letters(status: RecorderStatus | None) -> int | None:
+    if status is None or status.dead_letters == UNKNOWN:
+        return None
+    return status.dead_letters

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Final
 from proxy.control.live import LiveConfig
 from proxy.database.health import Unreachable
 from proxy.database.opening import LazyEngine
+from proxy.database.outbox_rows import Changed, DeadEvent, DeadFilter, ReceiverStanding
 from proxy.errors import ConfigError, GatewayError
 from proxy.events.base import receivers_of
 
 if TYPE_CHECKING:
-    from proxy.database.outbox_views import Changed, DeadEvent, DeadFilter, OutboxTable, ReceiverStanding
+    from proxy.database.outbox_views import OutboxTable
 
 _MISSING: Final = "No events wait here: set events.url or events.webhooks, database.enabled and ledger.enabled."
 
@@ -41,8 +42,7 @@ class EventStore:
     def kept(self) -> bool:
         """Whether events wait in the database: somebody gets them, and the ledger is in it, too."""
         config = self._live.config
-        in_database = config.database.enabled and config.ledger.enabled and config.ledger.mode == "database"
-        return in_database and bool(config.events.url or config.events.webhooks)
+        return config.has_ledger and bool(config.events.url or config.events.webhooks)
 
     async def survey(self) -> tuple[float, list[ReceiverStanding]]:
         """The time, and the receivers of the configuration first."""

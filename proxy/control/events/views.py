@@ -12,7 +12,7 @@ from proxy.config.broker_checks import addresses
 from proxy.config.events_schema import Events
 from proxy.config.secret import Secret
 from proxy.control.events.schemas import after_of
-from proxy.database.outbox_views import MOST_COUNTED, DeadEvent, ReceiverStanding
+from proxy.database.outbox_rows import MOST_COUNTED, DeadEvent, ReceiverStanding
 from proxy.events.base import BROKER, webhook_name
 from proxy.events.broker.reading import DeadLetter
 
@@ -196,7 +196,7 @@ def _state(found: ReceiverStanding, late: float | None) -> ReceiverState:
         return "failing"
     if late is not None and late > LATE_SECS:
         return "waiting"
-    return "idle" if found.sent_at is None else "up"
+    return "up" if found.sent or found.sent_at is not None else "idle"
 
 
 def _kind(name: str, events: Events) -> ReceiverKind:

@@ -12,7 +12,7 @@ from proxy.config.events_schema import Events, Webhook
 from proxy.config.secret import MASKED
 from proxy.control.events.schemas import after_of, read_after
 from proxy.control.events.views import dead_event, dead_event_list, dead_letter, receiver_views
-from proxy.database.outbox_views import MOST_COUNTED, DeadEvent, ReceiverStanding
+from proxy.database.outbox_rows import MOST_COUNTED, DeadEvent, ReceiverStanding
 from proxy.events.broker.reading import DeadLetter
 from tests.support.gateway import to_config
 
