@@ -23,6 +23,7 @@ from proxy.config.source import Source
 from proxy.config.timeouts import own_client_stall
 from proxy.control.clock import WallClock
 from proxy.control.health.components import states_of
+from proxy.control.health.events import EventsHealth
 from proxy.control.own_listener import handlers_at_api, handlers_at_own
 from proxy.control.plane import ControlPlane
 from proxy.dispatch.dispatcher import Clock, Dispatcher
@@ -239,6 +240,7 @@ class Application:
         self.metrics.running = lambda: serving.running
 
     def _open_control(self) -> None:
+        events = EventsHealth(self._storage.recorder, lambda: bool(self._storage.receivers))
         self.plane = plane = ControlPlane(
             self.running,
             self.serving,
@@ -262,6 +264,7 @@ class Application:
                 breakers=self._shared,
                 ledger=self._storage.ledger,
                 recorder=self._storage.recorder,
+                events=events,
             ),
             budget=self._dispatcher.context.budget,
             metrics=self.metrics,

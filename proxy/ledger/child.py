@@ -23,7 +23,7 @@ from proxy.ledger.recorder.folders import has_others, has_segments, is_recorded
 from proxy.ledger.recorder.settings import RecorderSettings
 from proxy.ledger.recorder.status import SILENT_SECS, RecorderStatus, read_status
 from proxy.ledger.spool.folder import spool_folder
-from proxy.observe.gauges import RecorderSample
+from proxy.observe.gauges import ReceiverSample, RecorderSample
 from proxy.observe.log import Log
 from proxy.runtime.python import python_command, python_environment
 
@@ -112,7 +112,11 @@ class RecorderChild:
         status = self.status
         if status is None:
             return None
-        return RecorderSample(status.waiting, status.behind_secs, status.spool_bytes)
+        receivers = [
+            ReceiverSample(each.name, each.waiting, each.oldest_secs, each.sent, each.failures, each.dead)
+            for each in status.receivers
+        ]
+        return RecorderSample(status.waiting, status.behind_secs, status.spool_bytes, receivers, status.dead_letters)
 
     @property
     def pid(self) -> int | None:

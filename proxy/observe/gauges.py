@@ -21,6 +21,12 @@ _BUDGET_SPENT: Final = "Spent in the counters of a budget that this process uses
 _BUDGET_HELD: Final = "Held by this process for calls that are not billed yet."
 _BUDGET_USED: Final = "The highest part of its cap that a counter of a budget has spent."
 
+_EVENTS_WAITING: Final = "Events in the outbox that wait for a receiver."
+_EVENTS_OLDEST: Final = "How long ago the first of them happened."
+_EVENTS_SENT: Final = "Events that a receiver has, since the recorder started."
+_EVENTS_FAILED: Final = "Tries to send an event, or several at once, that failed, since the recorder started."
+_EVENTS_DEAD: Final = "Events that were given up. They can be sent again."
+
 
 class BreakerSample(NamedTuple):
     """State of a deployment's breaker. ``deployment``: its ID; ``model``: upstream model name."""
@@ -32,11 +38,27 @@ class BreakerSample(NamedTuple):
 
 
 class RecorderSample(NamedTuple):
-    """What waits for the ledger's database: rows, the oldest for so many seconds, and bytes of the spool."""
+    """What waits for the ledger's database: rows, the oldest for so many seconds, and bytes of the spool.
+
+    ``receivers``: of events.
+    """
 
     rows: int
     seconds: float
     spool_bytes: int
+    receivers: Sequence[ReceiverSample] = ()
+    dead_letters: int = -1  # at the broker; -1: not known
+
+
+class ReceiverSample(NamedTuple):
+    """Events of a receiver: what waits, the oldest for so many seconds; what was sent and what failed; what is dead."""
+
+    name: str
+    waiting: int
+    seconds: float
+    sent: int
+    failed: int
+    dead: int
 
 
 class BudgetSample(Struct):
@@ -88,7 +110,7 @@ def _entered(key: tuple[str, str, str], rows: dict[tuple[str, str, str], _Row], 
 
 
 def components_up(components: Mapping[str, bool], bound: int) -> Family[Count]:
-    documentation = "Whether a component (limiter, database, breakers, ledger, recorder) can be reached."
+    documentation = "Whether a component (limiter, database, breakers, ledger, recorder, events) can be reached."
     family = Family("gateway_component_up", "gauge", documentation, ("component",), Count, bound=bound)
     for name, up in components.items():
         family.cell(name).value = int(up)
@@ -107,6 +129,29 @@ def waiting_rows(sample: RecorderSample) -> Iterator[Family[Count]]:
     yield single("llm_ledger_waiting_rows", "gauge", "Attempts that wait for the ledger's database.", sample.rows)
     yield single("llm_ledger_behind_seconds", "gauge", "How long the oldest of them has waited.", sample.seconds)
     yield single("llm_ledger_spool_bytes", "gauge", "Size of the ledger's spool on the disk.", sample.spool_bytes)
+
+
+def receiver_events(sample: RecorderSample, bound: int) -> Iterator[Family[Count]]:
+    """Families with a cell for each receiver of events; none without receivers."""
+    if not sample.receivers:
+        return
+    labels = ("receiver",)
+    waiting = Family("events_waiting", "gauge", _EVENTS_WAITING, labels, Count, bound=bound)
+    oldest = Family("events_oldest_seconds", "gauge", _EVENTS_OLDEST, labels, Count, bound=bound)
+    sent = Family("events_sent_total", "counter", _EVENTS_SENT, labels, Count, bound=bound)
+    failed = Family("events_failed_total", "counter", _EVENTS_FAILED, labels, Count, bound=bound)
+    dead = Family("events_dead", "gauge", _EVENTS_DEAD, labels, Count, bound=bound)
+    for each in sample.receivers:
+        waiting.cell(each.name).value += each.waiting
+        cell = oldest.cell(each.name)
+        cell.value = max(cell.value, each.seconds)
+        sent.cell(each.name).value += each.sent
+        failed.cell(each.name).value += each.failed
+        dead.cell(each.name).value += each.dead
+    yield from (waiting, oldest, sent, failed, dead)
+    if sample.dead_letters >= 0:
+        documentation = "Messages in the dead letters of the message broker."
+        yield single("events_dead_letters", "gauge", documentation, sample.dead_letters)
 
 
 def user_balances(balances: Mapping[str, float]) -> Family[Count]:

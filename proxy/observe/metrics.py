@@ -34,6 +34,7 @@ from proxy.observe.gauges import (
     components_up,
     lag,
     open_connections,
+    receiver_events,
     user_balances,
     waiting_rows,
 )
@@ -246,6 +247,7 @@ class Metrics:
         yield _single("llm_possible_double_executions_total", self.possible_double_executions)
         if (sample := self.recorder()) is not None:
             yield from waiting_rows(sample)
+            yield from receiver_events(sample, self._bound)
         if self._budgets:
             yield from budget_amounts(self._budgets, self._bound)
         if balances := self.balances():

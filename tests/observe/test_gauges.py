@@ -14,10 +14,13 @@ from proxy.observe.gauges import (
     STATES,
     BreakerSample,
     BudgetSample,
+    ReceiverSample,
+    RecorderSample,
     breaker_states,
     budget_amounts,
     components_up,
     open_connections,
+    receiver_events,
     user_balances,
 )
 
@@ -101,3 +104,24 @@ def test_each_budget_has_its_amounts() -> None:
 def test_budgets_beyond_the_bound_are_summed() -> None:
     spent, *_ = budget_amounts([BudgetSample(f"b{number}", "usd", 1.0, 1.0) for number in range(9)], 3)
     assert values(spent) == {("b0", "usd"): 1, ("b1", "usd"): 1, ("other", "other"): 7}
+
+
+def test_events_of_each_receiver() -> None:
+    receivers = [ReceiverSample("broker", 3, 1.5, 40, 2, 0), ReceiverSample("webhook:a:1", 0, 0.0, 5, 9, 4)]
+    families = {each.name: each for each in receiver_events(RecorderSample(0, 0.0, 0, receivers, 7), 10)}
+    found = {name: [cell.value for cell in each.cells.values()] for name, each in families.items()}
+    assert found == {
+        "events_waiting": [3, 0],
+        "events_oldest_seconds": [1.5, 0.0],
+        "events_sent_total": [40, 5],
+        "events_failed_total": [2, 9],
+        "events_dead": [0, 4],
+        "events_dead_letters": [7],
+    }
+    assert [*families["events_dead"].cells] == [("broker",), ("webhook:a:1",)]
+
+
+def test_without_receivers_there_are_no_families_of_events() -> None:
+    assert list(receiver_events(RecorderSample(0, 0.0, 0), 10)) == []
+    unknown = RecorderSample(0, 0.0, 0, [ReceiverSample("broker", 0, 0.0, 0, 0, 0)])
+    assert "events_dead_letters" not in {each.name for each in receiver_events(unknown, 10)}

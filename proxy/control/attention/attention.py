@@ -14,6 +14,7 @@ from proxy.config.schema import Config
 from proxy.control.attention.budgets import BudgetTroubles
 from proxy.control.attention.components import ComponentTroubles
 from proxy.control.attention.deployments import DeploymentTroubles
+from proxy.control.attention.events import EventTroubles
 from proxy.control.attention.expiry import ExpiryTroubles
 from proxy.control.attention.ledger import LedgerTroubles
 from proxy.control.attention.settings import ConfigTroubles
@@ -68,6 +69,7 @@ class Attention:
             DeploymentTroubles(index, samples, clock, credential_failure).find,
             ComponentTroubles(live, health.components, health.probes_of).find,
             LedgerTroubles(live, health.components).find,
+            EventTroubles(live).find,
             BudgetTroubles(book, index, live, accounts).find,
             self._settings.find,
             self._expiry.find,

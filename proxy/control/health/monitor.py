@@ -80,7 +80,8 @@ class HealthMonitor:
     def components(self) -> dict[str, ComponentHealth]:
         """The health of each component by name, ``providers`` and ``models`` included."""
         connections = {
-            name: ComponentHealth(state.up, state.since, state.latency) for name, state in self._connections().items()
+            name: state if isinstance(state, ComponentHealth) else _health(state)
+            for name, state in self._connections().items()
         }
         return {**self._providers.components(), **connections}
 
@@ -111,3 +112,7 @@ class HealthMonitor:
                 yield BreakerSample(f"{provider}/{OTHER}", provider, OTHER, state)
             else:
                 yield BreakerSample(each.id, provider, each.upstream_model, state)
+
+
+def _health(state: ComponentState) -> ComponentHealth:
+    return ComponentHealth(state.up, state.since, state.latency)

@@ -22,7 +22,7 @@ _HOLD: Final = (
     " holder = excluded.holder, until = excluded.until"
     f" WHERE event_receivers.holder = excluded.holder OR event_receivers.until <= {_NOW}"
 )
-_RELEASE: Final = "UPDATE event_receivers SET holder = '', until = 0 WHERE name = $1 AND holder = $2"
+_RELEASE: Final = f"UPDATE event_receivers SET holder = '', until = {_NOW} WHERE name = $1 AND holder = $2"
 _TAKE: Final = (
     "SELECT seq, id, type, at, body, tries FROM outbox"
     " WHERE receiver = $1 AND dead_at IS NULL AND due <= $2 ORDER BY seq LIMIT $3"

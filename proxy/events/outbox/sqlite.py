@@ -22,7 +22,7 @@ _HOLD: Final = (
     "INSERT INTO event_receivers (name, holder, until) VALUES (?1, ?2, ?3) ON CONFLICT (name) DO UPDATE SET"
     " holder = excluded.holder, until = excluded.until WHERE holder = excluded.holder OR until <= ?4"
 )
-_RELEASE: Final = "UPDATE event_receivers SET holder = '', until = 0 WHERE name = ? AND holder = ?"
+_RELEASE: Final = "UPDATE event_receivers SET holder = '', until = ? WHERE name = ? AND holder = ?"
 _TAKE: Final = (
     "SELECT seq, id, type, at, body, tries FROM outbox"
     " WHERE receiver = ? AND dead_at IS NULL AND due <= ? ORDER BY seq LIMIT ?"
@@ -61,7 +61,7 @@ class SqliteOutbox:
 
     async def release(self, receiver: str, holder: str) -> None:
         with self._transaction() as cursor:
-            cursor.execute(_RELEASE, (receiver, holder))
+            cursor.execute(_RELEASE, (self._wall(), receiver, holder))
 
     async def take(self, receiver: str, now: float, most: int) -> list[WaitingEvent]:
         with self._connected() as cursor:
