@@ -18,7 +18,8 @@ import yaml
 
 from proxy.database.migrate import upgrade
 from proxy.events.broker.base import BrokerMessage
-from proxy.events.broker.opening import open_publisher
+from proxy.events.broker.opening import open_dead_letters, open_publisher
+from proxy.events.settings import BrokerSettings
 from proxy.ledger.recorder.folders import has_segments, is_recorded
 from proxy.ledger.recorder.status import read_status
 from tests.database.databases import address
@@ -28,6 +29,7 @@ from tests.support import Chunk, Headers, Upstream, Wait, chat_events, completio
 from tests.support.answers import SSE_HEADERS
 from tests.support.command_line import ROOT
 from tests.support.gateway import GatewayProcess, one_provider
+from tests.support.nats import OwnNats
 from tests.support.patience import until, within
 from tests.support.rabbit import Notes, RabbitExchange, rabbit_exchange
 from tests.support.services import postgres_database
@@ -52,12 +54,16 @@ async def url() -> AsyncIterator[str]:
         yield found
 
 
+def events_of(exchange: RabbitExchange) -> dict[str, Any]:
+    return {"url": exchange.url, "exchange": exchange.names.exchange}
+
+
 def sidecar(up: Upstream, exchange: RabbitExchange, folder: Path) -> dict[str, Any]:
     return one_provider(
         up,
         dataDir=str(folder),
         database={"enabled": False},
-        events={"url": exchange.url, "exchange": exchange.names.exchange},
+        events=events_of(exchange),
         ledger={"enabled": True, "mode": "events"},
         server={"drainSecs": 5},
     )
@@ -69,12 +75,9 @@ def write(file: Path, config: dict[str, Any]) -> None:
 
 
 @asynccontextmanager
-async def consumer(
-    exchange: RabbitExchange, url: str, folder: Path, *words: str, **more: Any
-) -> AsyncIterator[Process]:
+async def consumer(events: Any, url: str, folder: Path, *words: str, **more: Any) -> AsyncIterator[Process]:
     """``sluice ledger consume`` as a process. It is killed at the end."""
     file = folder / "consumer.yaml"
-    events = {"url": exchange.url, "exchange": exchange.names.exchange}
     config = {"database": {"url": url}, "events": events, "dataDir": str(folder)} | more
     write(file, config)
     command = ["-m", "proxy", "ledger", "consume", "--config", str(file), *words]
@@ -88,17 +91,21 @@ async def consumer(
             await process.wait()
 
 
-async def consume(exchange: RabbitExchange, url: str, folder: Path, **more: Any) -> str:
+async def consume(events: Any, url: str, folder: Path, **more: Any) -> str:
     """Consume what waits. Returns the log."""
-    async with consumer(exchange, url, folder, "--once", **more) as process:
+    async with consumer(events, url, folder, "--once", **more) as process:
         _, words = await within(process.communicate(), "the consumer to end")
         assert process.returncode == 0, words
         return words.decode()
 
 
 async def publish(exchange: RabbitExchange, *messages: BrokerMessage) -> None:
+    await publish_to(exchange.settings(ledger=True), *messages)
+
+
+async def publish_to(settings: BrokerSettings, *messages: BrokerMessage) -> None:
     notes = Notes()
-    publisher = open_publisher(exchange.settings(ledger=True), notes.warn, notes.log)
+    publisher = open_publisher(settings, notes.warn, notes.log)
     await publisher.publish(messages)
     await publisher.close()
 
@@ -164,7 +171,7 @@ async def test_rows_are_those_that_a_gateway_with_a_database_writes(
         await run_gateway(up, sidecar(up, exchange, events), events)
         assert not (events / "sluice.db").exists()
         assert await exchange.count(exchange.names.ledger) == 4
-        log = await consume(exchange, url, tmp_path / "consumer")
+        log = await consume(events_of(exchange), url, tmp_path / "consumer")
         assert "rows=4" in log
         async with postgres_database() as other:
             await upgrade(address(other))
@@ -205,7 +212,7 @@ async def test_kill_9_of_gateway_and_recorder_tells_each_attempt_once(
             await arrived(exchange, 4)
             gw.signal(signal.SIGINT)
             await gw.wait()
-    await consume(exchange, url, tmp_path / "consumer")
+    await consume(events_of(exchange), url, tmp_path / "consumer")
     assert sorted(each["end"] for each in await ledger(url)) == ["lost", "ok", "ok", "ok"]
     assert await attempts(url) == 4
 
@@ -238,12 +245,12 @@ async def test_duplicates_and_poison(exchange: RabbitExchange, url: str, tmp_pat
     poison = BrokerMessage("poison", "ai_usage", "application/json", b'{"hello": 1}', ledger=True)
     refused = message(row(5, at=1e300))
     await publish(exchange, message(row(1)), message(row(1)), poison, message(row(1), row(2)), refused, message(row(3)))
-    log = await consume(exchange, url, tmp_path)
+    log = await consume(events_of(exchange), url, tmp_path)
     assert "rows=3  refused=2" in log
     assert await ids(url) == ["n1", "n2", "n3"]
     assert await attempts(url) == 3
     await publish(exchange, message(row(3)), message(row(2)))
-    await consume(exchange, url, tmp_path)
+    await consume(events_of(exchange), url, tmp_path)
     assert await attempts(url) == 3
     dead = await exchange.take(exchange.names.dead)
     reasons = {each.header.properties.message_id: each.header.properties.headers["x-sluice-reason"] for each in dead}
@@ -258,7 +265,7 @@ async def test_a_consumer_that_is_killed_between_commit_and_acceptance_counts_no
     await publish(exchange, *(message(row(number)) for number in range(3000)))
     for _ in range(3):
         before = await attempts(url)
-        async with consumer(exchange, url, tmp_path) as process:
+        async with consumer(events_of(exchange), url, tmp_path) as process:
 
             async def committed(before: int = before) -> None:
                 while await attempts(url) == before:  # noqa: ASYNC110
@@ -267,7 +274,7 @@ async def test_a_consumer_that_is_killed_between_commit_and_acceptance_counts_no
             await within(committed(), "a commit")
             process.kill()
             await process.wait()
-    await consume(exchange, url, tmp_path)
+    await consume(events_of(exchange), url, tmp_path)
     assert await attempts(url) == 3000
     assert len(await ids(url)) == 3000
     assert await exchange.count(exchange.names.ledger) == 0
@@ -277,8 +284,8 @@ async def test_two_consumers_share_the_messages_and_end_by_sigterm(
     exchange: RabbitExchange, url: str, tmp_path: Path
 ) -> None:
     async with (
-        consumer(exchange, url, tmp_path / "one") as one,
-        consumer(exchange, url, tmp_path / "other") as other,
+        consumer(events_of(exchange), url, tmp_path / "one") as one,
+        consumer(events_of(exchange), url, tmp_path / "other") as other,
     ):
         for number in range(20):
             await publish(exchange, *(message(row(100 * number + each)) for each in range(100)))
@@ -297,12 +304,28 @@ async def test_two_consumers_share_the_messages_and_end_by_sigterm(
     assert await exchange.count(exchange.names.ledger) == 0
 
 
+async def test_nats_gives_rows_as_well(url: str, tmp_path: Path) -> None:
+    poison = BrokerMessage("poison", "ai_usage", "application/json", b'{"hello": 1}', ledger=True)
+    async with OwnNats() as nats:
+        settings, events = BrokerSettings((nats.url,), ledger=True), {"url": nats.url}
+        await publish_to(settings, *(message(row(number)) for number in range(1000)), poison)
+        assert "rows=1000  refused=1" in await consume(events, url, tmp_path)
+        await publish_to(settings, message(row(7), row(1000)))
+        assert "rows=1  refused=0" in await consume(events, url, tmp_path)
+        assert await attempts(url) == 1001
+        letters = open_dead_letters(settings)
+        assert [(each.id, each.reason) for each in await letters.look(10)] == [
+            ("poison", "no row: Object missing required field type")
+        ]
+        await letters.close()
+
+
 async def test_charges_become_transfers_that_are_told(exchange: RabbitExchange, url: str, tmp_path: Path) -> None:
     rows = [row(number, counters=["balance/total/ann"], cost=5, usage_source="provider") for number in range(3)]
     await publish(exchange, *map(message, rows))
     await exchange.take(exchange.names.analytics)
     auth = {"mode": "jwt", "jwt": {"secret": "a-very-well-kept-secret-of-enough-bytes"}}
-    await consume(exchange, url, tmp_path, billing={"enabled": True, "defaultBalance": 1}, auth=auth)
+    await consume(events_of(exchange), url, tmp_path, billing={"enabled": True, "defaultBalance": 1}, auth=auth)
     told = [json.loads(each.body) for each in await exchange.take(exchange.names.analytics)]
     assert {each["type"] for each in told} == {"io.sluice.transaction_created"}  # the rows were told before
     assert [(each["data"]["sequence"], each["data"]["amount"]) for each in told] == [

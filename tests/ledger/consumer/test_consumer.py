@@ -48,8 +48,11 @@ def body(each: Row) -> bytes:
 
 
 def message(*rows: Row) -> BrokerMessage:
-    whole = body(rows[0]) if len(rows) == 1 else cloudevent.batch([*map(body, rows)])
-    return BrokerMessage(rows[0].id, "ai_usage", cloudevent.MEDIA_TYPE, whole, ledger=True)
+    if len(rows) == 1:
+        return BrokerMessage(rows[0].id, "ai_usage", cloudevent.MEDIA_TYPE, body(rows[0]), ledger=True)
+    return BrokerMessage(
+        rows[0].id, "ai_usage", cloudevent.BATCH_TYPE, cloudevent.batch([*map(body, rows)]), ledger=True
+    )
 
 
 class Site:
