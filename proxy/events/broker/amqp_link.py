@@ -157,7 +157,8 @@ def _tls(settings: BrokerSettings, place: str) -> ssl.SSLContext:
 def place_of(address: str) -> str:
     """Host and port, without user and password."""
     parts = urlsplit(address)
-    return f"{parts.hostname}:{parts.port or (5671 if parts.scheme == 'amqps' else 5672)}"
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{host}:{parts.port or (5671 if parts.scheme == 'amqps' else 5672)}"
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from math import inf
 from typing import Final
 
+from aiormq import AMQPError
+
 from proxy.events.broker.amqp_confirms import SAFE, AmqpConfirms, OutgoingMessage, persistent
 from proxy.events.broker.amqp_link import AmqpDialer, AmqpLink
 from proxy.events.broker.amqp_topology import LEDGER_KEY, AmqpTopology
@@ -36,7 +38,7 @@ class AmqpPublisher:
     ) -> None:
         self._log = log
         self._dialer = dialer or AmqpDialer(settings, "sluice events")
-        self._topology = AmqpTopology(settings, ledger=settings.ledger, warn=warn)
+        self._topology = AmqpTopology(settings, ledger=settings.ledger, warn=warn, watch=True)
         self._exchange = settings.exchange
         self._lock = asyncio.Lock()
         self._link: AmqpLink | None = None
@@ -78,6 +80,12 @@ class AmqpPublisher:
     async def close(self) -> None:
         """A publish in progress fails."""
         self._closed = True
+        link = self._link
+        try:
+            if link is not None and link.open and not self._lock.locked() and not await link.blocked():
+                await self._topology.end(link)
+        except (BrokerUnavailable, AMQPError):
+            pass  # it is left to the next restart of the broker
         await self._drop()
 
     async def _publish(self, messages: Sequence[BrokerMessage]) -> None:
@@ -133,8 +141,8 @@ class AmqpPublisher:
         if self._closed:  # meanwhile
             await self._drop()
             raise BrokerUnavailable("the connection to the broker is closed")
-        if await self._topology.open(link):
-            self._safe.clear()
+        self._safe.clear()  # a queue may have been deleted meanwhile
+        await self._topology.open(link)
         self._confirms = AmqpConfirms(await link.channel(confirms=True), link)
         self._log("Connected to RabbitMQ.", place=link.place, exchange=self._exchange)
         return link

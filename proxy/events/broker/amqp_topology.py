@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 import aiormq
@@ -79,10 +80,20 @@ def arguments_of(queue: AmqpQueue, names: AmqpNames, *, quorum: bool) -> dict[st
 
 
 class AmqpTopology:
-    """Makes what is missing where ``declare`` says so; else only looks."""
+    """Makes what is missing where ``declare`` says so; else only looks.
 
-    def __init__(self, settings: BrokerSettings, *, ledger: bool, warn: Callable[..., None]) -> None:
+    A publisher must know whether a queue was deleted while it sent, also if somebody else has made it again by then.
+    No answer of the broker tells two queues of one name apart. So, with ``watch``, each queue is bound to an exchange
+    of this object as well, which nothing is sent to. It is auto-delete: it goes with its queue, and only ``end`` or
+    a restart of the broker removes it otherwise.
+    """
+
+    def __init__(
+        self, settings: BrokerSettings, *, ledger: bool, warn: Callable[..., None], watch: bool = False
+    ) -> None:
         self.names = names_of(settings.exchange)
+        self._watch = f"{settings.exchange}.watch-{secrets.token_hex(4)}" if watch else ""
+        self._watched: dict[str, str] = {}  # exchange of ours, by queue
         self.queues = queues_of(self.names, ledger=ledger)
         self.dead = -1  # messages in the dead letters when they were last counted
         self._declare = settings.declare
@@ -92,17 +103,18 @@ class AmqpTopology:
         self._warned: set[str] = set()
         self._channel: Channel | None = None
 
-    async def open(self, link: AmqpLink) -> bool:
-        """Make what is missing. True: a queue was missing that had been there before, with what was in it.
+    async def open(self, link: AmqpLink, deleted: Collection[str] = ()) -> None:
+        """Make what is missing. ``deleted``: queues that are known to have been deleted.
 
         Raises BrokerUnavailable.
         """
         self._channel = None
         if not self._declare:
-            return False
+            return
         await self._exchange(link, self.names.dead, "fanout")
         await self._exchange(link, self.names.exchange, "topic")
-        return any([await self._queue(link, queue) for queue in self.queues])
+        for queue in self.queues:
+            await self._queue(link, queue, queue.name in deleted)
 
     async def restore(self, link: AmqpLink) -> bool:
         """Make queues again that were deleted. True: events that were sent since the last look may not be in them.
@@ -112,14 +124,30 @@ class AmqpTopology:
         # Without ``declare``, whether anybody gets an event is told by the broker, which returns those that nobody
         # gets. It does not for the second routing key, the ledger's.
         checked = self.queues if self._declare else [each for each in self.queues if each.key == LEDGER_KEY]
-        missing = [each.name for each in checked if await self.count(link, each.name) is None]
-        if missing and not self._declare:
+        deleted = [each.name for each in checked if not await self._is_same(link, each.name)]
+        if deleted and not self._declare:
             raise BrokerUnavailable(
-                f"{link.place}: there is no queue {missing[0]!r}: bind one to the key {LEDGER_KEY!r}"
+                f"{link.place}: there is no queue {deleted[0]!r}: bind one to the key {LEDGER_KEY!r}"
             )
-        if missing:
-            await self.open(link)
-        return bool(missing)
+        if deleted:
+            await self.open(link, deleted)
+        return bool(deleted)
+
+    async def end(self, link: AmqpLink) -> None:
+        """Remove what is of this object alone. Raises BrokerUnavailable."""
+        for name in self._watched.values():
+            await self._call(link, "exchange_delete", name)
+        self._watched.clear()
+
+    async def _is_same(self, link: AmqpLink, queue: str) -> bool:
+        """Whether a queue has not been deleted since ``open``, or (where it is not watched) is there."""
+        if queue not in self._watched:
+            return await self.count(link, queue) is not None
+        try:
+            await self._call(link, "exchange_declare", self._watched[queue], passive=True)
+        except aiormq.exceptions.ChannelNotFoundEntity:
+            return False
+        return True
 
     async def count(self, link: AmqpLink, queue: str) -> int | None:
         """Messages that wait in a queue; None: there is no such queue. Raises BrokerUnavailable."""
@@ -146,8 +174,9 @@ class AmqpTopology:
         except aiormq.exceptions.ChannelAccessRefused as error:
             await self._must_exist(link, "exchange", name, error)
 
-    async def _queue(self, link: AmqpLink, queue: AmqpQueue) -> bool:
-        lost = await self.count(link, queue.name) is None and queue.name in self._seen
+    async def _queue(self, link: AmqpLink, queue: AmqpQueue, deleted: bool) -> None:
+        if queue.name in self._seen and not deleted:
+            deleted = await self.count(link, queue.name) is None  # while there was no connection
         arguments = arguments_of(queue, self.names, quorum=self._quorum)
         try:
             await self._call(link, "queue_declare", queue.name, durable=True, arguments=arguments)
@@ -155,20 +184,33 @@ class AmqpTopology:
             self._differs("queue", queue.name, error)
         except aiormq.exceptions.ChannelAccessRefused as error:
             await self._must_exist(link, "queue", queue.name, error)
+        await self._bind(link, queue)
+        self._seen.add(queue.name)
+        if deleted:
+            self._warn(
+                f"The queue {queue.name!r} was deleted, and is made again. {_REPLAY.get(queue.key, _REPLAY_ALL)}",
+                place=link.place,
+            )
+
+    async def _bind(self, link: AmqpLink, queue: AmqpQueue) -> None:
         exchange = self.names.exchange if queue.key else self.names.dead
+        # First to the exchange that watches it: if the queue is deleted between the two, the next look finds it.
+        if self._watch:
+            name = f"{self._watch}.{queue.name}"
+            try:
+                await self._call(link, "exchange_declare", name, exchange_type="fanout", auto_delete=True)
+                await self._call(link, "queue_bind", queue.name, name)
+                self._watched[queue.name] = name
+            except aiormq.exceptions.ChannelAccessRefused:
+                self._watched.pop(queue.name, None)
+            except aiormq.AMQPError as error:
+                raise BrokerUnavailable(f"{link.place}: {error}") from None
         try:
             await self._call(link, "queue_bind", queue.name, exchange, queue.key)
         except aiormq.exceptions.ChannelAccessRefused as error:
             self._once(f"The queue {queue.name!r} cannot be bound to {exchange!r}: bind it yourself.", str(error))
         except aiormq.AMQPError as error:
             raise BrokerUnavailable(f"{link.place}: {error}") from None
-        self._seen.add(queue.name)
-        if lost:
-            self._warn(
-                f"The queue {queue.name!r} was deleted, and is made again. {_REPLAY.get(queue.key, _REPLAY_ALL)}",
-                place=link.place,
-            )
-        return lost
 
     async def _must_exist(self, link: AmqpLink, what: str, name: str, refused: Exception) -> None:
         try:

@@ -50,7 +50,7 @@ async def server(answer: bytes | None) -> AsyncIterator[str]:
 def test_the_place_has_no_password() -> None:
     assert place_of("amqp://user:secret@broker/vhost") == "broker:5672"
     assert place_of("amqps://user:secret@broker") == "broker:5671"
-    assert place_of("amqp://user:secret@[::1]:5673/") == "::1:5673"
+    assert place_of("amqp://user:secret@[::1]:5673/") == "[::1]:5673"
 
 
 @pytest.mark.parametrize("path", ["", "/", "/%2F", "/%2f"])

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from proxy.events.broker.amqp_link import AmqpLink
 from proxy.events.broker.amqp_publisher import AmqpPublisher
 from proxy.events.broker.base import BrokerMessage, BrokerUnavailable
 from proxy.events.broker.opening import open_publisher
@@ -191,6 +192,25 @@ async def test_a_deleted_queue_is_made_again_and_gets_what_it_missed(
         f"The queue '{exchange.names.usage}' was deleted, and is made again. "
         "Events that were in it can be sent again: sluice events replay --from TIME --type ai_usage"
     ]
+
+
+async def test_a_queue_that_is_deleted_and_made_again_under_way_misses_no_event(
+    exchange: RabbitExchange, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = opened(), opened()
+    await asyncio.gather(one.publish([event(1)]), other.publish([event(2)]))
+    restore = one._topology.restore
+
+    async def late(link: AmqpLink) -> bool:
+        """Between the confirms and the look of one publisher, the other one makes the queue again."""
+        monkeypatch.setattr(one._topology, "restore", restore)
+        await other.publish([event(4)])
+        return await restore(link)
+
+    monkeypatch.setattr(one._topology, "restore", late)
+    await exchange.call("queue_delete", exchange.names.usage)
+    await one.publish([event(3)])
+    assert sorted(await exchange.ids(exchange.names.usage)) == ["evt_3", "evt_4"]
 
 
 async def test_the_deleted_exchange_is_made_again(exchange: RabbitExchange, opened: Opened) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import aiormq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,11 +79,10 @@ async def test_all_is_made_and_once_more_changes_nothing(
 ) -> None:
     notes = Notes()
     topology = AmqpTopology(exchange.settings(quorum=quorum), ledger=True, warn=notes.warn)
-    assert not await topology.open(link)
-    assert not await topology.open(link)
+    await topology.open(link)
+    await topology.open(link)
     assert not await topology.restore(link)
     assert [await exchange.count(each.name) for each in topology.queues] == [0, 0, 0, 0]
-    assert topology.dead == 0
     assert notes.warnings == []
 
 
@@ -115,15 +115,16 @@ async def test_an_exchange_with_other_settings_is_used(exchange: RabbitExchange,
 
 async def test_nothing_is_made_without_declare(exchange: RabbitExchange, link: AmqpLink) -> None:
     topology = AmqpTopology(exchange.settings(declare=False), ledger=True, warn=Notes().warn)
-    assert not await topology.open(link)
+    await topology.open(link)
     assert await exchange.count(exchange.names.dead) == -1
     with pytest.raises(BrokerUnavailable, match="bind one to the key 'ledger_row'"):
         await topology.restore(link)
 
 
-async def test_each_deleted_queue_is_made_again(exchange: RabbitExchange, link: AmqpLink) -> None:
+@pytest.mark.parametrize("watch", [False, True])
+async def test_each_deleted_queue_is_made_again(exchange: RabbitExchange, link: AmqpLink, watch: bool) -> None:
     notes = Notes()
-    topology = AmqpTopology(exchange.settings(), ledger=True, warn=notes.warn)
+    topology = AmqpTopology(exchange.settings(), ledger=True, warn=notes.warn, watch=watch)
     await topology.open(link)
     for queue in topology.queues:
         await exchange.call("queue_delete", queue.name)
@@ -133,3 +134,40 @@ async def test_each_deleted_queue_is_made_again(exchange: RabbitExchange, link: 
         f"The queue '{each.name}' was deleted" in text
         for each, text in zip(topology.queues, notes.warnings, strict=True)
     ] == [True] * 4
+
+
+async def test_a_queue_that_others_have_made_again_is_bound_again(exchange: RabbitExchange, link: AmqpLink) -> None:
+    notes, usage = Notes(), exchange.names.usage
+    topology = AmqpTopology(exchange.settings(), ledger=False, warn=notes.warn, watch=True)
+    await topology.open(link)
+    assert not await topology.restore(link)
+    await exchange.call("queue_delete", usage)
+    await exchange.call("queue_declare", usage, durable=True, arguments={"x-overflow": "reject-publish"})
+    assert await topology.restore(link)
+    assert not await topology.restore(link)
+    assert f"The queue '{usage}' was deleted" in notes.warnings[-1]
+    await exchange.call("basic_publish", b"x", exchange=exchange.names.exchange, routing_key="ai_usage")
+    assert await exchange.count(usage) == 1
+
+
+async def test_two_that_watch_the_same_queue_both_find_that_it_was_deleted(
+    exchange: RabbitExchange, link: AmqpLink
+) -> None:
+    one, other = (AmqpTopology(exchange.settings(), ledger=False, warn=Notes().warn, watch=True) for _ in range(2))
+    await one.open(link)
+    await other.open(link)
+    await exchange.call("queue_delete", exchange.names.analytics)
+    assert await one.restore(link)
+    assert await other.restore(link)
+
+
+async def test_what_watches_the_queues_is_removed_at_the_end(exchange: RabbitExchange, link: AmqpLink) -> None:
+    topology = AmqpTopology(exchange.settings(), ledger=True, warn=Notes().warn, watch=True)
+    await topology.open(link)
+    watching = list(topology._watched.values())
+    assert len(watching) == 4
+    await topology.end(link)
+    for name in watching:
+        with pytest.raises(aiormq.exceptions.ChannelNotFoundEntity):
+            await exchange.call("exchange_declare", name, passive=True)
+    assert await exchange.count(exchange.names.usage) == 0
