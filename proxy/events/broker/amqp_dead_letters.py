@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
+from math import isfinite
 from typing import Any, Final
 
 import aiormq
@@ -144,6 +145,8 @@ def _letter(message: DeliveredMessage) -> DeadLetter:
 
 
 def _seconds(value: object) -> float:
-    if isinstance(value, datetime):
-        return value.timestamp()
-    return float(value) if isinstance(value, int | float) else 0.0
+    try:
+        found = value.timestamp() if isinstance(value, datetime) else value
+        return float(found) if isinstance(found, int | float) and isfinite(found) else 0.0
+    except (OverflowError, ValueError, OSError):
+        return 0.0

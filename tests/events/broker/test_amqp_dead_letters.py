@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
+from aiormq.abc import DeliveredMessage
+from hypothesis import given
+from hypothesis import strategies as st
+from pamqp.commands import Basic
+from pamqp.header import ContentHeader
 
-from proxy.events.broker.amqp_dead_letters import AmqpDeadLetters
+from proxy.events.broker.amqp_dead_letters import AmqpDeadLetters, _letter, _outgoing
 from proxy.events.broker.base import BrokerMessage, BrokerUnavailable
 from proxy.events.broker.opening import open_dead_letters, open_publisher, open_subscription
 from tests.support.rabbit import Notes, RabbitExchange, rabbit_exchange
@@ -29,6 +36,34 @@ async def letters(exchange: RabbitExchange) -> AsyncIterator[AmqpDeadLetters]:
     assert isinstance(found, AmqpDeadLetters)
     yield found
     await found.close()
+
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.binary(max_size=5)
+    | st.datetimes(),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["queue", "reason", "time"]), inner),
+    max_leaves=5,
+)
+NAMES = ["x-death", "x-sluice-reason", "x-sluice-queue", "x-sluice-time", "x-first-death-queue", "CC", "other"]
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), values), st.none() | st.text(max_size=3))
+def test_headers_of_anybody_make_a_letter(headers: dict[str, object], text: str | None) -> None:
+    properties = Basic.Properties(message_id=text, message_type=text)
+    properties.headers = dict(headers)  # type: ignore[assignment]
+    message = DeliveredMessage(Basic.GetOk(1), ContentHeader(0, 1, properties), b"x", None)  # type: ignore[arg-type]
+    letter = _letter(message)
+    assert math.isfinite(letter.at)
+    assert msgspec.json.decode(msgspec.json.encode(letter), type=type(letter)) == letter
+    made = _outgoing(message, 7)
+    assert (made.exchange, made.key, made.body) == ("", letter.queue, b"x")
+    assert made.id == (text or "dead-7")
+    assert set(made.properties.headers or {}) <= {"other"}
 
 
 async def reject(exchange: RabbitExchange, queue: str) -> None:
