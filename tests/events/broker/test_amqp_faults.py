@@ -113,6 +113,27 @@ async def test_the_name_in_the_certificate_must_be_the_host(
     await publisher.close()
 
 
+# permissions
+
+
+async def test_a_user_who_may_only_write(rabbit: OwnRabbit, exchange: RabbitExchange) -> None:
+    await rabbit.control("add_user", "writer", "secret")
+    await rabbit.control("set_permissions", "writer", "^$", "^test-.*$", "^$")
+    notes, address = Notes(), rabbit.url.replace("guest:guest", "writer:secret")
+    publisher = publisher_of(exchange, notes, addresses=(address,))
+    missing = await refusal(publisher, events(1, 1))
+    assert f"the user may not make the exchange '{exchange.names.dead}', which is missing" in missing
+    assert "secret" not in missing
+    guest = publisher_of(exchange)
+    await guest.publish(events(1, 1))
+    await guest.close()
+    await publisher.publish(events(2, 1))
+    await publisher.publish(events(3, 1))
+    await publisher.close()
+    assert await exchange.ids(exchange.names.usage) == ["evt_1", "evt_2", "evt_3"]
+    assert len([each for each in notes.warnings if "may not declare" in each]) == 5  # 2 exchanges, 3 queues, once each
+
+
 # alarms
 
 
