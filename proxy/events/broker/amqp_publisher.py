@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 from math import inf
 from typing import Final
 
-from aiormq import AMQPError
-
 from proxy.events.broker.amqp_confirms import SAFE, AmqpConfirms, OutgoingMessage, persistent
 from proxy.events.broker.amqp_link import AmqpDialer, AmqpLink
 from proxy.events.broker.amqp_topology import LEDGER_KEY, AmqpTopology
@@ -19,13 +17,13 @@ from proxy.events.settings import BrokerSettings
 
 MOST: Final = 1000  # messages that are sent before their confirms
 ROUNDS: Final = 3  # times that queues may be deleted under way
-DEAD_PAUSE_SECS: Final = 5.0  # between two counts of the dead letters, where nothing is sent
+DEAD_PAUSE_SECS: Final = 5.0  # between two counts of the dead letters
 
 
 class AmqpPublisher:
     """Implements Publisher. What fails is sent with care: one message first, then twice as many each time.
 
-    So a full queue costs its neighbours one duplicate a try. Messages that were safe in a failed call are not sent
+    So a full queue costs its neighbors one duplicate a try. Messages that were safe in a failed call are not sent
     again by the next one.
     """
 
@@ -63,8 +61,6 @@ class AmqpPublisher:
             self._safe.clear()
 
     async def dead(self) -> int:
-        if self._lock.locked():
-            return self._topology.dead
         async with self._lock:
             now = time.monotonic()
             if now - self._looked_at >= DEAD_PAUSE_SECS:
@@ -84,7 +80,7 @@ class AmqpPublisher:
         try:
             if link is not None and link.open and not self._lock.locked() and not await link.blocked():
                 await self._topology.end(link)
-        except (BrokerUnavailable, AMQPError):
+        except BrokerUnavailable:
             pass  # it is left to the next restart of the broker
         await self._drop()
 
@@ -98,7 +94,6 @@ class AmqpPublisher:
                 lost = await self._topology.restore(link)
                 if lost:
                     self._safe.clear()
-                self._looked_at = time.monotonic()
             except BrokerUnavailable:
                 await self._fail()
                 raise

@@ -111,10 +111,11 @@ class AmqpTopology:
         self._channel = None
         if not self._declare:
             return
-        await self._exchange(link, self.names.dead, "fanout")
-        await self._exchange(link, self.names.exchange, "topic")
-        for queue in self.queues:
-            await self._queue(link, queue, queue.name in deleted)
+        with reasons(link.place):
+            await self._exchange(link, self.names.dead, "fanout")
+            await self._exchange(link, self.names.exchange, "topic")
+            for queue in self.queues:
+                await self._queue(link, queue, queue.name in deleted)
 
     async def restore(self, link: AmqpLink) -> bool:
         """Make queues again that were deleted. True: events that were sent since the last look may not be in them.
@@ -124,7 +125,8 @@ class AmqpTopology:
         # Without ``declare``, whether anybody gets an event is told by the broker, which returns those that nobody
         # gets. It does not for the second routing key, the ledger's.
         checked = self.queues if self._declare else [each for each in self.queues if each.key == LEDGER_KEY]
-        deleted = [each.name for each in checked if not await self._is_same(link, each.name)]
+        with reasons(link.place):
+            deleted = [each.name for each in checked if not await self._is_same(link, each.name)]
         if deleted and not self._declare:
             raise BrokerUnavailable(
                 f"{link.place}: there is no queue {deleted[0]!r}: bind one to the key {LEDGER_KEY!r}"
@@ -135,8 +137,9 @@ class AmqpTopology:
 
     async def end(self, link: AmqpLink) -> None:
         """Remove what is of this object alone. Raises BrokerUnavailable."""
-        for name in self._watched.values():
-            await self._call(link, "exchange_delete", name)
+        with reasons(link.place):
+            for name in self._watched.values():
+                await self._call(link, "exchange_delete", name)
         self._watched.clear()
 
     async def _is_same(self, link: AmqpLink, queue: str) -> bool:
@@ -151,12 +154,11 @@ class AmqpTopology:
 
     async def count(self, link: AmqpLink, queue: str) -> int | None:
         """Messages that wait in a queue; None: there is no such queue. Raises BrokerUnavailable."""
-        try:
-            declared = await self._call(link, "queue_declare", queue, passive=True)
-        except aiormq.exceptions.ChannelNotFoundEntity:
-            found = None
-        else:
-            found = int(declared.message_count)
+        with reasons(link.place):
+            try:
+                found = int((await self._call(link, "queue_declare", queue, passive=True)).message_count)
+            except aiormq.exceptions.ChannelNotFoundEntity:
+                found = None
         if queue == self.names.dead:
             self.dead = -1 if found is None else found
         return found
@@ -203,14 +205,10 @@ class AmqpTopology:
                 self._watched[queue.name] = name
             except aiormq.exceptions.ChannelAccessRefused:
                 self._watched.pop(queue.name, None)
-            except aiormq.AMQPError as error:
-                raise BrokerUnavailable(f"{link.place}: {error}") from None
         try:
             await self._call(link, "queue_bind", queue.name, exchange, queue.key)
         except aiormq.exceptions.ChannelAccessRefused as error:
             self._once(f"The queue {queue.name!r} cannot be bound to {exchange!r}: bind it yourself.", str(error))
-        except aiormq.AMQPError as error:
-            raise BrokerUnavailable(f"{link.place}: {error}") from None
 
     async def _must_exist(self, link: AmqpLink, what: str, name: str, refused: Exception) -> None:
         try:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from proxy.events.broker import amqp_publisher
 from proxy.events.broker.amqp_link import AmqpLink
 from proxy.events.broker.amqp_publisher import AmqpPublisher
 from proxy.events.broker.base import BrokerMessage, BrokerUnavailable
@@ -239,6 +240,33 @@ async def test_dead_letters_are_counted_without_a_publish(exchange: RabbitExchan
     await exchange.call("basic_publish", b"x", exchange=exchange.names.dead, routing_key="")
     assert await opened().dead() == 1
     assert await opened(addresses=("amqp://127.0.0.1:1/",)).dead() == -1
+
+
+async def test_dead_letters_are_counted_again_between_publishes(
+    exchange: RabbitExchange, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher = opened()
+    await publisher.publish([event(1)])
+    assert await publisher.dead() == 0
+    await exchange.call("basic_publish", b"x", exchange=exchange.names.dead, routing_key="")
+    await publisher.publish([event(2)])
+    assert await publisher.dead() == 0  # so soon it is not counted
+    monkeypatch.setattr(amqp_publisher, "DEAD_PAUSE_SECS", 0.0)
+    await publisher.publish([event(3)])
+    assert await publisher.dead() == 1
+
+
+async def test_a_queue_that_is_locked_by_another_connection_is_a_reason(
+    exchange: RabbitExchange, opened: Opened
+) -> None:
+    await exchange.call("queue_declare", exchange.names.usage, exclusive=True)
+    publisher = opened()
+    assert "RESOURCE_LOCKED" in await refusal(publisher)
+    await exchange.call("queue_delete", exchange.names.usage)
+    await publisher.publish([event(1)])
+    await exchange.call("queue_delete", exchange.names.dead)
+    await exchange.call("queue_declare", exchange.names.dead, exclusive=True)
+    assert await opened().dead() == -1
 
 
 async def test_a_rejected_event_is_in_the_dead_letters(exchange: RabbitExchange, opened: Opened) -> None:
