@@ -20,11 +20,17 @@ import aiohttp
 import uvloop
 from msgspec.structs import replace
 from playwright.async_api import Browser, Page
+from sqlalchemy import delete, insert
 
 from proxy.config.schema import Config
+from proxy.database import drivers
+from proxy.database.migrate import upgrade
+from proxy.database.tables import EVENT_RECEIVERS, OUTBOX
 from proxy.demo.configured import demo_config
 from proxy.demo.server import Demo
+from proxy.events.base import webhook_name
 from proxy.ledger.row import Row
+from tests.database.databases import address
 from tests.ledger.rows import ROW
 from tests.ledger.store import put
 from tests.support.browser import chromium
@@ -44,13 +50,19 @@ BUDGETS: tuple[dict[str, Any], ...] = (
     {"name": "search", "per": "team", "only": ["search"], "tokens": 8_000_000, "window": "month", "soft": True},
     {"name": "everyone", "usd": 18},
 )
-PAGES = ("overview", "models", "requests", "waterfall", "usage", "budgets", "keys", "limits", "try", "config")
+HOOKS = tuple(f"https://{name}.example.org/hook" for name in ("billing", "pager"))
+EVENTS = {
+    "url": "amqp://rabbitmq.example.org",
+    "webhooks": [{"url": url, "types": ["budget_threshold"]} for url in HOOKS],
+}
+PAGES = ("overview", "models", "requests", "waterfall", "usage", "budgets", "keys", "limits", "events", "try", "config")
 SHOWN = (
     *("overview-light-wide", "overview-dark-wide", "models-light-wide", "waterfall-light-wide", "usage-light-wide"),
     *(
         "budgets-light-wide",
         "keys-light-wide",
         "limits-light-wide",
+        "events-light-wide",
         "try-dark-wide",
         "overview-dark-narrow",
         "models-light-narrow",
@@ -90,6 +102,7 @@ async def _take(folder: Path, seconds: float, names: Collection[str]) -> None:
             "ledger": {"enabled": True},
             "billing": {"enabled": True, "defaultBalance": 25, "onUnpriced": "allow"},
             "budgets": BUDGETS,
+            "events": EVENTS,
             "circuitBreaker": {"failureThreshold": 3, "cooldownPeriodSecs": 4},
             "rateLimiting": {
                 "enabled": True,
@@ -99,6 +112,7 @@ async def _take(folder: Path, seconds: float, names: Collection[str]) -> None:
         }
         demo = Demo()
         config = _priced(demo_config(to_config(source), await demo.start("127.0.0.1", 0)))
+        await _sent(database)  # before the recorder sends anything
         async with Gateway(config) as gw, aiohttp.ClientSession() as session, chromium() as browser:
             keys = [await _key(session, gw.url, who) for who in PEOPLE]
             await put(database, _history(keys))
@@ -108,6 +122,7 @@ async def _take(folder: Path, seconds: float, names: Collection[str]) -> None:
                 for theme in THEMES:
                     wanted = [page for page in PAGES if f"{page}-{theme}-{size}" in names]
                     request = await _failed_over(session, gw.url)
+                    await _sent(database)
                     await _shoot(browser, gw.url, folder, wanted, theme, size, request)
             for person in people:
                 person.cancel()
@@ -162,6 +177,40 @@ def _past(chance: random.Random, number: int, key: Any, now: float) -> Row:
         answered=chance.random() > 0.03,
         ended_ms=chance.uniform(200, 4000),
     )
+
+
+async def _sent(database: str) -> None:
+    """As if the recorder had sent all events to receivers that exist, of which one fails."""
+    await upgrade(address(database))
+    now = time.time()
+    held = {"holder": "the screenshots", "until": now + 1e9, "failures": 0, "failed_at": None, "error": ""}
+    broker, billing, pager = ("broker", *map(webhook_name, HOOKS))
+    known = (
+        {"name": broker, "sent": 48_211, "sent_at": now - 1} | held,
+        {"name": billing, "sent": 37, "sent_at": now - 300} | held,
+        {"name": pager, "sent": 21, "sent_at": now - 9000}
+        | held
+        | {"failures": 46, "failed_at": now - 40, "error": "status 503"},
+    )
+    dead = [
+        {
+            "id": f"evt_{number}c6f1d2ab40",
+            "receiver": pager,
+            "type": "budget_threshold",
+            "at": now - 90_000 - number * 4000,
+            "body": "{}",
+            "tries": 46,
+            "dead_at": now - 3000 - number * 4000,
+            "error": "status 503",
+        }
+        for number in range(3)
+    ]
+    engine = drivers.open_single(address(database), 5.0)
+    async with engine.begin() as connection:
+        for table, rows in ((OUTBOX, dead), (EVENT_RECEIVERS, known)):
+            await connection.execute(delete(table))
+            await connection.execute(insert(table), rows)
+    await engine.dispose()
 
 
 async def _failed_over(session: aiohttp.ClientSession, url: str) -> str:

@@ -19,7 +19,7 @@ from proxy.control.events.letters import BrokerLetters
 from proxy.database.opening import LazyEngine
 from proxy.database.tables import EVENT_RECEIVERS, OUTBOX
 from proxy.events.base import webhook_name
-from tests.support import Upstream
+from tests.support import Upstream, json_answer
 from tests.support.dashboard import TOKEN, go, signed_in, violations
 from tests.support.gateway import Gateway, one_provider
 
@@ -320,6 +320,27 @@ async def test_dead_letters_are_shown_and_sent_again(
         await dialog(page).get_by_role("button", name="Send again").click()
         await expect(letters).to_contain_text("There are none.")
         assert moved.read_text() == '["evt_9"]'
+
+
+async def test_a_webhook_that_fails_and_recovers_is_followed(browser: Browser, tmp_path: Path) -> None:
+    """With the real recorder: an event that is made by the API, and a real webhook."""
+    async with Upstream() as up, Upstream() as hook:
+        hook.on(lambda request: json_answer({}, 500))
+        source = config(up, tmp_path, events={"webhooks": [{"url": hook.url, "types": ["key_created"]}]})
+        async with Gateway(source) as gw, signed_in(browser, gw.url) as page:
+            await go(page, "events")
+            receiver = page.locator(".receiver")
+            await expect(receiver.locator(".pill")).to_have_text("Nothing sent yet")
+            client = await gw.client()
+            bearer = [("Authorization", f"Bearer {TOKEN}")]
+            assert (await client.fetch("POST", "/auth/api-keys", headers=bearer, json={"name": "k"})).status == 201
+            await expect(receiver.locator(".pill")).to_have_text("Failing")
+            await expect(receiver).to_contain_text("500")
+            await expect(page.locator(".page-head")).to_contain_text("1 event waits.")
+            hook.on(lambda request: json_answer({}))
+            await expect(receiver.locator(".pill")).to_have_text("Up")
+            await expect(receiver).to_contain_text("Sent1")
+            await expect(page.locator(".page-head")).to_contain_text("0 events wait.")
 
 
 async def test_without_receivers_the_page_says_how_to_add_them(browser: Browser, tmp_path: Path) -> None:
