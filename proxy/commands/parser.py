@@ -91,8 +91,8 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--live",
         action="store_true",
-        help="also try everything that it names: addresses, certificates, database, Redis, each provider with its key;"
-        " exit status 1 if one fails",
+        help="also try everything that it names: addresses, certificates, database, Redis, broker, each provider with"
+        " its key; exit status 1 if one fails",
     )
     check.add_argument(
         "--json", action="store_true", help="print only the findings of --live, as one JSON array (implies --live)"

@@ -1,4 +1,4 @@
-"""The database of API keys, and Redis: only where the configuration uses them."""
+"""The database of API keys, Redis, and the broker of events: only where the configuration uses them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from proxy.commands.live.finding import Finding, Live, failed, ok, warning
+from proxy.config.broker_checks import BrokerUrl
 from proxy.config.schema import Config
 from proxy.database.address import address_of
 from proxy.database.opening import compare
+from proxy.events.broker.base import BrokerUnavailable
+from proxy.events.broker.opening import missing_broker_package, open_dead_letters
+from proxy.events.settings import broker_settings
 from proxy.limits.failover import StoreDown
 from proxy.limits.script_connection import ScriptConnection
 from proxy.redis import RedisClient
@@ -29,6 +33,8 @@ def checks(live: Live) -> Iterator[Check]:
         yield "database", partial(_database, config)
     if config.rate_limiting.store == "redis" or config.circuit_breaker.shared:
         yield "redis", partial(_redis, config)
+    if config.events.url:
+        yield "events", partial(_broker, config)
 
 
 async def _database(config: Config) -> Sequence[Finding]:
@@ -41,6 +47,21 @@ async def _database(config: Config) -> Sequence[Finding]:
     if revisions.before == revisions.after:
         return [ok("database", f"{address} answers, up to date at {revisions.after}")]
     return [ok("database", f"{address} answers, at {revisions.before}; the start upgrades it to {revisions.after}")]
+
+
+async def _broker(config: Config) -> Sequence[Finding]:
+    """Connects, and makes nothing: the exchange and the queues are the recorder's."""
+    url = config.events.url
+    if missing := missing_broker_package(url):
+        return [failed("events", missing)]
+    shown, letters = BrokerUrl(url).shown, open_dead_letters(broker_settings(config.events, ledger=False))
+    try:
+        await letters.look(0)
+    except BrokerUnavailable as error:
+        return [failed("events", f"the broker cannot be used: {error}; start it, or correct events.url")]
+    finally:
+        await letters.close()
+    return [ok("events", f"{shown} answers")]
 
 
 async def _redis(config: Config) -> Sequence[Finding]:

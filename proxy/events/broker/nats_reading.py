@@ -183,6 +183,8 @@ class NatsDeadLetters:
     async def look(self, most: int) -> list[DeadLetter]:
         found: list[DeadLetter] = []
         async with self._session.using() as connection:
+            if not most:  # whether the broker answers
+                return found
             async for each in self._all(connection):
                 if len(found) >= most:
                     break

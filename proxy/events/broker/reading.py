@@ -58,7 +58,7 @@ class DeadLetters(Protocol):
     """Messages that a consumer has refused."""
 
     async def look(self, most: int) -> list[DeadLetter]:
-        """The first of them. They stay."""
+        """The first of them. They stay. 0: only connect, though there may be no place for them yet."""
         ...
 
     async def send_again(self, ids: frozenset[str] | None) -> int:

@@ -12,6 +12,9 @@ from proxy.config.schema import Database
 from proxy.database.opening import compare, upgrade
 from tests.commands.live.rig import finding
 from tests.database.databases import KINDS, Forwarder, new_database
+from tests.support.nats import OwnNats
+from tests.support.ports import free_port
+from tests.support.rabbit import rabbit_exchange
 from tests.support.services import OwnRedis, postgres_url, redis_url
 
 LIMITS = "rateLimiting: {enabled: true, store: redis, global: {requestsPerMinute: 9}}\n"
@@ -100,4 +103,26 @@ async def test_shared_breakers_need_redis_too(tmp_path: Path) -> None:
     text = "circuitBreaker: {shared: true}\nredis: {url: 'redis://:hunter2@127.0.0.1:1/0', timeoutSecs: 30}"
     found = await asyncio.wait_for(finding("redis", text, tmp_path), 60)
     assert found.level == "FAILED"
+    assert "hunter2" not in found.text
+
+
+async def test_a_broker_that_answers(tmp_path: Path) -> None:
+    """Nothing is made there: the gateway's start does that."""
+    async with rabbit_exchange() as exchange:
+        name = exchange.names.exchange
+        found = await finding("events", f"events: {{url: '{exchange.url}', exchange: {name}}}", tmp_path)
+        assert (found.level, found.text.endswith(" answers")) == ("ok", True)
+        assert "guest:" not in found.text
+        assert await exchange.count(exchange.names.dead) == -1
+    async with OwnNats() as nats:
+        found = await finding("events", f"events: {{url: '{nats.url}'}}", tmp_path)
+        assert (found.level, found.text) == ("ok", f"{nats.url} answers")
+
+
+@pytest.mark.parametrize("scheme", ["amqp", "nats"])
+async def test_a_broker_that_is_down_fails_without_its_password(scheme: str, tmp_path: Path) -> None:
+    url = f"{scheme}://user:hunter2@127.0.0.1:{free_port()}"
+    found = await finding("events", f"events: {{url: '{url}'}}", tmp_path)
+    assert found.level == "FAILED"
+    assert found.text.startswith("the broker cannot be used: ")
     assert "hunter2" not in found.text
