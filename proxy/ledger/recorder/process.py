@@ -32,6 +32,7 @@ TAKEN: Final = 75  # another recorder works in this folder (EX_TEMPFAIL of sysex
 PAUSE: Final = 0.1  # seconds between two looks, and between two calls of fdatasync
 STATUS_SECS: Final = 1.0  # at least, between two writes of the status file
 END_SECS: Final = 2.0  # that a signal lets a batch take
+DEAD_LETTERS_SECS: Final = 10.0  # between two counts of them
 FAILED_PAUSE: Final = 1.0  # after an error of the disk
 
 
@@ -59,7 +60,8 @@ class _Process:
         self._spool = SpoolFolders(folder, lambda text: log.warning(text))
         events = settings.events
         self._bound = OutboxBound(events.on_full)
-        self._database, journal, words = destination_of(settings, self._bound, log)
+        self._database, journal, words, self._dead = destination_of(settings, self._bound, log)
+        self._dead_letters = UNKNOWN
         self._recorder = LedgerRecorder(
             self._spool,
             self._database,
@@ -87,6 +89,7 @@ class _Process:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end, following)
         syncing = asyncio.create_task(self._sync())
+        looking = asyncio.create_task(self._look_at_dead_letters())
         if self._sending is not None:
             self._sending.start()
         try:
@@ -95,6 +98,7 @@ class _Process:
                 following.result()
         finally:
             syncing.cancel()
+            looking.cancel()
             if self._sending is not None:
                 await self._sending.close()
             self._report(last=True)
@@ -160,6 +164,12 @@ class _Process:
                 self._disk_failed(error)
             await asyncio.sleep(PAUSE)
 
+    async def _look_at_dead_letters(self) -> None:
+        """Without an outbox; else who sends that does it."""
+        while self._dead is not None:
+            self._dead_letters = await self._dead()
+            await asyncio.sleep(DEAD_LETTERS_SECS)
+
     async def _wait(self, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
@@ -207,7 +217,7 @@ class _Process:
             0.0 if oldest is None else round(time.monotonic() - oldest, 1),
             self._spool.used_bytes(),
             self._receivers(),
-            UNKNOWN if self._sending is None else self._sending.dead_letters,
+            self._dead_letters if self._sending is None else self._sending.dead_letters,
         )
 
     def _receivers(self) -> tuple[ReceiverStatus, ...]:

@@ -18,6 +18,7 @@ from proxy.events.base import BROKER, EventReceiver
 from proxy.events.settings import EventSettings
 from proxy.ledger.consumer.messages import row_of
 from proxy.ledger.recorder.settings import RecorderSettings
+from proxy.ledger.recorder.status import read_status
 from proxy.ledger.row import Row
 from tests.ledger.recorder.fakes import WritingGateway
 from tests.ledger.recorder.machine import as_lost
@@ -75,3 +76,20 @@ async def test_kill_9_never_makes_a_lost_attempt_of_one_that_was_told(tmp_path: 
     assert {row.id: row for row in rows} == expected
     assert all(row == expected[row.id] for row in rows)
     assert segments(tmp_path) == settled(tmp_path) == 0
+
+
+async def test_its_status_has_the_dead_letters(tmp_path: Path) -> None:
+    gateway = WritingGateway(tmp_path)
+    gateway.close(gateway.open())
+    async with rabbit_exchange() as exchange, recorder(exchange, tmp_path):
+
+        def counted() -> bool:
+            status = read_status(tmp_path)
+            return status is not None and status.rows == 1 and status.dead_letters == 0
+
+        await until(counted, "the status")
+    status = read_status(tmp_path)
+    assert status is not None
+    [receiver] = status.receivers
+    assert (receiver.name, receiver.up, receiver.sent, receiver.waiting) == (BROKER, True, 1, 0)
+    gateway.end()
