@@ -8,7 +8,7 @@ from typing import Final
 FIRST_SECS: Final = 1.0
 LONGEST_SECS: Final = 300.0
 JITTER: Final = 0.2  # of the delay, so that replicas do not all come at once
-GIVE_UP_SECS: Final = 3600.0  # after the event
+LONGEST_REQUESTED: Final = 3600.0
 _DOUBLINGS: Final = 16  # more would exceed the longest delay anyway
 
 
@@ -19,4 +19,4 @@ def delay(failures: int, requested: float | None, chance: Random) -> float:
     """
     growing = min(FIRST_SECS * 2.0 ** min(failures - 1, _DOUBLINGS), LONGEST_SECS)
     growing *= 1 + chance.uniform(-JITTER, JITTER)
-    return growing if requested is None else max(growing, min(requested, GIVE_UP_SECS))
+    return growing if requested is None else max(growing, min(requested, LONGEST_REQUESTED))

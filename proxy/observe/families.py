@@ -79,8 +79,6 @@ class Families:
             "Thresholds of budgets, in percent, that what was spent has reached.", ("budget", "threshold"), bound)
         self.refusals = _counter("budget_refusals_total",
             "Calls that were refused, by the budget that did not cover them.", ("budget",), bound)
-        self.webhooks = _counter("webhook_events_total",
-            "Events for webhooks: delivered, dropped, and tries that failed.", ("webhook", "outcome"), bound)
         self.overhead = _histogram("gateway_overhead_seconds",
             "The gateway's share of each exchange: before the first attempt, and after the last response.",
             OVERHEAD, 1, labels=())

@@ -196,10 +196,6 @@ class Metrics:
         """Count a threshold that a budget has reached, in percent."""
         self.families.thresholds.cell(budget, str(threshold)).value += 1
 
-    def webhook(self, host: str, outcome: str) -> None:
-        """Count an event for the webhook at ``host``, or a try that failed."""
-        self.families.webhooks.cell(host, outcome).value += 1
-
     def reject(self, reason: str) -> None:
         """Count a request that was refused before any attempt; ``reason`` is the code of the error."""
         _named(self.families.rejected, reason).value += 1
@@ -229,7 +225,6 @@ class Metrics:
         yield families.limits
         yield families.thresholds
         yield families.refusals
-        yield families.webhooks
         yield families.overhead
         if self._breaker_states is not None:
             yield self._breaker_states

@@ -5,7 +5,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.events.backoff import FIRST_SECS, GIVE_UP_SECS, JITTER, LONGEST_SECS, delay
+from proxy.events.backoff import FIRST_SECS, JITTER, LONGEST_REQUESTED, LONGEST_SECS, delay
 
 
 def test_delays_double_up_to_five_minutes() -> None:
@@ -18,4 +18,4 @@ def test_delays_double_up_to_five_minutes() -> None:
 @given(st.integers(1, 10**6), st.none() | st.floats(0, 1e12), st.integers())
 def test_a_delay_is_bounded_and_not_shorter_than_requested(failures: int, requested: float | None, seed: int) -> None:
     found = delay(failures, requested, Random(seed))
-    assert min(requested or 0.0, GIVE_UP_SECS) <= found <= GIVE_UP_SECS
+    assert min(requested or 0.0, LONGEST_REQUESTED) <= found <= LONGEST_REQUESTED

@@ -39,7 +39,6 @@ def test_names_and_labels_are_those_that_dashboards_know() -> None:
         "rate_limit_requests_total": ("level", "outcome"),
         "budget_thresholds_total": ("budget", "threshold"),
         "budget_refusals_total": ("budget",),
-        "webhook_events_total": ("webhook", "outcome"),
         "gateway_overhead_seconds": (),
     }
 
