@@ -220,6 +220,26 @@ async def test_a_failing_provider_is_told(up: Upstream, tmp_path: Path) -> None:
     assert data[0]["until"] == pytest.approx(data[0]["at"] + 0.01, abs=0.002)
 
 
+async def test_thresholds_survive_the_recorder(up: Upstream, url: str, tmp_path: Path) -> None:
+    day = {"name": "own", "per": "owner", "tokens": 100, "window": "total", "soft": True}
+    operator = Operator(up, url, tmp_path, events=closed_hook("budget_threshold"), budgets=[day])
+    async with operator.gw:
+        for _ in range(3):
+            await operator.call()
+        await operator.kill_recorder()
+        for _ in range(3):
+            await operator.call()
+        await operator.kill_recorder()
+        events = await operator.waiting(3)
+    data = [event["data"] for event in events]
+    assert sorted((each["threshold"], each["used"], each["subject"]) for each in data) == [
+        (50, 60, "alice"),
+        (80, 80, "alice"),
+        (100, 100, "alice"),
+    ]
+    assert [event["id"] for event in await operator.outbox()] == [event["id"] for event in events]
+
+
 async def test_without_receivers_there_is_no_event(up: Upstream, tmp_path: Path) -> None:
     operator = Operator(up, f"sqlite:///{tmp_path}/gateway.db", tmp_path)
     async with operator.gw:
