@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
+from math import inf
 from typing import Final, NamedTuple, cast
 
 from proxy.events.broker.base import BrokerUnavailable
@@ -22,6 +23,9 @@ BATCH_SECS: Final = 0.1  # that a batch may wait for more messages
 QUIET_SECS: Final = 0.5  # without a message, after which ``once`` asks the broker whether any wait
 GIVE_UP_SECS: Final = 30.0  # of failures, after which ``once`` ends
 
+REPORT_SECS: Final = 10.0  # between two log lines of messages that are no rows
+
+_POISON: Final = "Messages are no rows of the ledger. They are in the dead letters (sluice events dead)."
 _DATABASE: Final = HealthWords(
     "The ledger's database takes no rows. They wait at the broker.", "The ledger's database takes rows again."
 )
@@ -76,6 +80,9 @@ class LedgerConsumer:
         self._wrote = wrote
         self._most = most
         self._once = once
+        self._now = now
+        self._told = 0  # messages that were refused, and logged
+        self._reported = -inf  # when
         self._bound = OutboxBound() if bound is None else bound
         self._sleep = sleep
 
@@ -148,7 +155,10 @@ class LedgerConsumer:
     async def _refuse(self, delivery: BrokerDelivery, why: str) -> None:
         await self._subscription.bury(delivery, why)
         self.refused += 1
-        self._log.error("A message is no row of the ledger. It is in the dead letters.", id=delivery.id, why=why)
+        now = self._now()
+        if now - self._reported >= REPORT_SECS:
+            count, self._told, self._reported = self.refused - self._told, self.refused, now
+            self._log.error(_POISON, messages=count, id=delivery.id, why=why)
 
     # -- into the database ----------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from msgspec import json, structs
 from proxy.events import cloudevent
 from proxy.events.broker.base import BrokerMessage, BrokerUnavailable
 from proxy.ledger.consumer import consumer as consumers
-from proxy.ledger.consumer.consumer import GIVE_UP_SECS, MOST_ROWS, LedgerConsumer
+from proxy.ledger.consumer.consumer import GIVE_UP_SECS, MOST_ROWS, REPORT_SECS, LedgerConsumer
 from proxy.ledger.recorder import hours
 from proxy.ledger.row import Row
 from tests.ledger.consumer.brokers import MemoryBroker, MemoryPublisher, MemorySubscription
@@ -170,6 +170,12 @@ async def test_poison_goes_to_the_dead_letters_and_holds_up_nothing(once: Site) 
         ("mixed", "event 2 is no row: Object missing required field data"),
     ]
     assert once.consumer.refused == 3
+    assert len(once.log.lines) == 1
+    once.clock.at += REPORT_SECS
+    once.publish(bad)
+    once.consumer.emptied = False
+    await within(once.consumer.run(), "its end")
+    assert len(once.log.lines) == 2
     assert not once.subscription.held
 
 
