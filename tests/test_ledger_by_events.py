@@ -22,7 +22,7 @@ from proxy.events.broker.opening import open_dead_letters, open_publisher
 from proxy.events.settings import BrokerSettings
 from proxy.ledger.recorder.folders import has_segments, is_recorded
 from proxy.ledger.recorder.status import read_status
-from tests.database.databases import address
+from tests.database.databases import Forwarder, address
 from tests.ledger.consumer.test_consumer import message, row
 from tests.ledger.recorder.databases import query
 from tests.support import Chunk, Headers, Upstream, Wait, chat_events, completion, json_answer
@@ -125,6 +125,16 @@ async def attempts(url: str) -> int:
     """As the sums by hour have them."""
     [(found,)] = await query(address(url), "SELECT coalesce(sum(attempts), 0)::int FROM ledger_hours")
     return int(found)
+
+
+async def counted(url: str, count: int) -> None:
+    """So many rows are there."""
+
+    async def look() -> None:
+        while await attempts(url) < count:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+    await within(look(), f"{count} rows")
 
 
 async def call(up: Upstream, gw: GatewayProcess) -> None:
@@ -290,11 +300,7 @@ async def test_two_consumers_share_the_messages_and_end_by_sigterm(
         for number in range(20):
             await publish(exchange, *(message(row(100 * number + each)) for each in range(100)))
 
-        async def all_there() -> None:
-            while await attempts(url) < 2000:  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
-
-        await within(all_there(), "the rows")
+        await counted(url, 2000)
         for process in (one, other):
             process.send_signal(signal.SIGTERM)
             _, words = await within(process.communicate(), "its end")
@@ -302,6 +308,23 @@ async def test_two_consumers_share_the_messages_and_end_by_sigterm(
             assert "No more rows are taken from the broker." in words.decode()
     assert len(await ids(url)) == 2000
     assert await exchange.count(exchange.names.ledger) == 0
+
+
+async def test_a_database_that_is_cut_off_gets_every_row_when_it_is_back(
+    exchange: RabbitExchange, url: str, tmp_path: Path
+) -> None:
+    async with Forwarder(url) as way, consumer(events_of(exchange), way.url, tmp_path) as process:
+        await publish(exchange, message(row(0)))
+        await counted(url, 1)
+        await way.cut()
+        await publish(exchange, *(message(row(number)) for number in range(1, 2001)))
+        assert process.stderr is not None
+        while b"takes no rows" not in await within(process.stderr.readline(), "the log line"):
+            pass
+        assert await exchange.count(exchange.names.ledger) >= 1000  # at most two batches are taken
+        await way.restore()
+        await counted(url, 2001)
+    assert await attempts(url) == 2001
 
 
 async def test_nats_gives_rows_as_well(url: str, tmp_path: Path) -> None:
