@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from proxy.database.address import Address
 from proxy.database.migrate import upgrade
 from proxy.events.broker.base import BrokerMessage
 from proxy.events.broker.opening import open_dead_letters, open_publisher
@@ -28,7 +29,7 @@ from tests.ledger.recorder.databases import query
 from tests.support import Chunk, Headers, Upstream, Wait, chat_events, completion, json_answer
 from tests.support.answers import SSE_HEADERS
 from tests.support.command_line import ROOT
-from tests.support.gateway import GatewayProcess, one_provider
+from tests.support.gateway import ADMIN, Gateway, GatewayProcess, one_provider
 from tests.support.nats import OwnNats
 from tests.support.patience import until, within
 from tests.support.rabbit import Notes, RabbitExchange, rabbit_exchange
@@ -249,6 +250,27 @@ async def kill_recorder(spool: Path, killed: set[int]) -> None:
     assert status is not None
     killed.add(status.pid)
     os.kill(status.pid, signal.SIGKILL)
+
+
+async def test_a_sidecar_may_have_a_database_for_its_keys(exchange: RabbitExchange, url: str, tmp_path: Path) -> None:
+    where = tmp_path / "sidecar"
+    async with Upstream() as up:
+        config = sidecar(up, exchange, where) | {"database": {"enabled": True}, "auth": {"mode": "keys"}}
+        async with Gateway(config) as gw:
+            client, admin = await gw.client(), [("Authorization", f"Bearer {ADMIN}")]
+            made = await client.fetch("POST", "/auth/api-keys", json={"name": "k", "owner": "ann"}, headers=admin)
+            assert made.status == 201, made.body
+            up.queue(json_answer(completion()))
+            mine = [("Authorization", f"Bearer {made.json['key']}")]
+            assert (await client.fetch("POST", CHAT, json=CALL, headers=mine)).status == 200
+            assert (await client.fetch("GET", "/billing/usage", headers=mine)).json["error"]["code"] == "no_ledger"
+            await arrived(exchange, 1)
+    await consume(events_of(exchange), url, tmp_path / "consumer")
+    assert [each["owner"] for each in await ledger(url)] == ["ann"]
+    assert await query(Address("sqlite", str(where / "sluice.db")), "SELECT count(*) FROM ledger") == [(0,)]
+    told = await exchange.take(exchange.names.analytics)
+    assert sorted(each.header.properties.message_type for each in told) == ["ai_usage", "key_created"]
+    assert made.json["key"].encode() not in b"".join(each.body for each in told)
 
 
 async def test_duplicates_and_poison(exchange: RabbitExchange, url: str, tmp_path: Path) -> None:
