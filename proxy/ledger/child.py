@@ -116,7 +116,14 @@ class RecorderChild:
             ReceiverSample(each.name, each.waiting, each.oldest_secs, each.sent, each.failures, each.dead)
             for each in status.receivers
         ]
-        return RecorderSample(status.waiting, status.behind_secs, status.spool_bytes, receivers, status.dead_letters)
+        return RecorderSample(
+            status.waiting,
+            status.behind_secs,
+            status.spool_bytes,
+            receivers,
+            status.dead_letters,
+            status.forgotten_events,
+        )
 
     @property
     def pid(self) -> int | None:

@@ -26,6 +26,7 @@ _EVENTS_OLDEST: Final = "How long ago the first of them happened."
 _EVENTS_SENT: Final = "Events that a receiver has, since the recorder started."
 _EVENTS_FAILED: Final = "Tries to send an event, or several at once, that failed, since the recorder started."
 _EVENTS_DEAD: Final = "Events that were given up. They can be sent again."
+_EVENTS_FORGOTTEN: Final = "Events that were not put into the full outbox (events.onFull), since the recorder started."
 
 
 class BreakerSample(NamedTuple):
@@ -40,7 +41,7 @@ class BreakerSample(NamedTuple):
 class RecorderSample(NamedTuple):
     """What waits for the ledger's database: rows, the oldest for so many seconds, and bytes of the spool.
 
-    ``receivers``: of events.
+    ``receivers``: of events. ``forgotten_events``: since the recorder started, as the outbox was full.
     """
 
     rows: int
@@ -48,6 +49,7 @@ class RecorderSample(NamedTuple):
     spool_bytes: int
     receivers: Sequence[ReceiverSample] = ()
     dead_letters: int = -1  # at the broker; -1: not known
+    forgotten_events: int = 0
 
 
 class ReceiverSample(NamedTuple):
@@ -132,7 +134,7 @@ def waiting_rows(sample: RecorderSample) -> Iterator[Family[Count]]:
 
 
 def receiver_events(sample: RecorderSample, bound: int) -> Iterator[Family[Count]]:
-    """Families with a cell for each receiver of events; none without receivers."""
+    """Families of the receivers of events; none without receivers."""
     if not sample.receivers:
         return
     labels = ("receiver",)
@@ -149,6 +151,7 @@ def receiver_events(sample: RecorderSample, bound: int) -> Iterator[Family[Count
         failed.cell(each.name).value += each.failed
         dead.cell(each.name).value += each.dead
     yield from (waiting, oldest, sent, failed, dead)
+    yield single("events_forgotten_total", "counter", _EVENTS_FORGOTTEN, sample.forgotten_events)
     if sample.dead_letters >= 0:
         documentation = "Messages in the dead letters of the message broker."
         yield single("events_dead_letters", "gauge", documentation, sample.dead_letters)

@@ -108,7 +108,7 @@ def test_budgets_beyond_the_bound_are_summed() -> None:
 
 def test_events_of_each_receiver() -> None:
     receivers = [ReceiverSample("broker", 3, 1.5, 40, 2, 0), ReceiverSample("webhook:a:1", 0, 0.0, 5, 9, 4)]
-    families = {each.name: each for each in receiver_events(RecorderSample(0, 0.0, 0, receivers, 7), 10)}
+    families = {each.name: each for each in receiver_events(RecorderSample(0, 0.0, 0, receivers, 7, 6), 10)}
     found = {name: [cell.value for cell in each.cells.values()] for name, each in families.items()}
     assert found == {
         "events_waiting": [3, 0],
@@ -116,6 +116,7 @@ def test_events_of_each_receiver() -> None:
         "events_sent_total": [40, 5],
         "events_failed_total": [2, 9],
         "events_dead": [0, 4],
+        "events_forgotten_total": [6],
         "events_dead_letters": [7],
     }
     assert [*families["events_dead"].cells] == [("broker",), ("webhook:a:1",)]

@@ -168,6 +168,7 @@ class LedgerConsumer:
         Meanwhile no other message is taken, so the broker keeps what comes.
         """
         while rows:
+            self._bound.log_forgetting(self._log)
             if self._bound.holds:
                 await self._failed("the outbox of events is full (events.mostWaiting)")
                 continue

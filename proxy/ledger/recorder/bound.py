@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from proxy.ledger.recorder.base import Notices
+
 OnFull = Literal["wait", "forget"]
 
 
@@ -20,6 +22,7 @@ class OutboxBound:
         """Whether as many events wait as may wait."""
         self.forgotten = 0
         """Events that were not put into the outbox."""
+        self._logged = False  # ``forgets``
 
     @property
     def holds(self) -> bool:
@@ -28,3 +31,13 @@ class OutboxBound:
     @property
     def forgets(self) -> bool:
         return self.full and self.on_full == "forget"
+
+    def log_forgetting(self, log: Notices) -> None:
+        """One log line a change of ``forgets``."""
+        if self.forgets == self._logged:
+            return
+        self._logged = self.forgets
+        if self._logged:
+            log.warning("The outbox of events is full. New events are dropped (events.onFull).")
+        else:
+            log.info("The outbox of events has room again.", dropped=self.forgotten)

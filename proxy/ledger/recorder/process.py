@@ -110,11 +110,11 @@ class _Process:
         while not self._stop.is_set() and not self._is_finished() and not self._recorder.gives_up:
             if self._is_superseded():
                 return
-            rows = self._recorder.rows
+            written = self._recorder.written
             pause = await self._step()
             if self._sending is not None:
                 self._bound.full = self._sending.full
-                if self._recorder.rows > rows:
+                if self._recorder.written > written:
                     self._sending.wake()
             self._report()
             # SQLite never waits, so without a pause nothing else would run.
@@ -218,6 +218,7 @@ class _Process:
             self._spool.used_bytes(),
             self._receivers(),
             self._dead_letters if self._sending is None else self._sending.dead_letters,
+            self._bound.forgotten,
         )
 
     def _receivers(self) -> tuple[ReceiverStatus, ...]:

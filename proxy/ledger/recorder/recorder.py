@@ -59,6 +59,8 @@ class LedgerRecorder:
         self.health = WriteHealth(log, now, words)
         self.rows = 0
         """Inserted."""
+        self.written = 0
+        """Records of rows and events that need not be written again."""
         self.rejected = 0
         """Attempts without a row, and events: the database refused them, or their record could not be read."""
         self.lost = 0
@@ -76,7 +78,6 @@ class LedgerRecorder:
         if journal is not None:
             accounts.apart = {}
         self._held_since: float | None = None  # by the bound
-        self._forgets = False  # as it was logged
         self._now = now
         self._alone = False  # no gateway lives
         self._compared = False  # what was open at the start with the database
@@ -126,6 +127,7 @@ class LedgerRecorder:
                 await self._run_migrations()
             else:
                 accounts.written(batch.records)
+                self.written += batch.records
                 self._upgraded = False
                 self.health.answered()
         return not self.health.failing and not self._is_held()
@@ -140,12 +142,7 @@ class LedgerRecorder:
             else:
                 self._held_since = None
                 self._log.info("The outbox of events has room again. Rows of the ledger are written.")
-        if bound.forgets != self._forgets:
-            self._forgets = bound.forgets
-            if self._forgets:
-                self._log.warning("The outbox of events is full. New events are dropped.")
-            else:
-                self._log.info("The outbox of events has room again.", dropped=bound.forgotten)
+        bound.log_forgetting(self._log)
         return bound.holds
 
     async def _insert(self, rows: Sequence[Row], events: Sequence[OutboxEvent] = ()) -> int:

@@ -20,9 +20,9 @@ SILENT_SECS: Final = 60.0  # then it hangs: a statement has failed after 30 s
 class RecorderStatus(Struct, frozen=True):
     """Times are Unix seconds. A recorder that was killed leaves its last status: see ``folders.is_recorded``.
 
-    ``waiting``: rows that were read and are not in the database, the oldest for ``behind_secs``. ``spool_bytes``: what
-    all segments take on the disk. ``rows``: inserted since ``started``. ``rejected``: attempts without a row, as the
-    database refused them or they could not be read.
+    ``waiting``: rows and events that were read and are not in the database, the oldest for ``behind_secs``.
+    ``spool_bytes``: what all segments take on the disk. ``rows``: inserted since ``started``. ``rejected``: rows and
+    events that the database refused or that could not be read.
     """
 
     pid: int
@@ -40,6 +40,7 @@ class RecorderStatus(Struct, frozen=True):
     spool_bytes: int = 0
     receivers: tuple[ReceiverStatus, ...] = ()  # of events
     dead_letters: int = UNKNOWN  # at the broker
+    forgotten_events: int = 0  # since ``started``: the outbox was full
 
 
 _encode: Final = msgspec.json.encode

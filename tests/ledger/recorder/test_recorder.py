@@ -229,6 +229,12 @@ def test_announced_events_are_written_with_the_rows(machine: Machine) -> None:
     assert not has_segments(machine.folder)
 
 
+def test_an_event_alone_counts_as_written(machine: Machine) -> None:
+    WritingGateway(machine.folder).announce()
+    machine.step()
+    assert (machine.recorder.rows, machine.recorder.written) == (0, 1)
+
+
 def test_an_event_that_is_refused_costs_no_row_and_no_other_event(machine: Machine) -> None:
     gateway = WritingGateway(machine.folder)
     events = [gateway.announce("poison" if number == 3 else "budget_threshold") for number in range(8)]
