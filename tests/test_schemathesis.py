@@ -28,6 +28,8 @@ LIMITS = {"enabled": True, "perClient": {"requestsPerMinute": 1_000_000, "concur
 SECS = 600  # it takes some 15 of them
 BEARER = f"Authorization: Bearer {ADMIN}"
 BALANCES = r"^(/admin)?/billing/(balance|transaction|accounts)"  # need clients with an account
+DEAD_EVENTS = r"^/admin/dead-events"  # need a receiver
+DEAD_LETTERS = r"^/admin/dead-letters"  # need a broker, and a process for each request: tests/control/events has them
 # Wrong tokens lock out the right one as well, so this gateway is not shared.
 LOGIN = "/admin/login"
 ENDLESS = "/admin/events"
@@ -119,7 +121,8 @@ async def answered(gateway: Process) -> set[str]:
 
 async def test_every_endpoint_matches_the_description(tmp_path: Path) -> None:
     async with gateway(tmp_path) as gw:
-        left_out = ("--exclude-path", LOGIN, "--exclude-path", ENDLESS, "--exclude-path-regex", BALANCES)
+        needy = "|".join((BALANCES, DEAD_EVENTS, DEAD_LETTERS))
+        left_out = ("--exclude-path", LOGIN, "--exclude-path", ENDLESS, "--exclude-path-regex", needy)
         await schemathesis(gw, tmp_path, "--header", BEARER, *left_out)
         assert await answered(gw) == {each.alias or each.path for each in ENDPOINTS}
 
@@ -139,6 +142,11 @@ async def test_balances_match_the_description(tmp_path: Path) -> None:
 async def test_balances_without_a_credential_are_rejected(tmp_path: Path) -> None:
     async with gateway(tmp_path, auth={"mode": "keys"}, billing={"enabled": True}) as gw:
         await schemathesis(gw, tmp_path, "--include-path-regex", BALANCES)
+
+
+async def test_dead_events_match_the_description(tmp_path: Path) -> None:
+    async with gateway(tmp_path, events={"webhooks": [{"url": "http://127.0.0.1:1/", "types": ["key_created"]}]}) as gw:
+        await schemathesis(gw, tmp_path, "--header", BEARER, "--include-path-regex", DEAD_EVENTS)
 
 
 async def test_login_matches_the_description(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from proxy.database.statements import is_storable
 from proxy.database.tables import EVENT_RECEIVERS, OUTBOX, Now
 
 AT_ONCE: Final = 1000  # dead events that one transaction changes
-MOST_CHANGED: Final = 100_000  # by one call, so that it ends
+MOST_CHANGED: Final = 20_000  # by one call, so that it ends in a few seconds
 
 _ROW, _RECEIVER = OUTBOX.c, EVENT_RECEIVERS.c
 _IS_DEAD: Final = _ROW.dead_at.is_not(None)

@@ -11,7 +11,6 @@ import { empty, heading, loading, pill, row, select, table, trouble } from "./pa
 const EVERY = 3000;
 const PAGE = 100; // dead events
 const MOST = 500; // that are loaded again at once
-const COUNTED = 100_000; // the most that the API counts
 const COLUMNS = [["", "pick"], ["Event", "name"], ["Receiver", ""], ["Why", "reason-text"], ["Tries", "num"], ["Given up", "time"]];
 const KINDS = { rabbitmq: "RabbitMQ", nats: "NATS", webhook: "Webhook" };
 const STATES = { up: ["Up", "ok"], idle: ["Nothing sent yet", "idle"], waiting: ["Waiting", "warn"], failing: ["Failing", "bad"], gone: ["Gone", "bad"], removed: ["Not configured", "warn"] };
@@ -20,7 +19,6 @@ const EXAMPLE = ["events:", "  url: amqp://user:password@rabbitmq:5672", "  webh
 /** "webhook:example.com:0a1b2c3d" -> "example.com" */
 const hostOf = (name) => name.split(":").slice(1, -1).join(":");
 const titleOf = ({ kind, name }) => (kind === "webhook" ? hostOf(name) : KINDS[kind]);
-const many = (value) => `${count(value)}${value >= COUNTED ? " or more" : ""}`;
 const things = (value, thing) => `${count(value)} ${thing}${value === 1 ? "" : "s"}`;
 
 /** What its state means, where that is not plain. */
@@ -46,6 +44,7 @@ function receiverCard(first) {
     state.dataset.state = now.state;
     text(where, now.address || now.name);
     text(types, now.types.length ? `Gets ${now.types.join(", ")}` : now.state === "removed" ? "" : "Gets all types");
+    const many = (value) => `${count(value)}${now.truncated && value >= 10_000 ? " or more" : ""}`; // the API counts no more
     text(facts.Waiting, many(now.waiting));
     text(facts.Oldest, now.oldestSecs === null ? NONE : span(now.oldestSecs));
     text(facts.Sent, count(now.sent));

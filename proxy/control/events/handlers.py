@@ -36,7 +36,7 @@ from proxy.server.request import Request
 _DEAD: Final = "/admin/dead-events"
 _LETTERS: Final = "/admin/dead-letters"
 _UNAVAILABLE: Final = (501, 503)  # no outbox or no broker, or it does not respond
-_AGAIN: Final = "At most 100,000 a request: `more` says that there are others."
+_AGAIN: Final = "At most 20,000 a request: `more` says that there are others."
 
 
 class EventHandlers:

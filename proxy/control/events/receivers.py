@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from proxy.control.events.store import EventStore
 from proxy.control.events.views import EventsView, OutboxView, receiver_views
 from proxy.control.live import LiveConfig
-from proxy.database.outbox_rows import ReceiverStanding
+from proxy.database.outbox_rows import MOST_COUNTED, ReceiverStanding
 from proxy.events.base import receivers_of
-from proxy.events.sending.status import UNKNOWN
+from proxy.events.sending.status import UNKNOWN, ReceiverStatus
 from proxy.ledger.recorder.status import SILENT_SECS, RecorderStatus
 
 
@@ -34,6 +36,7 @@ class ReceiverSurvey:
         events = config.events
         if self._store.kept:
             now, found = await self._store.survey()
+            found = [_counted(each, self._known(status).get(each.name)) for each in found]
         else:
             now, found = self._wall(), self._of_recorder(status)
         views = receiver_views(events, found, now)
@@ -47,15 +50,19 @@ class ReceiverSurvey:
             _dead_letters(status) if events.url else None,
         )
 
+    def _known(self, status: RecorderStatus | None) -> dict[str, ReceiverStatus]:
+        """What a recorder that works says of each."""
+        if status is None or self._wall() - status.at > SILENT_SECS:
+            return {}
+        return {each.name: each for each in status.receivers}
+
     def _of_recorder(self, status: RecorderStatus | None) -> list[ReceiverStanding]:
         """Those of the configuration, as the recorder sees them since its start."""
-        now, known = self._wall(), {}
-        if status is not None and now - status.at < SILENT_SECS:
-            known = {each.name: each for each in status.receivers}
+        now, known = self._wall(), self._known(status)
         found = []
         for name in [each.name for each in receivers_of(self._live.config.events)]:
             seen = known.get(name)
-            if status is None or seen is None:
+            if seen is None:
                 found.append(ReceiverStanding(name))
                 continue
             found.append(
@@ -71,6 +78,13 @@ class ReceiverSurvey:
                 )
             )
         return found
+
+
+def _counted(found: ReceiverStanding, seen: ReceiverStatus | None) -> ReceiverStanding:
+    """The recorder counts them all, where the database was asked for the first ones only."""
+    if seen is None or MOST_COUNTED not in (found.waiting, found.dead):
+        return found
+    return replace(found, waiting=max(found.waiting, seen.waiting), dead=max(found.dead, seen.dead))
 
 
 def _dead_letters(status: RecorderStatus | None) -> int | None:

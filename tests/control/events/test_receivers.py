@@ -54,6 +54,22 @@ async def test_a_recorder_that_says_nothing_leaves_its_receivers_unknown(tmp_pat
         assert (broker["state"], broker["sending"], broker["sent"]) == ("idle", False, 0)
 
 
+async def test_the_recorder_counts_what_the_database_was_not_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("proxy.database.outbox_views", "proxy.control.events.receivers", "proxy.control.events.views"):
+        monkeypatch.setattr(f"{module}.MOST_COUNTED", 2)
+    async with event_plane(tmp_path, events={"url": "amqp://mq"}) as plane:
+        for _ in range(3):
+            await plane.put(receiver="broker")
+        [broker] = (await plane.get("/admin/event-receivers"))["receivers"]
+        assert (broker["waiting"], broker["truncated"]) == (2, True)
+        plane.status = status(plane, ReceiverStatus("broker", True, 5.0, 3, 9.0))
+        found = await plane.get("/admin/event-receivers")
+        assert (found["receivers"][0]["waiting"], found["receivers"][0]["truncated"]) == (3, False)
+        assert found["outbox"]["waiting"] == 3
+
+
 async def test_dead_letters_are_counted_by_the_recorder(tmp_path: Path) -> None:
     async with event_plane(tmp_path, events={"url": "amqp://mq"}) as plane:
         for known, shown in ((-1, None), (0, 0), (7, 7)):
