@@ -7,7 +7,7 @@ from hashlib import sha256
 from secrets import token_hex
 from typing import Final
 
-from msgspec import Raw, Struct, json
+from msgspec import Raw, Struct, json, structs
 
 from proxy.events.broker.base import BrokerMessage, BrokerUnavailable
 from proxy.events.broker.nats_connection import NatsConnection, StoredMessage
@@ -21,7 +21,7 @@ from proxy.events.broker.nats_stream import (
     TYPE_HEADER,
     StreamNames,
 )
-from proxy.events.broker.reading import DeadLetters, LedgerSubscription
+from proxy.events.broker.reading import LedgerSubscription
 from proxy.events.cloudevent import BATCH_TYPE, batch
 from proxy.events.settings import BrokerSettings
 
@@ -29,22 +29,28 @@ HEADER_BYTES: Final = 1024  # more than our headers have
 
 
 def open_publisher(settings: BrokerSettings, warn: Say, log: Say) -> NatsPublisher:
-    return NatsPublisher(NatsSession(settings, warn, log))
+    return NatsPublisher(NatsSession(settings, warn, log), open_dead_letters(settings))
 
 
 def open_subscription(settings: BrokerSettings, warn: Say, log: Say) -> LedgerSubscription:
     return NatsSubscription(NatsSession(settings, warn, log, read=True))
 
 
-def open_dead_letters(settings: BrokerSettings) -> DeadLetters:
-    return NatsDeadLetters(NatsSession(settings, _unsaid, _unsaid, read=True))
+def open_dead_letters(settings: BrokerSettings) -> NatsDeadLetters:
+    """Makes nothing: a publisher has to notice itself that a consumer is missing."""
+    return NatsDeadLetters(NatsSession(structs.replace(settings, declare=False), _unsaid, _unsaid))
 
 
 class NatsPublisher:
-    """A Publisher. One ``publish`` at a time."""
+    """A Publisher. One ``publish`` at a time.
 
-    def __init__(self, session: NatsSession) -> None:
+    ``letters``: the dead letters, by a connection of their own. NATS ends a request that a user may not make only with
+    an error of the connection, which would count as a failure of what is being published.
+    """
+
+    def __init__(self, session: NatsSession, letters: NatsDeadLetters) -> None:
         self._session = session
+        self._letters = letters
 
     def __repr__(self) -> str:
         return f"<NatsPublisher {self._session}>"
@@ -58,12 +64,13 @@ class NatsPublisher:
 
     async def dead(self) -> int:
         try:
-            return await NatsDeadLetters(self._session).count()
+            return await self._letters.count()
         except BrokerUnavailable:
             return -1
 
     async def close(self) -> None:
         await self._session.close()
+        await self._letters.close()
 
     async def _publish(self, connection: NatsConnection, messages: Sequence[BrokerMessage]) -> None:
         most, names = connection.most_bytes - HEADER_BYTES, self._session.names

@@ -176,16 +176,18 @@ class NatsDeadLetters:
         return f"<NatsDeadLetters {self._session}>"
 
     async def count(self) -> int:
-        """How many there are. Raises BrokerUnavailable."""
+        """How many there are; -1: there is no stream of them. Raises BrokerUnavailable."""
         async with self._session.using() as connection:
-            return (await self._state(connection)).messages
+            stream = await self._stream(connection)
+            return (await _state(connection, stream)).messages if stream else -1
 
     async def look(self, most: int) -> list[DeadLetter]:
         found: list[DeadLetter] = []
         async with self._session.using() as connection:
             if not most:  # whether the broker answers
                 return found
-            async for each in self._all(connection):
+            stream = await self._stream(connection)
+            async for each in self._all(connection, stream):
                 if len(found) >= most:
                     break
                 found.append(each.letter())
@@ -195,23 +197,31 @@ class NatsDeadLetters:
         """To the subject of the event, of which all consumers get it again: they know its id."""
         sent = 0
         async with self._session.using() as connection:
-            async for each in self._all(connection):
+            stream = await self._stream(connection)
+            async for each in self._all(connection, stream):
                 if ids is None or each.letter().id in ids:
-                    await self._send(connection, each)
+                    await self._send(connection, stream, each)
                     sent += 1
         return sent
 
     async def close(self) -> None:
         await self._session.close()
 
-    async def _all(self, connection: NatsConnection) -> AsyncIterator[_Dead]:
+    async def _stream(self, connection: NatsConnection) -> str:
+        """Its name; ``""``: there is none yet, as no event was sent."""
+        names = self._session.names
+        return await self._session.find(connection, names.dead_stream, names.dead)
+
+    async def _all(self, connection: NatsConnection, stream: str) -> AsyncIterator[_Dead]:
         """Those that are there now, oldest first."""
-        state = await self._state(connection)
+        if not stream:
+            return
+        state = await _state(connection, stream)
         place = state.first_seq
         while place <= state.last_seq:
             asked = {"seq": place, "next_by_subj": self._session.names.dead}
             try:
-                found = await connection.request(f"STREAM.MSG.GET.{self._session.dead_stream}", asked)
+                found = await connection.request(f"STREAM.MSG.GET.{stream}", asked)
             except JetStreamRefused as reason:
                 if reason.not_found:
                     return  # the last ones were deleted meanwhile
@@ -222,17 +232,14 @@ class NatsDeadLetters:
             yield _Dead(got.seq, got.time, headers_of(b64decode(got.hdrs)), b64decode(got.data))
             place = got.seq + 1
 
-    async def _send(self, connection: NatsConnection, dead: _Dead) -> None:
+    async def _send(self, connection: NatsConnection, stream: str, dead: _Dead) -> None:
         subject = dead.headers.get(ORIGIN_HEADER) or self._session.names.subject(dead.headers.get(TYPE_HEADER, ""))
         kept = (EVENT_HEADER, TYPE_HEADER, CONTENT_HEADER, LEDGER_HEADER)
         headers = {name: dead.headers[name] for name in kept if name in dead.headers}
         # Not the event's own id: the stream may know it yet, and would not store it again.
-        headers[ID_HEADER] = f"again/{self._session.dead_stream}/{dead.place}"
+        headers[ID_HEADER] = f"again/{stream}/{dead.place}"
         await connection.store([StoredMessage(subject, dead.body, headers)])
-        await connection.request(f"STREAM.MSG.DELETE.{self._session.dead_stream}", {"seq": dead.place})
-
-    async def _state(self, connection: NatsConnection) -> _State:
-        return json.decode(await connection.request(f"STREAM.INFO.{self._session.dead_stream}"), type=_Stream).state
+        await connection.request(f"STREAM.MSG.DELETE.{stream}", {"seq": dead.place})
 
 
 class _Consumer(Struct, frozen=True):
@@ -280,6 +287,10 @@ class _Dead(Struct, frozen=True):
             unix_time(self.time),
             self.body,
         )
+
+
+async def _state(connection: NatsConnection, stream: str) -> _State:
+    return json.decode(await connection.request(f"STREAM.INFO.{stream}"), type=_Stream).state
 
 
 def headers_of(block: bytes) -> dict[str, str]:

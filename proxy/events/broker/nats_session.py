@@ -46,7 +46,6 @@ class NatsSession:
     def __init__(self, settings: BrokerSettings, warn: Say, log: Say, *, read: bool = False) -> None:
         self.names: Final[StreamNames] = stream_names(settings.exchange)
         self.stream = self.names.stream
-        self.dead_stream = self.names.dead_stream
         self._settings = settings
         self._read = read
         self._warn = warn
@@ -137,14 +136,16 @@ class NatsSession:
             return
         names = self.names
         probe = names.subject("ai_usage")
-        self.stream = await self._find(connection, names.stream, probe) or await self._make(connection, event_stream)
-        self.dead_stream = await self._find(connection, names.dead_stream, names.dead) or await self._make(
-            connection, dead_stream
-        )
+        self.stream = await self.find(connection, names.stream, probe) or await self._make(connection, event_stream)
+        if not await self.find(connection, names.dead_stream, names.dead):
+            await self._make(connection, dead_stream)
         await self.restored(connection)
 
-    async def _find(self, connection: NatsConnection, name: str, subject: str) -> str:
-        """The stream of this name, or of any name with this subject. ``""``: there is none."""
+    async def find(self, connection: NatsConnection, name: str, subject: str) -> str:
+        """The stream of this name, or of any name with this subject. ``""``: there is none.
+
+        Raises JetStreamRefused and BrokerUnavailable.
+        """
         try:
             await connection.request(f"STREAM.INFO.{name}")
         except JetStreamRefused as reason:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from msgspec import json
 
 from proxy.events.broker.base import BrokerMessage, BrokerUnavailable
-from proxy.events.broker.nats import fitting, open_publisher, stored_message
+from proxy.events.broker.nats import fitting, open_dead_letters, open_publisher, stored_message
 from proxy.events.broker.nats_stream import stream_names
 from proxy.events.cloudevent import BATCH_TYPE, batch
 from tests.events.broker.nats_tools import (
@@ -122,6 +122,36 @@ async def test_a_batch_that_is_too_large_is_sent_in_parts() -> None:
         await publisher.close()
         found = await stored(nats.url, stream_names(chosen.exchange).stream)
     assert [each["id"] for message in found for each in json.decode(message.data)] == [*map(str, range(40))]
+
+
+async def test_counting_dead_letters_disturbs_no_user_who_may_only_publish() -> None:
+    exchange = settings().exchange
+    may = {"publish": [f"{exchange}.*"], "subscribe": ["_INBOX.>"]}
+    users = [{"user": "all", "password": "p"}, {"user": "few", "password": "p", "permissions": may}]
+    async with OwnNats({"authorization": {"users": users}}) as nats:
+        full, few = (
+            settings(nats.url.replace("//", f"//{name}:p@"), exchange=exchange, declare=name == "all")
+            for name in ("all", "few")
+        )
+        maker, publisher = open_publisher(full, Said(), Said()), open_publisher(few, Said(), Said())
+        await maker.publish([event("a")])
+        await publisher.publish([event("b")])
+        connection = publisher._session._connection
+        assert await publisher.dead() == -1
+        assert connection is not None
+        assert not connection.closed
+        assert publisher._session._connection is connection
+        await maker.close()
+        await publisher.close()
+
+
+async def test_looking_at_dead_letters_makes_nothing() -> None:
+    async with OwnNats() as nats:
+        chosen = settings(nats.url)
+        letters = open_dead_letters(chosen)
+        assert (await letters.count(), await letters.look(9), await letters.send_again(None)) == (-1, [], 0)
+        await letters.close()
+        assert (await ask(nats.url, "STREAM.NAMES"))["total"] == 0
 
 
 async def test_the_next_address_is_used_after_a_failure() -> None:
