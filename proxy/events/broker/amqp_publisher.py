@@ -10,7 +10,7 @@ from math import inf
 from typing import Final
 
 from proxy.events.broker.amqp_confirms import SAFE, AmqpConfirms, OutgoingMessage, persistent
-from proxy.events.broker.amqp_link import AmqpDialer, AmqpLink
+from proxy.events.broker.amqp_link import CLOSE_SECS, AmqpDialer, AmqpLink
 from proxy.events.broker.amqp_topology import LEDGER_KEY, AmqpTopology
 from proxy.events.broker.base import BrokerMessage, BrokerUnavailable
 from proxy.events.settings import BrokerSettings
@@ -74,13 +74,14 @@ class AmqpPublisher:
         return self._topology.dead
 
     async def close(self) -> None:
-        """A publish in progress fails."""
+        """A publish in progress fails. Takes at most three times CLOSE_SECS."""
         self._closed = True
         link = self._link
         try:
             if link is not None and link.open and not self._lock.locked() and not await link.blocked():
-                await self._topology.end(link)
-        except BrokerUnavailable:
+                async with asyncio.timeout(CLOSE_SECS):
+                    await self._topology.end(link)
+        except (BrokerUnavailable, TimeoutError):
             pass  # it is left to the next restart of the broker
         await self._drop()
 

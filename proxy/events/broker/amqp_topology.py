@@ -46,7 +46,7 @@ class AmqpQueue(Struct, frozen=True):
 
 
 def names_of(exchange: str) -> AmqpNames:
-    """Two gateways with exchanges of their own share no queue on one broker.
+    """Two gateways with exchanges of their own share no queue on one broker, except ``x`` and ``x.events``.
 
     ``sluice.events`` has ``billing.usage``, ``analytics.events``, ``sluice.ledger`` and ``sluice.dead``; ``x.events``
     has ``x.billing.usage``, ``x.analytics.events``, ``x.ledger`` and ``x.dead``, and so has ``x``.

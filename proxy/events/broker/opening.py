@@ -20,7 +20,7 @@ class _Kind(Struct, frozen=True):
     extra: str
 
 
-_AMQP: Final = _Kind("amqp", "aio_pika", "amqp")
+_AMQP: Final = _Kind("amqp", "aiormq", "amqp")  # a part of aio-pika, see amqp_link
 _NATS: Final = _Kind("nats", "nats", "nats")
 _KINDS: Final = {"amqp": _AMQP, "amqps": _AMQP, "nats": _NATS, "tls": _NATS}
 

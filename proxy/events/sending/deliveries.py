@@ -89,7 +89,7 @@ class Deliveries:
         return tuple(_status(each, self._counts.get(each.receiver, ReceiverCounts()), now) for each in self._deliveries)
 
     async def close(self) -> None:
-        """Takes up to 4 s."""
+        """Lets steps end that are under way. Takes up to 15 s, if neither the broker nor the outbox responds."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(
