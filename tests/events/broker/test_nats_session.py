@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -14,11 +15,13 @@ from tests.events.broker.nats_tools import (
     fetched,
     ids_of,
     make_stream,
+    published,
     settings,
     stored,
 )
 from tests.support.nats import OwnNats
 from tests.support.patience import until, within
+from tests.support.ports import free_ports
 
 
 async def test_without_declare_nothing_is_made() -> None:
@@ -109,3 +112,44 @@ async def test_a_server_that_is_killed_and_restarted_under_load_loses_nothing() 
         found = await fetched(nats.url, stream_names(chosen.exchange).stream, "billing_usage")
     assert set(found) == set(confirmed)
     assert len(confirmed) == 2000
+
+
+async def test_a_cluster_loses_nothing_when_one_of_its_servers_is_killed() -> None:
+    routes = free_ports(3)
+    async with AsyncExitStack() as stack:
+        servers = [
+            OwnNats(
+                {
+                    "server_name": f"n{port}",
+                    "cluster": {
+                        "name": "test",
+                        "listen": f"127.0.0.1:{port}",
+                        "routes": [f"nats://127.0.0.1:{each}" for each in routes],
+                    },
+                }
+            )
+            for port in routes
+        ]
+        for each in servers:
+            await stack.enter_async_context(each)
+        said = Said()
+        chosen = settings(*(each.url for each in servers), quorum=True)
+        names = stream_names(chosen.exchange)
+        publisher = open_publisher(chosen, said, said)
+        await within(published(publisher, event("first")), "the cluster to choose its leaders")
+        assert said.texts == ["A stream of NATS was made."] * 2  # with three copies: otherwise it says so
+        await servers[0].kill()
+        for number in range(20):
+            await within(published(publisher, event(f"{number}")), "the event to be published")
+        await servers[0].start()
+        await publisher.close()
+        wanted = ["first", *map(str, range(20))]
+        assert await within(_all_of(servers[1].url, names.stream, len(wanted)), "all events") == {*wanted}
+
+
+async def _all_of(url: str, stream: str, count: int) -> set[str]:
+    """What the consumer of billing has, once it is so many: its leader may be chosen yet."""
+    found: set[str] = set()
+    while len(found) < count:
+        found.update(await fetched(url, stream, "billing_usage"))
+    return found
