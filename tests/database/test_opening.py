@@ -16,9 +16,11 @@ from tests.database.databases import NEWEST
 REPOSITORY = Path(__file__).parents[2]
 
 
-def test_sqlalchemy_is_imported_only_if_a_database_is_used() -> None:
-    code = "import sys, proxy.auth.keystore, proxy.auth.follower, proxy.database.opening\n"
-    code += "print([name for name in ('sqlalchemy', 'alembic', 'aiosqlite', 'asyncpg') if name in sys.modules])"
+def test_drivers_are_imported_only_if_they_are_used() -> None:
+    code = "import sys, proxy.app\n"
+    code += (
+        "print([name for name in ('sqlalchemy', 'alembic', 'aiosqlite', 'asyncpg', 'aiormq') if name in sys.modules])"
+    )
     found = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
 
