@@ -96,20 +96,7 @@ async def _of_transfers(engine: AsyncEngine, begin: float, end: float) -> AsyncG
     from proxy.events.data import transaction_event
 
     async for page in again.transfers(engine, begin, end):
-        yield [
-            transaction_event(
-                made.id,
-                made.at,
-                account,
-                made.amount,
-                made.description,
-                made.request_id,
-                made.usd_rate,
-                balance=None,
-                sequence=0,
-            )
-            for account, made in page
-        ]
+        yield [transaction_event(account, made, balance=None, sequence=0) for account, made in page]
 
 
 _EVENTS: Final[dict[str, Callable[[Any, float, float], AsyncGenerator[list[Any], None]]]] = {

@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 from msgspec import Struct
 
 from proxy.events.base import GatewayEvent
 
 NANO: Final = 1_000_000_000
+
+_LAST: Final = 253402300799.0  # the end of the year 9999, in Unix seconds: no later time can be written
+
+
+class Transfer(Protocol):
+    """A transfer as its account sees it. ``amount`` is negative if it lowers the balance.
+
+    ``database.transfers.Transaction``, or what the recorder has inserted.
+    """
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def at(self) -> float: ...
+
+    @property
+    def amount(self) -> int: ...
+
+    @property
+    def description(self) -> str: ...
+
+    @property
+    def request_id(self) -> str: ...
+
+    @property
+    def usd_rate(self) -> float | None: ...
 
 
 class TransactionData(Struct, frozen=True, kw_only=True):
@@ -33,33 +60,28 @@ class TransactionData(Struct, frozen=True, kw_only=True):
     usd_rate: float | None
 
 
-def transaction_event(
-    id: str,  # noqa: A002 - the column's name
-    at: float,
-    account: str,
-    amount: int,
-    description: str,
-    request_id: str,
-    usd_rate: float | None,
-    *,
-    balance: int | None,
-    sequence: int,
-) -> GatewayEvent:
+def transaction_event(account: str, made: Transfer, *, balance: int | None, sequence: int) -> GatewayEvent:
     """The event of a transfer. Whoever inserts it numbers it in the same transaction (``accounts.sequence``).
 
     ``sequence`` 0 and ``balance`` ``None``: it is told again.
     """
+    at = moment(made.at)
     data = TransactionData(
-        id=id,
+        id=made.id,
         at=at,
         account=account,
         sequence=sequence or None,
-        amount=amount,
-        amount_usd=amount / NANO,
+        amount=made.amount,
+        amount_usd=made.amount / NANO,
         balance=balance,
         balance_usd=None if balance is None else balance / NANO,
-        description=description,
-        request_id=request_id,
-        usd_rate=usd_rate,
+        description=made.description,
+        request_id=made.request_id,
+        usd_rate=made.usd_rate,
     )
-    return GatewayEvent(f"txn_{id}", "transaction_created", at, account, data, sequence)
+    return GatewayEvent(f"txn_{made.id}", "transaction_created", at, account, data, sequence)
+
+
+def moment(at: float) -> float:
+    """``at`` if it is a time that can be written. A row may have an absurd one, and must not fail for its event."""
+    return at if 0.0 <= at <= _LAST else 0.0

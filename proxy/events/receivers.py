@@ -50,16 +50,4 @@ class EventReceivers:
         return self._of_transfer if self.want("transaction_created") else None
 
     def _of_transfer(self, account: str, made: Transaction, balance: int, sequence: int) -> Sequence[OutboxRow]:
-        return self.rows(
-            transaction_event(
-                made.id,
-                made.at,
-                account,
-                made.amount,
-                made.description,
-                made.request_id,
-                made.usd_rate,
-                balance=balance,
-                sequence=sequence,
-            )
-        )
+        return self.rows(transaction_event(account, made, balance=balance, sequence=sequence))

@@ -23,6 +23,7 @@ from pamqp.commands import Basic
 from proxy.auth.key_events import KeyData
 from proxy.budgets.reports import BudgetThreshold
 from proxy.control.deployments.breaker_events import BreakerData
+from proxy.database.transfers import Transaction
 from proxy.events.base import GatewayEvent
 from proxy.events.broker.amqp import open_publisher
 from proxy.events.broker.base import BrokerMessage
@@ -119,7 +120,7 @@ def _usage(id_: str, owner: str, cost: int | None) -> GatewayEvent:
 
 def _transaction(number: int, balance: float) -> GatewayEvent:
     nano = round(balance * 1e9)
-    return transaction_event(f"t{number}", 1.0, "ann", -1, "", "", None, balance=nano, sequence=number)
+    return transaction_event("ann", Transaction(f"t{number}", 1.0, -1, ""), balance=nano, sequence=number)
 
 
 def _batch(*events: GatewayEvent) -> BrokerMessage:

@@ -12,9 +12,9 @@ from msgspec import NODEFAULT, Raw, Struct, structs
 
 from proxy.events.broker.reading import BrokerDelivery
 from proxy.events.cloudevent import TYPE_PREFIX
+from proxy.ledger.recorder.announced import USAGE_EVENT
 from proxy.ledger.row import COLUMNS, Row
 
-USAGE: Final = "ai_usage"
 MOST_REASON: Final = 300  # characters
 
 _FIELDS: Final = structs.fields(Row)
@@ -82,7 +82,7 @@ def _events(body: bytes) -> list[Raw]:
 
 def _row(event: Raw) -> Row:
     received = msgspec.json.decode(event, type=_Received)
-    if received.type != TYPE_PREFIX + USAGE:
+    if received.type != TYPE_PREFIX + USAGE_EVENT:
         raise ValueError(f"its type is {received.type}")
     return row_of(received.data)
 

@@ -16,7 +16,7 @@ from proxy.events.broker.opening import open_subscription
 from proxy.events.broker.reading import LedgerSubscription
 from proxy.events.settings import EventSettings
 from proxy.ledger.consumer.consumer import MOST_ROWS, LedgerConsumer
-from proxy.ledger.consumer.messages import USAGE
+from proxy.ledger.recorder.announced import USAGE_EVENT
 from proxy.ledger.recorder.base import Notices
 from proxy.ledger.recorder.bound import OutboxBound
 from proxy.ledger.recorder.databases import open_ledger
@@ -35,7 +35,7 @@ LOOK_SECS: Final = 0.1
 
 
 class ConsumerSettings(Struct, frozen=True):
-    """``events.broker`` gives the rows. The other receivers of ``events`` get what the rows make: transfers."""
+    """``events.broker`` gives the rows. It gets events of the transfers that they make, and webhooks those of both."""
 
     database: Address
     events: EventSettings
@@ -62,7 +62,7 @@ class _Consuming:
         self._log = log
         self._bound = OutboxBound(events.on_full)
         self._database = open_ledger(
-            settings.database, settings.default_balance, events.receivers, told=(USAGE,), bound=self._bound
+            settings.database, settings.default_balance, events.receivers, told=(USAGE_EVENT,), bound=self._bound
         )
         # With a connection of its own: rows and retention do not wait for each other.
         self._old = open_ledger(settings.database, receivers=events.receivers)

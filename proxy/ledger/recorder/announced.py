@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from proxy.config.events_schema import EventType
-from proxy.events.base import EventReceiver, GatewayEvent, OutboxEvent
+from proxy.events.base import BROKER, EventReceiver, GatewayEvent, OutboxEvent
 from proxy.events.cloudevent import waiting
-from proxy.events.data import transaction_event
+from proxy.events.data import moment, transaction_event
 from proxy.ledger.recorder.bound import OutboxBound
 from proxy.ledger.recorder.spending import AccountTransfer, ended_at
 from proxy.ledger.recorder.usage_data import usage_data
@@ -25,8 +25,6 @@ COLUMNS: Final = {
 }
 """That the recorder needs, by table."""
 
-_LAST: Final = 253402300799.0  # the end of the year 9999, in Unix seconds: no later time can be written
-
 
 class OutboxEntry(NamedTuple):
     """A row of the outbox: an event for one of its receivers. ``at``: Unix seconds. ``body``: JSON."""
@@ -39,7 +37,7 @@ class OutboxEntry(NamedTuple):
 
 
 class EventRoutes:
-    """Who gets the events of which type. ``told``: types that are left out. ``bound``: of the outbox."""
+    """Who gets the events of which type. ``told``: types that the broker has already. ``bound``: of the outbox."""
 
     def __init__(
         self, receivers: Sequence[EventReceiver] = (), told: Collection[str] = (), bound: OutboxBound | None = None
@@ -55,9 +53,8 @@ class EventRoutes:
 
     def takers(self, type_: str) -> tuple[str, ...]:
         """Names of the receivers of a type."""
-        if type_ in self._told:
-            return ()
-        return tuple(each.name for each in self.receivers if each.takes(type_))
+        told = BROKER if type_ in self._told else ""
+        return tuple(each.name for each in self.receivers if each.takes(type_) and each.name != told)
 
     def wanted(self, events: Iterable[OutboxEvent]) -> list[OutboxEvent]:
         """Those that a receiver takes, the first of each id."""
@@ -90,30 +87,15 @@ class EventRoutes:
 
 def usage_event(row: Row) -> GatewayEvent:
     """Its id is that of the row."""
-    at = _moment(ended_at(row))
+    at = moment(ended_at(row))
     return GatewayEvent(row.id, USAGE_EVENT, at, row.owner or row.client or row.provider, usage_data(row))
 
 
 def event_of(transfer: AccountTransfer) -> GatewayEvent:
-    return transaction_event(
-        transfer.id,
-        _moment(transfer.at),
-        transfer.account,
-        transfer.amount,
-        transfer.description,
-        transfer.request_id,
-        transfer.usd_rate,
-        balance=transfer.balance,
-        sequence=transfer.sequence,
-    )
+    return transaction_event(transfer.account, transfer, balance=transfer.balance, sequence=transfer.sequence)
 
 
 def _entries(event: OutboxEvent, receivers: tuple[str, ...]) -> Iterator[OutboxEntry]:
     body = event.body.decode()
     for receiver in receivers:
         yield OutboxEntry(event.id, receiver, event.type, event.at, body)
-
-
-def _moment(at: float) -> float:
-    """``at`` if it is a time that can be written. A row may have an absurd one, and must not fail for its event."""
-    return at if 0.0 <= at <= _LAST else 0.0

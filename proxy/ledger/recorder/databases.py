@@ -22,7 +22,7 @@ def open_ledger(
 ) -> LedgerDatabase:
     """``default_balance``: nano-USD, of accounts that it has to open. Raises ImportError if the driver is missing.
 
-    ``receivers``: whose events it puts into the outbox, without those of the types in ``told``, which were sent before.
+    ``receivers``: whose events it puts into the outbox, but to the broker none of the types in ``told``, which it has.
     """
     return _KINDS[address.kind](address.target, default_balance, EventRoutes(receivers, told, bound))
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from msgspec.structs import astuple
 
+from proxy.events.data import NANO
 from proxy.ledger.row import Row
-
-NANO: Final = 1_000_000_000
 
 
 class UsageData(Row, array_like=False, gc=False):

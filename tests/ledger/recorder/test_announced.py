@@ -39,10 +39,11 @@ def test_each_receiver_gets_the_types_that_it_takes() -> None:
     assert found[3].body == '{"specversion":"1.0"}'
 
 
-def test_types_that_were_told_before_are_left_out() -> None:
+def test_types_that_the_broker_has_are_not_sent_to_it_again() -> None:
     routes = EventRoutes((ALL,), {"ai_usage"})
     assert [each.type for each in routes.entries([ROW], [TRANSFER], [])] == ["transaction_created"]
     assert (routes.usage, routes.count(5, 2, 1)) == ((), 3)
+    assert EventRoutes((ALL, EventReceiver("webhook:b:2")), {"ai_usage"}).usage == ("webhook:b:2",)
 
 
 def test_without_receivers_there_are_no_events() -> None:
