@@ -96,7 +96,10 @@ async def _of_transfers(engine: AsyncEngine, begin: float, end: float) -> AsyncG
     from proxy.events.data import transaction_event
 
     async for page in again.transfers(engine, begin, end):
-        yield [transaction_event(account, made, balance=None, sequence=0) for account, made in page]
+        yield [
+            transaction_event(account, made, balance=balance, sequence=number)
+            for account, made, balance, number in page
+        ]
 
 
 _EVENTS: Final[dict[str, Callable[[Any, float, float], AsyncGenerator[list[Any], None]]]] = {

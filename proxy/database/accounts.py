@@ -203,8 +203,11 @@ class AccountTable:
         return made
 
     async def _fund(self, connection: AsyncConnection, made: Transaction, after: Account, number: int) -> None:
-        """Insert the transfer to an account, with its event. ``after``: the account with it."""
-        await transfers.fund(connection, after.id, made)
+        """Insert the transfer to an account, with its event. ``after``: the account with it.
+
+        ``number``: among the transfers of the account; 0: no event tells it.
+        """
+        await transfers.fund(connection, after.id, made, number, after.balance)
         if self._events is not None:
             await add_rows(connection, self._events(after.id, made, after.balance, number))
 
@@ -219,7 +222,7 @@ def _check_name(account: str) -> None:
 
 
 async def _credit(connection: AsyncConnection, account: str, amount: int, *, numbered: bool) -> tuple[Account, int]:
-    """Returns the account afterwards, and the number of its last transfer."""
+    """Returns the account afterwards, and the number of this transfer; 0 unless ``numbered``."""
     more = update(ACCOUNTS).where(_ROW.id == account).values(credits=_ROW.credits + amount)
     if numbered:
         more = more.values(sequence=_ROW.sequence + 1)
@@ -227,7 +230,7 @@ async def _credit(connection: AsyncConnection, account: str, amount: int, *, num
     after = Account(*sums)
     if abs(after.credits) > MOST_CREDITS:
         raise CreditsExceeded
-    return after, number
+    return after, number if numbered else 0
 
 
 async def _claim(connection: AsyncConnection, account: str, key: str, digest: str) -> Posted | None:

@@ -173,7 +173,8 @@ LISTED_CREDIT = literal_column(
     f"credit <> '{USAGE}'", Boolean
 )  # a query by ``credit`` must have this condition to use the index
 
-# Append-only, by triggers. ``id`` is that of the ledger's row if it is a charge.
+# Append-only, by triggers. ``id`` is that of the ledger's row if it is a charge. ``sequence`` and ``balance`` are
+# those of its event, for ``sluice events replay``; NULL: no receiver got transfers then.
 TRANSFERS = Table(
     "transfers",
     METADATA,
@@ -185,6 +186,8 @@ TRANSFERS = Table(
     Column("description", Text, nullable=False),
     Column("request_id", Text, nullable=False),
     Column("usd_rate", Double),
+    Column("sequence", BigInteger),  # among those of its account, from 1
+    Column("balance", BigInteger),  # of its account after it, in nano-USD
     CheckConstraint("amount > 0", name="ck_transfers_amount"),
     CheckConstraint("debit <> credit", name="ck_transfers_accounts"),
     Index(None, "debit", "at", "id"),

@@ -33,8 +33,11 @@ def new_id() -> str:
     return secrets.token_hex(16)
 
 
-async def fund(connection: AsyncConnection, account: str, transaction: Transaction) -> None:
-    """Insert the transfer to the account from the gateway's own one, or back if the amount is negative; not 0."""
+async def fund(connection: AsyncConnection, account: str, transaction: Transaction, number: int, balance: int) -> None:
+    """Insert the transfer to the account from the gateway's own one, or back if the amount is negative; not 0.
+
+    ``number`` (0: it has none, as no event tells it) and ``balance``: of the account with it.
+    """
     amount = transaction.amount
     debit, credit = (FUNDING, account) if amount > 0 else (account, FUNDING)
     values = {
@@ -46,6 +49,8 @@ async def fund(connection: AsyncConnection, account: str, transaction: Transacti
         "description": transaction.description,
         "request_id": transaction.request_id,
         "usd_rate": transaction.usd_rate,
+        "sequence": number or None,
+        "balance": balance if number else None,
     }
     await connection.execute(insert(TRANSFERS).values(values))
 

@@ -26,8 +26,12 @@ async def ledger_rows(engine: AsyncEngine, begin: float, end: float) -> AsyncIte
 
 async def transfers(
     engine: AsyncEngine, begin: float, end: float, most: int = PAGE
-) -> AsyncIterator[list[tuple[str, Transaction]]]:
-    """Accounts with their transfers in [``begin``, ``end``), in the order of ids, so that all are read once."""
+) -> AsyncIterator[list[tuple[str, Transaction, int | None, int]]]:
+    """Transfers in [``begin``, ``end``), in the order of ids, so that all are read once.
+
+    Each with its account before it, and after it the balance and the number that its event had; ``None`` and 0: it
+    had no event.
+    """
     row = TRANSFERS.c
     query = select(TRANSFERS).where(row.at >= begin, row.at < end).order_by(row.id).limit(most)
     page = query
@@ -55,9 +59,9 @@ async def waiting(engine: AsyncEngine) -> int:
         return int((await connection.execute(query)).scalar_one())
 
 
-def _transaction(row: Any) -> tuple[str, Transaction]:
+def _transaction(row: Any) -> tuple[str, Transaction, int | None, int]:
     """A transfer as its account sees it, and the account. The other side is one of the gateway itself."""
     charged = not row.debit.startswith(OWN)
     amount = -row.amount if charged else row.amount
     made = Transaction(row.id, row.at, amount, row.description, row.request_id, row.usd_rate)
-    return row.debit if charged else row.credit, made
+    return row.debit if charged else row.credit, made, row.balance, row.sequence or 0

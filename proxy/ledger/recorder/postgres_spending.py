@@ -27,6 +27,12 @@ _CHARGES: Final = (
     " AS charge(id, at, account, amount, description, request_id, usd_rate)"
     " ON CONFLICT (id) DO NOTHING RETURNING id"
 )
+_KNOWN: Final = "SELECT id FROM transfers WHERE id = ANY($1::text[])"
+# Without ON CONFLICT: an id that another recorder has inserted since, for another time, fails the batch.
+_NUMBERED: Final = (
+    f"INSERT INTO transfers ({', '.join(spending.COLUMNS['transfers'])}) SELECT * FROM unnest($1::text[],"
+    " $2::float8[], $3::text[], $4::text[], $5::int8[], $6::text[], $7::text[], $8::float8[], $9::int8[], $10::int8[])"
+)
 _CHARGE: Final = (
     "INSERT INTO accounts (id, credits, charges, opened_at)"
     " SELECT id, $4, amount, first FROM unnest($1::text[], $2::int8[], $3::float8[]) AS charged(id, amount, first)"
@@ -69,24 +75,45 @@ async def add(
     charges = spending.charges(rows)
     if not charges:
         return []
+    if numbered:
+        return await _charge_numbered(connection, charges, default_balance)
     ids = {id for (id,) in await connection.fetch(_CHARGES, *_columns(charges))}  # noqa: A001 - the column's name
     new = [each for each in charges if each.id in ids]
     if not new:
         return []
     sums = spending.by_account(new)
-    if numbered:
-        numbers = Counter(each.account for each in new)
-        columns = _columns((*each, numbers[each[0]]) for each in sums)
-        charged = await connection.fetch(_CHARGE_NUMBERED, *columns, default_balance)
-    else:
-        charged = await connection.fetch(_CHARGE, *_columns(sums), default_balance)
-    opened = {each[0] for each in charged} if default_balance else ()
-    openings = [spending.opening(account, first, default_balance) for account, _, first in sums if account in opened]
-    for each in openings:
+    charged = await connection.fetch(_CHARGE, *_columns(sums), default_balance)
+    for each in _openings(sums, charged, default_balance):
         await connection.execute(_OPENING, each.id, each.at, each.account, each.amount)
-    if not numbered:
+    return []
+
+
+async def _charge_numbered(
+    connection: Any, charges: Sequence[spending.AccountCharge], default_balance: int
+) -> list[spending.AccountTransfer]:
+    """Returns the transfers, which are the charges that are new and the opening balances.
+
+    The account, which is locked from then on, tells their numbers, so that each is inserted with its own.
+    """
+    known = {id for (id,) in await connection.fetch(_KNOWN, [each.id for each in charges])}  # noqa: A001
+    new = spending.not_among(known, charges)
+    if not new:
         return []
-    return openings + spending.numbered(new, [spending.AccountState(*[*each][1:]) for each in charged])
+    sums, numbers = spending.by_account(new), Counter(each.account for each in new)
+    columns = _columns((*each, numbers[each[0]]) for each in sums)
+    charged = await connection.fetch(_CHARGE_NUMBERED, *columns, default_balance)
+    transfers = _openings(sums, charged, default_balance)
+    transfers += spending.numbered(new, [spending.AccountState(*[*each][1:]) for each in charged])
+    await connection.execute(_NUMBERED, *_columns(map(spending.columns_of, transfers)))
+    return transfers
+
+
+def _openings(
+    sums: Sequence[tuple[str, int, float]], charged: Sequence[Any], default_balance: int
+) -> list[spending.AccountTransfer]:
+    """The transfers that new accounts begin with. ``charged``: the id of each new account comes first in its row."""
+    opened = {each[0] for each in charged} if default_balance else ()
+    return [spending.opening(account, first, default_balance) for account, _, first in sums if account in opened]
 
 
 async def expire(connection: Any, before: Expiry, most: int) -> bool:

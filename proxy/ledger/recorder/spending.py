@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
-from proxy.database.columns import BALANCE_COUNTER, OPENING, TOKENS
+from proxy.database.columns import BALANCE_COUNTER, FUNDING, OPENING, TOKENS, USAGE
 from proxy.ledger.recorder.hours import MOST
 from proxy.ledger.row import Row
 from proxy.ledger.spool.format import NONCE_BYTES
@@ -15,7 +15,10 @@ from proxy.ledger.spool.format import NONCE_BYTES
 COLUMNS: Final = {
     "budget_spend": ("counter", "process", "nano", "tokens", "last"),
     "accounts": ("id", "credits", "charges", "opened_at", "sequence"),
-    "transfers": ("id", "at", "debit", "credit", "amount", "description", "request_id", "usd_rate"),
+    "transfers": (
+        *("id", "at", "debit", "credit", "amount", "description", "request_id", "usd_rate"),
+        *("sequence", "balance"),
+    ),
     "idempotency": ("key", "at"),
 }
 
@@ -162,6 +165,18 @@ def numbered(found: Iterable[AccountCharge], states: Iterable[AccountState]) -> 
                 )
             )
     return transfers
+
+
+def not_among(known: Container[str], found: Iterable[AccountCharge]) -> list[AccountCharge]:
+    """The charges whose ids are not known, one of each id."""
+    return [*{each.id: each for each in found if each.id not in known}.values()]
+
+
+def columns_of(transfer: AccountTransfer) -> tuple[Any, ...]:
+    """The row of its table: the values of ``COLUMNS["transfers"]``."""
+    id, at, account, amount, *words, balance, sequence = transfer  # noqa: A001 - the column's name
+    debit, credit = (FUNDING, account) if amount > 0 else (account, USAGE)
+    return id, at, debit, credit, abs(amount), *words, sequence, balance
 
 
 def new_id() -> str:

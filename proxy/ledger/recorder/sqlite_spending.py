@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
@@ -20,6 +21,11 @@ _SPEND: Final = (
 _TRANSFER: Final = (
     "INSERT INTO transfers (id, at, debit, credit, amount, description, request_id, usd_rate)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+)
+_KNOWN: Final = "SELECT id FROM transfers WHERE id IN (SELECT value FROM json_each(?))"
+_NUMBERED: Final = (
+    f"INSERT INTO transfers ({', '.join(spending.COLUMNS['transfers'])})"
+    f" VALUES ({', '.join('?' * len(spending.COLUMNS['transfers']))})"
 )
 _OPEN: Final = "INSERT INTO accounts (id, credits, charges, opened_at, sequence) VALUES (?, ?, ?, ?, ?)"
 _CHARGE: Final = "UPDATE accounts SET charges = charges + ? WHERE id = ?"
@@ -48,40 +54,41 @@ def add(
     if not any(row.counters for row in rows):
         return []
     cursor.executemany(_SPEND, spending.spends(rows))
-    new = [each for each in spending.charges(rows) if _charge(cursor, each)]
+    charges = spending.charges(rows)
     if numbered:
-        return _charge_numbered(cursor, new, default_balance)
+        return _charge_numbered(cursor, charges, default_balance) if charges else []
+    new = [each for each in charges if _charge(cursor, each)]
     for account, amount, first in spending.by_account(new):
         if not cursor.execute(_CHARGE, (amount, account)).rowcount:
-            _open(cursor, account, default_balance, amount, first, 0)
+            cursor.execute(_OPEN, (account, default_balance, amount, first, 0))
+            if default_balance:
+                made = spending.opening(account, first, default_balance)
+                _transfer(cursor, made.id, first, FUNDING, account, default_balance, OPENING, "", None)
     return []
 
 
 def _charge_numbered(
-    cursor: sqlite3.Cursor, new: Sequence[spending.AccountCharge], default_balance: int
+    cursor: sqlite3.Cursor, charges: Sequence[spending.AccountCharge], default_balance: int
 ) -> list[spending.AccountTransfer]:
-    """Returns the transfers, which are the charges and the opening balances."""
+    """Returns the transfers, which are the charges that are new and the opening balances.
+
+    The account tells their numbers, so that each is inserted with its own.
+    """
+    known = {id for (id,) in cursor.execute(_KNOWN, (json.dumps([each.id for each in charges]),))}  # noqa: A001
+    new = spending.not_among(known, charges)
     numbers = Counter(each.account for each in new)
     transfers, states = [], []
     for account, amount, first in spending.by_account(new):
         state = cursor.execute(_CHARGE_NUMBERED, (amount, numbers[account], account)).fetchone()
         if state is None:
             state = default_balance, amount, numbers[account] + (default_balance > 0)
-            transfers += _open(cursor, account, *state[:2], first, state[2])
+            cursor.execute(_OPEN, (account, *state[:2], first, state[2]))
+            if default_balance:
+                transfers.append(spending.opening(account, first, default_balance))
         states.append(spending.AccountState(account, *state))
-    return transfers + spending.numbered(new, states)
-
-
-def _open(
-    cursor: sqlite3.Cursor, account: str, credits_: int, charges: int, at: float, sequence: int
-) -> list[spending.AccountTransfer]:
-    """Make an account. Returns the transfer that it begins with; ``[]``: none, as ``credits_`` is 0."""
-    cursor.execute(_OPEN, (account, credits_, charges, at, sequence))
-    if not credits_:
-        return []
-    made = spending.opening(account, at, credits_)
-    _transfer(cursor, made.id, at, FUNDING, account, credits_, OPENING, "", None)
-    return [made]
+    transfers += spending.numbered(new, states)
+    cursor.executemany(_NUMBERED, map(spending.columns_of, transfers))
+    return transfers
 
 
 def expire(cursor: sqlite3.Cursor, before: Expiry, most: int) -> bool:

@@ -143,7 +143,9 @@ async def test_accounts_that_differ_from_their_transfers_are_found_and_repaired(
 
 
 async def test_a_charge_without_its_row_and_a_row_without_its_charge_are_found(engine: AsyncEngine) -> None:
-    await change(engine, "INSERT INTO transfers VALUES ('x1', :at, 'o', :to, 7, 'd', 'r', NULL)", at=NOW, to=":usage")
+    await change(
+        engine, "INSERT INTO transfers VALUES ('x1', :at, 'o', :to, 7, 'd', 'r', NULL, 3, 9)", at=NOW, to=":usage"
+    )
     await change(engine, "UPDATE accounts SET charges = charges + 7 WHERE id = 'o'")
     await change(engine, "UPDATE ledger SET cost = cost + 1 WHERE id = :id", id=f"{ONE}4")
     await run(engine, update(LEDGER).where(LEDGER.c.id == f"{ONE}7").values(counters=[BALANCE]))
@@ -159,6 +161,8 @@ async def test_a_charge_without_its_row_and_a_row_without_its_charge_are_found(e
 
 async def test_charges_whose_rows_may_have_expired_are_not_compared(engine: AsyncEngine) -> None:
     at = FIRST + 20 * HOUR
-    await change(engine, "INSERT INTO transfers VALUES ('x1', :at, 'o', :to, 7, 'd', 'r', NULL)", at=at, to=":usage")
+    await change(
+        engine, "INSERT INTO transfers VALUES ('x1', :at, 'o', :to, 7, 'd', 'r', NULL, 3, 9)", at=at, to=":usage"
+    )
     await change(engine, "UPDATE accounts SET charges = charges + 7 WHERE id = 'o'")
     assert await found(engine) == []

@@ -102,6 +102,23 @@ async def test_without_receivers_nothing_is_put_in_and_nothing_is_numbered(where
         await ledger.write([row(1)], [EVENT])
     assert (await count(where, "outbox"), await count(where, "event_ids")) == (0, 0)
     assert await query(where, "SELECT credits, charges, sequence FROM accounts") == [(5_000, 100, 0)]
+    assert await query(where, "SELECT sequence, balance FROM transfers") == [(None, None)] * 2
+
+
+async def test_a_charge_whose_row_has_expired_is_not_made_again(where: Address) -> None:
+    async with opened(where, BROKER) as ledger:
+        await ledger.write([row(1), row(2)])
+        await query(where, "DELETE FROM ledger")
+        await ledger.write([row(2), row(3)])
+    found = await query(where, "SELECT id, sequence, balance FROM transfers ORDER BY sequence")
+    assert found == [(row(1).id, 1, -100), (row(2).id, 2, -300), (row(3).id, 3, -600)]
+    assert await query(where, "SELECT charges, sequence FROM accounts") == [(600, 3)]
+
+
+async def test_rows_with_one_id_and_two_times_are_charged_once(where: Address) -> None:
+    async with opened(where, BROKER) as ledger:
+        assert await ledger.write([row(1), structs.replace(row(1), at=row(1).at + 1)]) == 2
+    assert await query(where, "SELECT charges, sequence FROM accounts") == [(100, 1)]
 
 
 async def test_types_that_were_told_before_are_not_told_again(where: Address) -> None:
@@ -125,6 +142,10 @@ async def test_transfers_of_an_account_are_numbered_without_gaps(where: Address)
         "ann": [(1, 5_000, 5_000), (2, -100, 4_900), (3, -300, 4_600), (4, -400, 4_200), (5, -500, 3_700)],
         "bob": [(1, 5_000, 5_000), (2, -200, 4_800)],
     }
+    signed = "CASE WHEN credit = ':usage' THEN -amount ELSE amount END"
+    for name, told_ in found.items():
+        statement = f"SELECT sequence, {signed}, balance FROM transfers WHERE '{name}' IN (debit, credit)"
+        assert await query(where, f"{statement} ORDER BY sequence") == told_
     assert await query(where, "SELECT id, sequence FROM accounts ORDER BY id") == [("ann", 5), ("bob", 2)]
     openings = await query(where, "SELECT id FROM transfers WHERE credit IN ('ann', 'bob')")
     assert {f"txn_{id}" for (id,) in openings} <= {id for id, *_ in await waiting(where)}  # noqa: A001

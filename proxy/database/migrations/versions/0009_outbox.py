@@ -1,4 +1,4 @@
-"""Events that wait to be sent, their receivers, and the number of an account's last transfer."""
+"""Events that wait to be sent, their receivers, and what the event of a transfer tells of its account."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -49,9 +49,25 @@ def upgrade() -> None:
     )
     op.create_index("ix_event_ids_at", "event_ids", ["at"])
     op.add_column("accounts", sa.Column("sequence", sa.BigInteger, nullable=False, server_default="0"))
+    for name in _KEPT:
+        op.add_column("transfers", sa.Column(name, sa.BigInteger))
+    op.execute(_REFUSE + (_BY_FUNCTION if _is_postgresql() else _BY_RAISE))
 
 
 def downgrade() -> None:
+    op.execute("DROP TRIGGER transfers_no_renumber" + (" ON transfers" if _is_postgresql() else ""))
+    for name in _KEPT:
+        op.drop_column("transfers", name)
     op.drop_column("accounts", "sequence")
     for table in ("event_ids", "event_receivers", "outbox"):
         op.drop_table(table)
+
+
+def _is_postgresql() -> bool:
+    return op.get_bind().dialect.name == "postgresql"
+
+
+_KEPT = ("sequence", "balance")  # of a transfer; as append-only as its other columns (0007)
+_REFUSE = f"CREATE TRIGGER transfers_no_renumber BEFORE UPDATE OF {', '.join(_KEPT)} ON transfers"
+_BY_FUNCTION = " FOR EACH ROW EXECUTE FUNCTION transfers_append_only()"
+_BY_RAISE = " BEGIN SELECT RAISE(ABORT, 'transfers are append-only: post one that reverses it'); END"
