@@ -35,6 +35,7 @@ def main(arguments: argparse.Namespace) -> int:
     refused = refusal(config, insecure=arguments.insecure)
     if arguments.json:
         return _json(config, source.environment, refused)
+    refused = refused or _missing_package(config)
     print(f"configuration: {loaded.path or 'built-in defaults'}")
     print(f"address: {address(config.server, config.server.port)}")
     print(f"providers:{'' if config.providers else f' {_no_provider(config)}'}")
@@ -81,6 +82,13 @@ def _json(config: Config, environ: Mapping[str, str], refused: str) -> int:
     findings += run(config, environ)
     print(json.encode(findings).decode(), flush=True)
     return 0 if works(findings) else 1
+
+
+def _missing_package(config: Config) -> str:
+    """Why the broker of events cannot be used here. ``_json`` has it among what was tried."""
+    from proxy.events.broker.opening import missing_broker_package
+
+    return missing_broker_package(config.events.url) if config.events.url else ""
 
 
 def _no_provider(config: Config) -> str:

@@ -12,6 +12,7 @@ import pytest
 
 from proxy.commands.check import _clients
 from proxy.config.schema import Auth, Config, ConfiguredCertificate, ListenTls, ServerSettings
+from tests.commands.running import Commands
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "sk-aVeryWellKeptSecret"
@@ -92,3 +93,24 @@ CA = ServerSettings(tls=ListenTls("c.pem", client_ca="ca.pem"))
 )
 def test_the_credentials_of_clients_are_named(server: ServerSettings, auth: Auth, expected: str) -> None:
     assert _clients(Config(server=server, auth=auth)) == expected
+
+
+@pytest.mark.parametrize(("url", "package", "extra"), [("amqp://h", "aiormq", "amqp"), ("nats://h", "nats", "nats")])
+def test_a_package_for_the_broker_that_is_missing_is_named(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    url: str,
+    package: str,
+    extra: str,
+) -> None:
+    commands = Commands(tmp_path, monkeypatch, capfd, {"events": {"url": url}})
+    assert commands.run("check").status == 0
+    monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
+    done = commands.run("check")
+    needed = f"events.url needs a package that is not installed: pip install 'sluice-gateway[{extra}]'"
+    assert done.status == 1
+    assert f"notice: serve refuses this: {needed}\n" in done.out
+    status, out, _ = commands.run("check", "--json")
+    assert status == 1
+    assert [each["text"] for each in json.loads(out) if each["name"] == "events"] == [needed]
