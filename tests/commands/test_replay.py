@@ -14,8 +14,12 @@ import pytest
 from msgspec import structs
 
 from proxy.commands import replay
+from proxy.database.accounts import AccountTable
+from proxy.database.engine import Engine
+from proxy.database.health import DatabaseHealth
 from proxy.database.upkeep import replay as again
 from proxy.events.base import BROKER, EventReceiver, webhook_name
+from proxy.events.receivers import EventReceivers
 from proxy.ledger.consumer.messages import row_of
 from proxy.ledger.recorder.databases import open_ledger
 from proxy.ledger.row import Row
@@ -81,6 +85,23 @@ async def test_events_come_again_under_the_same_ids(url: str, commands: Commands
         if type_ == "ai_usage":
             assert row_of(event["data"]) == charged(int(id_[1:]))
     assert [type_ for receiver, type_, _, _ in again if receiver == hook] == ["transaction_created"] * 6
+
+
+async def test_a_transfer_that_was_posted_comes_again_as_it_was(url: str, commands: Commands) -> None:
+    engine = Engine(address(url), DatabaseHealth())
+    table = AccountTable(engine, EventReceivers([EventReceiver(BROKER)]).transfers())
+    await query(address(url), "DELETE FROM outbox RETURNING 1")
+    await table.post("ann", 500, "Top-up")
+    await table.post("ann", -20, "Correction")
+    await table.post("bob", 30, "Top-up", default_nano=100, usd_rate=0.9)
+    await engine.close()
+    told = {id_: event for _, _, id_, event in await outbox(url)}
+    assert [event["data"]["sequence"] for event in told.values()] == [7, 8, 1, 2]
+    words = ("--from", "2020-01-01", "--type", "transaction_created", "--receiver", BROKER)
+    assert (await asyncio.to_thread(commands.run, "events", "replay", *words)).status == 0
+    again = await outbox(url)
+    assert len(again) == 6 + 2 * len(told)
+    assert {id_: event for _, _, id_, event in again[len(told) :] if id_ in told} == told
 
 
 async def test_a_transfer_that_had_no_receiver_has_no_number(url: str, commands: Commands) -> None:
