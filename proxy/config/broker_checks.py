@@ -39,7 +39,7 @@ def broker_url(text: str) -> str:
     if len({each.scheme for each in found}) > 1:
         raise ValueError("all addresses must begin with the same scheme: they are of one cluster")
     for each in found:
-        if not each.hostname:
+        if not each.hostname or "\\" in each.netloc:
             raise ValueError("has no host (percent-encode special characters of a password)")
         if each.scheme in ("nats", "tls") and each.path.strip("/"):
             raise ValueError("NATS has no paths")

@@ -32,6 +32,8 @@ def test_addresses_that_are_accepted(text: str) -> None:
         ("amqp://h/?x=1", "query"),
         ("amqp://u:p#w@h", "valid URL"),
         ("amqp://u:p%23w@h#x", "#"),
+        ("amqp://u:p#w\\x@h", "valid URL"),
+        ("amqp://u:p\\w@h", "percent-encode"),
     ],
 )
 def test_mistakes_are_told_without_the_password(text: str, complaint: str) -> None:

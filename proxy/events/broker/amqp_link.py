@@ -104,12 +104,14 @@ class AmqpDialer:
         addresses = self._settings.addresses
         address = addresses[self._turn % len(addresses)]
         try:
-            return await self._connect(URL(address), place_of(address))
+            return await self._connect(address, place_of(address))
         except BrokerUnavailable:
             self.turn()
             raise
 
-    async def _connect(self, url: URL, place: str) -> AmqpLink:
+    async def _connect(self, address: str, place: str) -> AmqpLink:
+        with reasons(place):
+            url = URL(address)
         query: dict[str, str | int] = {"heartbeat": self._heartbeat, "name": self._name}
         context = _tls(self._settings, place) if url.scheme == "amqps" else None
         if context and self._settings.cert_file and not url.user:

@@ -87,14 +87,14 @@ class PostgresOutbox:
             list(settlement.sent),
             [each.seq for each in failed],
             [each.due for each in failed],
-            [each.error for each in failed],
+            [_storable(each.error) for each in failed],
             settlement.at,
             max(len(failed), 1) if error else 0,
-            error,
+            _storable(error),
         )
 
     async def give_up(self, receiver: str, now: float, before: float, error: str) -> int:
-        return await self._execute(_GIVE_UP, receiver, now, before, error)
+        return await self._execute(_GIVE_UP, receiver, now, before, _storable(error))
 
     async def gone(self, receiver: str, at: float | None) -> None:
         await self._execute(_GONE, receiver, at)
@@ -159,6 +159,11 @@ class PostgresOutbox:
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
+
+
+def _storable(text: str) -> str:
+    """A reason may have words of the receiver. PostgreSQL has no NUL in texts, and what was sent must be settled."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def _reason(error: Exception) -> str:

@@ -74,6 +74,7 @@ _FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.Inter
 # Of the server; and of asyncpg, before it sends a value.
 _BAD_VALUES: Final = (
     *(asyncpg.DataError, asyncpg.IntegrityConstraintViolationError),
+    asyncpg.ProgramLimitExceededError,  # a text is too long for an index, which no later try changes
     *(OverflowError, ValueError, TypeError),
 )
 

@@ -62,6 +62,10 @@ async def test_the_default_virtual_host(path: str) -> None:
     assert not link.open
 
 
+async def test_an_address_that_is_no_url() -> None:
+    assert "127.0.0.1:5672" in await refusal("amqp://user:sec\\ret@127.0.0.1/")
+
+
 async def test_a_wrong_password() -> None:
     assert (await refusal(at_broker("guest:secret"))).endswith(": it refuses the user or the password")
 

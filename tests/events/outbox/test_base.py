@@ -80,6 +80,16 @@ async def test_a_receiver_that_failed_as_a_whole_keeps_its_events(where: Address
     assert await receiver_row(where) == (0, 1, "it is down")
 
 
+async def test_any_reason_of_a_failure_is_settled(where: Address, outbox: EventOutbox) -> None:
+    await insert(where, "a", "b", "c")
+    await outbox.hold(RECEIVER, "h", 30.0)
+    first, second, third = await outbox.take(RECEIVER, AT, 9)
+    failed = [FailedTry(second.seq, AT + 5, "a\0b"), FailedTry(third.seq, None, "\0")]
+    await outbox.settle(RECEIVER, Settlement(AT, sent=[first.seq], failed=failed, error="c\0"))
+    assert [each[0] for each in await left(where)] == ["b", "c"]
+    assert await outbox.give_up(RECEIVER, AT, AT + 1, "d\0") == 1
+
+
 async def test_one_holder_has_a_receiver(where: Address, outbox: EventOutbox) -> None:
     other = open_outbox(where)
     try:

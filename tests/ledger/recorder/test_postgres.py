@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from random import Random
 
 import pytest
 from msgspec import structs
 
 from proxy.database.address import Address
 from proxy.ledger.recorder import postgres
-from proxy.ledger.recorder.base import DatabaseUnavailable
+from proxy.ledger.recorder.base import DatabaseUnavailable, RowsRejected
 from proxy.ledger.recorder.expiry import Expiry
 from proxy.ledger.recorder.months import month_of
 from proxy.ledger.recorder.postgres import PostgresLedger
@@ -43,6 +44,19 @@ async def test_months_get_their_partition_before_they_begin(where: Address, monk
         await ledger.write([structs.replace(ROW, at=NOVEMBER - YEAR), structs.replace(ROW, at=NOVEMBER)])
     assert await partitions(where) == {"ledger_2025_11", "ledger_2026_11", "ledger_2026_12"}
     assert await query(where, "SELECT count(*) FROM ledger") == [(2,)]
+
+
+@pytest.mark.parametrize("column", ["owner", "model", "response_model", "request_id", "run", "labels", "counters"])
+async def test_a_text_that_no_index_takes_does_not_hold_up_the_others(where: Address, column: str) -> None:
+    """It comes from the broker: a gateway cuts its own texts."""
+    text = "".join(chr(0x4E00 + number) for number in Random(1).sample(range(20_000), 12_000))  # is not compressed well
+    long = {"labels": {"a": text}, "counters": [f"daily/2026-11-04/{text}"]}.get(column, text)
+    async with opened(where) as ledger:
+        try:
+            await ledger.write([structs.replace(ROW, at=NOVEMBER, **{column: long})])
+        except RowsRejected:
+            pass
+        await ledger.write([structs.replace(ROW, id="good", at=NOVEMBER)])
 
 
 async def test_several_recorders_make_partitions_and_sums_at_once(where: Address) -> None:
