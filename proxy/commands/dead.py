@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from proxy.errors import ConfigError
 
 if TYPE_CHECKING:
     from proxy.database.outbox_rows import DeadEvent
+    from proxy.database.outbox_views import OutboxTable
     from proxy.events.broker.reading import DeadLetter
 
 
@@ -57,40 +59,43 @@ async def _each(config: Config, database: Callable[[], Awaitable[None]], broker:
 
 
 async def _dead_events(config: Config, most: int) -> list[DeadEvent]:
-    from proxy.database.address import address_of
-    from proxy.database.engine import Engine
-    from proxy.database.health import DatabaseHealth, Unreachable
     from proxy.database.outbox_rows import DeadFilter
-    from proxy.database.outbox_views import OutboxTable
 
     if not await _has_tables(config):
         return []
+    async with _outbox(config) as table:
+        return await table.dead(DeadFilter(), most)
+
+
+async def _send_dead_again(config: Config, ids: frozenset[str] | None) -> None:
+    from proxy.database.outbox_rows import DeadFilter
+
+    if not await _has_tables(config):
+        return
+    wanted, count, more = DeadFilter(ids=None if ids is None else sorted(ids)), 0, True
+    async with _outbox(config) as table:
+        while more:
+            changed = await table.send_again(wanted)
+            count, more = count + changed.count, changed.more
+    print(f"events: {counted(count, 'dead event')} of the outbox {'waits' if count == 1 else 'wait'} again")
+
+
+@asynccontextmanager
+async def _outbox(config: Config) -> AsyncIterator[OutboxTable]:
+    """Raises ConfigError if the database cannot be used."""
+    from proxy.database.address import address_of
+    from proxy.database.engine import Engine
+    from proxy.database.health import DatabaseHealth, Unreachable
+    from proxy.database.outbox_views import OutboxTable
+
     address = address_of(config.database, config.data_dir)
     engine = Engine(address, DatabaseHealth())
     try:
-        return await OutboxTable(engine).dead(DeadFilter(), most)
+        yield OutboxTable(engine)
     except Unreachable as error:
         raise ConfigError([f"database: {address} cannot be used: {error}"]) from None
     finally:
         await engine.close()
-
-
-async def _send_dead_again(config: Config, ids: frozenset[str] | None) -> None:
-    from proxy.database.address import address_of
-    from proxy.events.outbox.base import OutboxUnavailable
-    from proxy.events.outbox.opening import open_outbox
-
-    if not await _has_tables(config):
-        return
-    address = address_of(config.database, config.data_dir)
-    outbox = open_outbox(address)
-    try:
-        count = await outbox.send_again(ids)
-    except OutboxUnavailable as error:
-        raise ConfigError([f"database: {address} cannot be used: {error}"]) from None
-    finally:
-        await outbox.close()
-    print(f"events: {counted(count, 'dead event')} of the outbox {'waits' if count == 1 else 'wait'} again")
 
 
 async def _has_tables(config: Config) -> bool:

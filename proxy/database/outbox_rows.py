@@ -51,10 +51,11 @@ class DeadEvent(Struct, frozen=True):
 
 
 class DeadFilter(Struct, frozen=True):
-    """Which dead events. ``seqs``: those with these numbers; ``None``: all. ``receiver``: ``""``: any."""
+    """Which dead events. ``seqs``: numbers, ``ids``: of events; ``None``: all. ``receiver``: ``""``: any."""
 
     seqs: Sequence[int] | None = None
     receiver: str = ""
+    ids: Sequence[str] | None = None
 
 
 class Changed(Struct, frozen=True):

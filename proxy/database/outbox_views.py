@@ -128,5 +128,6 @@ def _conditions(wanted: DeadFilter) -> list[ColumnElement[bool]]:
     return [
         _IS_DEAD,
         true() if wanted.seqs is None else _ROW.seq.in_(wanted.seqs),
+        true() if wanted.ids is None else _ROW.id.in_([each for each in wanted.ids if is_storable(each)]),
         _ROW.receiver == wanted.receiver if wanted.receiver else true(),
     ]

@@ -98,6 +98,24 @@ async def test_dead_events_are_sent_again_as_if_they_had_not_been_tried(table: O
     assert [each.id for each in await table.dead(DeadFilter(), 9)] == ["e3"]
 
 
+@pytest.mark.parametrize(
+    ("ids", "receiver", "expected"),
+    [
+        (None, "", ["e0", "e1", "e2"]),
+        (["e1", "e1", "e2", "none", "a\0b", "\ud800"], "", ["e1", "e2"]),
+        (["e1", "e2"], HOOK, ["e1"]),
+        ([], "", []),
+    ],
+)
+async def test_dead_events_are_sent_again_by_their_ids(
+    table: OutboxTable, ids: list[str] | None, receiver: str, expected: list[str]
+) -> None:
+    await put(table, dead(50.0), dead(51.0), dead(52.0, receiver="broker"))
+    found = await table.send_again(DeadFilter(ids=ids, receiver=receiver))
+    assert found == Changed(len(expected), more=False)
+    assert [each[0] for each in await alive(table)] == expected
+
+
 async def test_dead_events_are_deleted_and_no_others(table: OutboxTable) -> None:
     await put(table, {}, dead(50.0), dead(51.0, receiver="broker"))
     assert await table.delete(DeadFilter(receiver="a\0b")) == Changed(0, more=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -86,13 +86,6 @@ class EventOutbox(Protocol):
 
     async def counts(self) -> Mapping[str, ReceiverCounts]:
         """By receiver, of those that have any. A million rows take up to 0.1 s."""
-        ...
-
-    async def send_again(self, ids: Collection[str] | None, receiver: str = "") -> int:
-        """Let dead events with these ids (``None``: all) wait again, of one receiver or (``""``) of all.
-
-        Returns how many.
-        """
         ...
 
     async def trim(self, most: int) -> int:

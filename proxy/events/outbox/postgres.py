@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -47,10 +47,6 @@ _WAITING: Final = (
     " min(seq) AS first FROM outbox WHERE dead_at IS NULL GROUP BY receiver) AS waiting"
 )
 _DEAD: Final = "SELECT receiver, count(*) FROM outbox WHERE dead_at IS NOT NULL GROUP BY receiver"
-_AGAIN: Final = (
-    "UPDATE outbox SET dead_at = NULL, due = 0, tries = 0 WHERE dead_at IS NOT NULL"
-    " AND ($1 = '' OR receiver = $1) AND ($2::text[] IS NULL OR id = ANY($2))"
-)
 _TRIM: Final = (
     "DELETE FROM outbox WHERE seq = ANY(ARRAY(SELECT seq FROM outbox WHERE dead_at IS NOT NULL ORDER BY dead_at, seq"
     " LIMIT greatest(0, least($1, (SELECT count(*) FROM outbox WHERE dead_at IS NOT NULL) - $2))))"
@@ -105,9 +101,6 @@ class PostgresOutbox:
         for name, count, oldest in await self._fetch(_WAITING):
             found[name] = ReceiverCounts(count, oldest, dead.get(name, 0))
         return found
-
-    async def send_again(self, ids: Collection[str] | None, receiver: str = "") -> int:
-        return await self._execute(_AGAIN, receiver, None if ids is None else list(ids))
 
     async def trim(self, most: int) -> int:
         return await self._execute(_TRIM, TRIM_AT_ONCE, most)

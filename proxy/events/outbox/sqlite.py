@@ -35,9 +35,6 @@ _GIVE_UP: Final = "UPDATE outbox SET dead_at = ?, error = ? WHERE receiver = ? A
 _GONE: Final = "UPDATE event_receivers SET gone_at = ? WHERE name = ?"
 _WAITING: Final = "SELECT receiver, count(*), min(seq) FROM outbox WHERE dead_at IS NULL GROUP BY receiver"
 _DEAD_COUNT: Final = "SELECT receiver, count(*) FROM outbox WHERE dead_at IS NOT NULL GROUP BY receiver"
-_AGAIN: Final = (
-    "UPDATE outbox SET dead_at = NULL, due = 0, tries = 0 WHERE dead_at IS NOT NULL AND (?1 = '' OR receiver = ?1)"
-)
 _TRIM: Final = (
     "DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox WHERE dead_at IS NOT NULL ORDER BY dead_at, seq LIMIT"
     " max(0, min(?1, (SELECT count(*) FROM outbox WHERE dead_at IS NOT NULL) - ?2)))"
@@ -99,13 +96,6 @@ class SqliteOutbox:
                 oldest = cursor.execute("SELECT at FROM outbox WHERE seq = ?", (first,)).fetchone()
                 found[name] = ReceiverCounts(count, oldest and oldest[0], dead.get(name, 0))
             return found
-
-    async def send_again(self, ids: Collection[str] | None, receiver: str = "") -> int:
-        with self._transaction() as cursor:
-            if ids is None:
-                return cursor.execute(_AGAIN, (receiver,)).rowcount
-            one = f"{_AGAIN} AND id = ?2"
-            return sum(cursor.execute(one, (receiver, each)).rowcount for each in dict.fromkeys(ids))
 
     async def trim(self, most: int) -> int:
         with self._transaction() as cursor:

@@ -8,6 +8,10 @@ from contextlib import closing
 from typing import Any
 
 from proxy.database.address import Address
+from proxy.database.engine import Engine
+from proxy.database.health import DatabaseHealth
+from proxy.database.outbox_rows import DeadFilter
+from proxy.database.outbox_views import OutboxTable
 from tests.ledger.recorder.databases import query
 
 AT = 1_790_000_000.0
@@ -36,6 +40,15 @@ async def insert(
 async def left(where: Address) -> list[tuple[Any, ...]]:
     """Id, tries, error and whether it is dead, of all rows."""
     return await query(where, "SELECT id, tries, error, dead_at IS NOT NULL FROM outbox ORDER BY seq")
+
+
+async def send_again(where: Address, id_: str) -> None:
+    """As its operator does."""
+    engine = Engine(where, DatabaseHealth())
+    try:
+        assert (await OutboxTable(engine).send_again(DeadFilter(ids=[id_]))).count == 1
+    finally:
+        await engine.close()
 
 
 async def receiver_row(where: Address, *columns: str, receiver: str = RECEIVER) -> tuple[Any, ...]:

@@ -142,28 +142,6 @@ async def test_only_old_events_are_given_up(where: Address, outbox: EventOutbox)
     assert await left(where) == [("old", 0, "not reached for a day", True), ("new", 0, "", False)]
 
 
-@pytest.mark.parametrize(
-    ("ids", "receiver", "expected"),
-    [
-        (None, "", ["a", "b", "c"]),
-        (None, "webhook:x", ["c"]),
-        (["b", "b", "c", "none"], "", ["b", "c"]),
-        (["b", "c"], RECEIVER, ["b"]),
-        ([], "", []),
-    ],
-)
-async def test_dead_events_are_sent_again(
-    where: Address, outbox: EventOutbox, ids: list[str] | None, receiver: str, expected: list[str]
-) -> None:
-    await insert(where, "a", "b")
-    await insert(where, "c", receiver="webhook:x")
-    for name in (RECEIVER, "webhook:x"):
-        await outbox.give_up(name, AT, AT + 1, "gone")
-    assert await outbox.send_again(ids, receiver) == len(expected)
-    found = [each.id for name in (RECEIVER, "webhook:x") for each in await outbox.take(name, AT, 9)]
-    assert found == expected
-
-
 async def test_the_first_dead_events_are_deleted(where: Address, outbox: EventOutbox) -> None:
     await insert(where, "a", "b", "c", "d")
     for number, each in enumerate(await outbox.take(RECEIVER, AT, 3)):
