@@ -14,7 +14,7 @@ from proxy.errors import ConfigError
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-TOLD: Final = ("ai_usage", "transaction_created")
+REPLAYED: Final = ("ai_usage", "transaction_created")
 """Types whose events can be made again."""
 
 
@@ -47,7 +47,7 @@ def add_parsers(commands: Commands, options: argparse.ArgumentParser, moment: Ca
     )
     replay.add_argument("--from", dest="begin", type=moment, required=True, metavar="ISO", help="then or later")
     replay.add_argument("--to", dest="end", type=moment, metavar="ISO", help="before (default: all)")
-    replay.add_argument("--type", choices=TOLD, help="(default: all of these)")
+    replay.add_argument("--type", choices=REPLAYED, help="(default: all of these)")
     replay.add_argument("--receiver", metavar="NAME", help="broker, or webhook:HOST:DIGEST (default: all)")
 
 

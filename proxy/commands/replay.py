@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
 from proxy.commands.counted import counted
-from proxy.commands.events import TOLD
+from proxy.commands.events import REPLAYED
 from proxy.config.schema import Config
 from proxy.errors import ConfigError
 
@@ -38,7 +38,7 @@ async def replay(arguments: argparse.Namespace, config: Config) -> int:
         raise ConfigError(["events: there are no receivers; set events.url or events.webhooks"])
     end = FOREVER if arguments.end is None else arguments.end
     async with opened(config.database, config.data_dir) as engine:
-        for type_ in TOLD if arguments.type is None else (arguments.type,):
+        for type_ in REPLAYED if arguments.type is None else (arguments.type,):
             takers = [each for each in receivers if each.takes(type_)]
             pages = _EVENTS[type_](engine, arguments.begin, end) if takers else None
             count = 0 if pages is None else await _put(engine, pages, takers, config.events.most_waiting)
@@ -73,11 +73,11 @@ async def _room(engine: AsyncEngine, most: int) -> int:
     """Wait until the outbox has room. Returns for how many; counting a million takes 0.1 s."""
     from proxy.database.upkeep import replay as again
 
-    told = False
+    printed = False
     while (count := await again.waiting(engine)) >= most:
-        if not told:
+        if not printed:
             print(f"events: the outbox is full ({count:,} events wait); this goes on as they are sent", file=sys.stderr)
-            told = True
+            printed = True
         await asyncio.sleep(FULL_SECS)
     return most - count
 

@@ -43,7 +43,7 @@ class TransactionData(Struct, frozen=True, kw_only=True):
 
     ``id``: of the transfer; of a charge, also of its row in the ledger. ``at``: of a charge, when the call ended.
     ``sequence``: its number among the transfers of the account, from 1, without gaps. ``balance``: after it. Both are
-    ``None`` only where ``sluice events replay`` tells a transfer that had no event before.
+    ``None`` only where ``sluice events replay`` sends a transfer that had no event before.
     ``request_id``: of the call, or ``""``. ``usd_rate``: units of the currency for one USD, if that is not USD.
     """
 
@@ -61,7 +61,7 @@ class TransactionData(Struct, frozen=True, kw_only=True):
 
 
 def transaction_event(account: str, made: Transfer, *, balance: int | None, sequence: int) -> GatewayEvent:
-    """The event of a transfer. Whoever inserts it numbers it in the same transaction (``accounts.sequence``).
+    """The event of a transfer, which is numbered in the transaction that inserts it (``accounts.sequence``).
 
     ``sequence`` 0 and ``balance`` ``None``: it had no number, as it had no event.
     """

@@ -1,4 +1,4 @@
-"""What the recorder is told of events at its start: plain values, which JSON carries."""
+"""Settings of events that the recorder gets at its start: plain values, which JSON carries."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ function receiverCard(first) {
     state.dataset.state = now.state;
     text(where, now.address || now.name);
     text(types, now.types.length ? `Gets ${now.types.join(", ")}` : now.state === "removed" ? "" : "Gets all types");
-    const many = (value) => `${count(value)}${now.truncated && value >= 10_000 ? " or more" : ""}`; // the API counts no more
+    const many = (value) => `${count(value)}${now.truncated && value >= 100_000 ? " or more" : ""}`; // the API counts no more
     text(facts.Waiting, many(now.waiting));
     text(facts.Oldest, now.oldestSecs === null ? NONE : span(now.oldestSecs));
     text(facts.Sent, count(now.sent));

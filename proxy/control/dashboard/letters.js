@@ -25,7 +25,8 @@ export function deadLetters(signal) {
   function line({ id, type, queue, reason, at, body }) {
     const when = at ? h("time", { datetime: exactly(at), title: exactly(at) }, moment(at)) : NONE;
     const whole = h("details", {}, h("summary", {}, "Body"), h("pre", { tabindex: "0", "aria-label": `Body of ${id}` }, written(body)));
-    const again = h("button", { class: "button small", "aria-label": `Send ${type} ${id} again`, onclick: () => sendAgain(id) }, "Send again");
+    // Without an id it cannot be chosen.
+    const again = id && h("button", { class: "button small", "aria-label": `Send ${type} ${id} again`, onclick: () => sendAgain(id) }, "Send again");
     return row(COLUMNS, [[h("strong", {}, type || NONE), h("small", {}, id), whole], queue || NONE, reason || NONE, when, h("div", { class: "acts" }, again)]);
   }
 

@@ -1,7 +1,7 @@
 """Events of breakers: ``breaker_changed`` when one of a configured deployment opens, probes, closes.
 
-A breaker that flaps is told at most ``MOST`` times in ``WINDOW_SECS``. Then the change from what was told last to what
-it is by then follows.
+Of a breaker that flaps, at most ``MOST`` changes are sent in ``WINDOW_SECS``. Then one event follows, from the state
+that was sent last to the state by then.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from proxy.events.receivers import EventReceivers
 
 MOST: Final = 6
 WINDOW_SECS: Final = 60.0
-SHORTEST_SECS: Final = 1.0  # of a cooldown, within which replicas that open by themselves tell one event
+SHORTEST_SECS: Final = 1.0  # of a cooldown, within which replicas that open by themselves send one event
 
 Later = Callable[[float, Callable[[], None]], object]
 """Makes a call after some seconds."""
@@ -52,8 +52,8 @@ class BreakerData(Struct, frozen=True, kw_only=True):
 class BreakerEvents:
     """``changed`` is a listener of breakers. ``process``: random, of this process.
 
-    ``shared``: replicas tell each other which breakers open. Then who finds it out tells it, and of several that do so
-    in the same half of a cooldown all tell the same event. Each tells the recovery of its own.
+    ``shared``: replicas share which breakers open. Then the one that finds it out sends the event, and several that do
+    so in the same half of a cooldown send the same one. Each sends the recovery of its own.
     """
 
     def __init__(
@@ -75,11 +75,11 @@ class BreakerEvents:
         self._later = later
         self._shared = shared
         self._number = 0
-        self._told: dict[str, deque[float]] = {}  # when, by key of the breaker
-        self._postponed: dict[str, tuple[Breaker, State]] = {}  # with the state that was told last
+        self._sent: dict[str, deque[float]] = {}  # when, by key of the breaker
+        self._postponed: dict[str, tuple[Breaker, State]] = {}  # with the state that was sent last
 
     def changed(self, breaker: Breaker, old: State, now: float) -> None:
-        """Tell a change of the state, unless another replica has."""
+        """Send a change of the state, unless another replica does."""
         key = breaker.key
         if not self._receivers.want("breaker_changed"):
             return
@@ -87,28 +87,28 @@ class BreakerEvents:
             return
         if self._index.configured(key) is None:
             return
-        told = self._told.setdefault(key, deque(maxlen=MOST))
-        if len(told) == MOST and now < told[0] + WINDOW_SECS:
+        sent = self._sent.setdefault(key, deque(maxlen=MOST))
+        if len(sent) == MOST and now < sent[0] + WINDOW_SECS:
             self._postponed[key] = breaker, old
-            self._later(told[0] + WINDOW_SECS - now, lambda: self._catch_up(key))
+            self._later(sent[0] + WINDOW_SECS - now, lambda: self._catch_up(key))
         else:
-            self._tell(breaker, old, now)
+            self._send(breaker, old, now)
 
     def close(self) -> None:
-        """Tell what was postponed."""
+        """Send what was postponed."""
         for key in [*self._postponed]:
             self._catch_up(key)
 
     def _catch_up(self, key: str) -> None:
-        breaker, told = self._postponed.pop(key, (None, None))
-        if breaker is not None and told is not None and told != breaker.state:
-            self._tell(breaker, told, self._clock.now())
+        breaker, sent = self._postponed.pop(key, (None, None))
+        if breaker is not None and sent is not None and sent != breaker.state:
+            self._send(breaker, sent, self._clock.now())
 
-    def _tell(self, breaker: Breaker, old: State, now: float) -> None:
+    def _send(self, breaker: Breaker, old: State, now: float) -> None:
         found, last = self._index.configured(breaker.key), breaker.last
         if found is None or last is None:
             return
-        self._told.setdefault(breaker.key, deque(maxlen=MOST)).append(now)
+        self._sent.setdefault(breaker.key, deque(maxlen=MOST)).append(now)
         state, at, retry_at = breaker.state, self._clock.unix(now), breaker.retry_at
         waits = state in ("open", "unavailable") and retry_at is not None
         data = BreakerData(

@@ -40,7 +40,7 @@ class EventStore:
 
     @property
     def kept(self) -> bool:
-        """Whether events wait in the database: somebody gets them, and the ledger is in it, too."""
+        """Whether events wait in the database: it has the ledger, and there are receivers."""
         config = self._live.config
         return config.has_ledger and bool(config.events.url or config.events.webhooks)
 

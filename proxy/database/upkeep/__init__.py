@@ -6,7 +6,7 @@ opened.py     the database of these commands
 verify.py     these sums against the rows
 balances.py  what budgets spent and what accounts have, against rows and transfers
 export.py     rows, in order
-replay.py     rows and transfers, to be told again as events
+replay.py     rows and transfers, to be sent again as events
 forget.py     a pseudonym in the place of an owner, forget_labels.py in sums by label,
               forget_spending.py in budgets and accounts, forget_events.py in the outbox
 

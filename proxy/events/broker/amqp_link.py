@@ -40,7 +40,7 @@ class _BlockedReasons(logging.Handler):
 
 
 def _quiet() -> None:
-    """What aiormq would log comes as an exception, too, and is told once."""
+    """Keep aiormq from logging what it raises as an exception, too."""
     log = logging.getLogger("aiormq")
     if not any(isinstance(each, _BlockedReasons) for each in log.handlers):
         log.addHandler(_BlockedReasons())
@@ -169,7 +169,7 @@ def reasons(place: str) -> Iterator[None]:
     try:
         yield
     except asyncio.CancelledError:
-        # aiormq cancels what waits for a connection that ends. A task that others cancel is told so.
+        # aiormq cancels what waits for a connection that ends. A cancellation of the task itself stays one.
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise

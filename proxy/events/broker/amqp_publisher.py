@@ -56,7 +56,7 @@ class AmqpPublisher:
                 await self._publish(messages)
             except BaseException as error:
                 if not isinstance(error, BrokerUnavailable):
-                    await self._drop()  # canceled: nobody knows what has arrived
+                    await self._drop()  # canceled: what has arrived is not known
                 raise
             self._safe.clear()
 

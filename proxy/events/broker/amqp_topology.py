@@ -74,7 +74,7 @@ def arguments_of(queue: AmqpQueue, names: AmqpNames, *, quorum: bool) -> dict[st
         if queue.key:
             found["x-dead-letter-strategy"] = "at-least-once"
         if queue.name in (names.dead, names.ledger):
-            # RabbitMQ 4 drops a message that came back 20 times: by then somebody may just have looked at it often.
+            # RabbitMQ 4 drops a message that came back 20 times: looking at dead letters often is enough.
             found["x-delivery-limit"] = _MANY
     return found
 
@@ -82,7 +82,7 @@ def arguments_of(queue: AmqpQueue, names: AmqpNames, *, quorum: bool) -> dict[st
 class AmqpTopology:
     """Makes what is missing where ``declare`` says so; else only looks.
 
-    A publisher must know whether a queue was deleted while it sent, also if somebody else has made it again by then.
+    A publisher must know whether a queue was deleted while it sent, also if another process has made it again by then.
     No answer of the broker tells two queues of one name apart. So, with ``watch``, each queue is bound to an exchange
     of this object as well, which nothing is sent to. It is auto-delete: it goes with its queue, and only ``end`` or
     a restart of the broker removes it otherwise.
@@ -122,8 +122,8 @@ class AmqpTopology:
 
         Raises BrokerUnavailable.
         """
-        # Without ``declare``, whether anybody gets an event is told by the broker, which returns those that nobody
-        # gets. It does not for the second routing key, the ledger's.
+        # Without ``declare``, the broker itself says that no queue gets an event: it returns it. It does not so for
+        # the second routing key, the ledger's.
         checked = self.queues if self._declare else [each for each in self.queues if each.key == LEDGER_KEY]
         with reasons(link.place):
             deleted = [each.name for each in checked if not await self._is_same(link, each.name)]

@@ -270,7 +270,7 @@ def reason_of(error: BaseException) -> str:
 
 
 class _Seen:
-    """The last error that nats-py told. A server does not answer a request that it does not permit."""
+    """The last error that nats-py reported. A server does not answer a request that it does not permit."""
 
     def __init__(self, closed: asyncio.Future[None]) -> None:
         self.last: Exception | None = None

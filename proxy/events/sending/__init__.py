@@ -4,7 +4,7 @@ base.py       what a receiver is asked, and what it tells
 broker.py     events as messages of the broker
 webhook.py    events as POSTs
 hold.py       a receiver is sent to by one process at a time
-status.py     what the gateways are told of a receiver
+status.py     the state of a receiver, in the recorder's status file
 health.py     whether a receiver takes events, and one log line a change
 delivery.py   the loop of one receiver: hold, take, send, settle
 deliveries.py all of them, and what waits

@@ -50,7 +50,7 @@ class Deliveries:
 
     @property
     def waiting(self) -> int:
-        """Events of these receivers at the last count. Those of former ones do not count: nobody sends them."""
+        """Events of these receivers at the last count. Those of former ones do not count, as nothing sends them."""
         return sum(self._counts[each.receiver].waiting for each in self._deliveries if each.receiver in self._counts)
 
     @property

@@ -55,7 +55,7 @@ class ReceiverHold:
                 if self.held:
                     await self.renew()
             except OutboxUnavailable:
-                pass  # whoever sends finds out, too
+                pass  # the next step finds out, too
 
     async def release(self) -> None:
         """Let another process have it. Raises OutboxUnavailable."""

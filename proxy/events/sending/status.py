@@ -1,4 +1,4 @@
-"""What the gateways are told of a receiver, in the recorder's status file."""
+"""The state of a receiver, in the recorder's status file."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ class _Consuming:
         self._log = log
         self._bound = OutboxBound(events.on_full)
         self._database = open_ledger(
-            settings.database, settings.default_balance, events.receivers, told=(USAGE_EVENT,), bound=self._bound
+            settings.database, settings.default_balance, events.receivers, broker_has=(USAGE_EVENT,), bound=self._bound
         )
         # With a connection of its own: rows and retention do not wait for each other.
         self._old = open_ledger(settings.database, receivers=events.receivers)

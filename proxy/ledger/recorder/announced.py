@@ -37,15 +37,21 @@ class OutboxEntry(NamedTuple):
 
 
 class EventRoutes:
-    """Who gets the events of which type. ``told``: types that the broker has already. ``bound``: of the outbox."""
+    """Who gets the events of which type. ``bound``: of the outbox.
+
+    ``broker_has``: types that the broker gets in another way, so that they are left out for it.
+    """
 
     def __init__(
-        self, receivers: Sequence[EventReceiver] = (), told: Collection[str] = (), bound: OutboxBound | None = None
+        self,
+        receivers: Sequence[EventReceiver] = (),
+        broker_has: Collection[str] = (),
+        bound: OutboxBound | None = None,
     ) -> None:
         self.receivers = tuple(receivers)
         self.names = tuple(each.name for each in self.receivers)
         self.bound = OutboxBound() if bound is None else bound
-        self._told = frozenset(told)
+        self._broker_has = frozenset(broker_has)
         self.usage = self.takers(USAGE_EVENT)
         """Receivers of the events of rows."""
         self.transactions = self.takers(TRANSACTION_EVENT)
@@ -53,8 +59,8 @@ class EventRoutes:
 
     def takers(self, type_: str) -> tuple[str, ...]:
         """Names of the receivers of a type."""
-        told = BROKER if type_ in self._told else ""
-        return tuple(each.name for each in self.receivers if each.takes(type_) and each.name != told)
+        left_out = BROKER if type_ in self._broker_has else ""
+        return tuple(each.name for each in self.receivers if each.takes(type_) and each.name != left_out)
 
     def wanted(self, events: Iterable[OutboxEvent]) -> list[OutboxEvent]:
         """Those that a receiver takes, the first of each id."""

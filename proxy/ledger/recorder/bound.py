@@ -10,7 +10,7 @@ OnFull = Literal["wait", "forget"]
 
 
 class OutboxBound:
-    """Whoever sends what waits sets ``full``, and the recorder obeys.
+    """``full`` is set by what sends the outbox, and read by what writes into it.
 
     ``wait``: the recorder writes no rows while it is full; they wait in the spool. ``forget``: it writes rows without
     their events.

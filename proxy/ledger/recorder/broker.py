@@ -1,4 +1,4 @@
-"""The broker in the place of the ledger's database: rows go there as events, and somebody else writes them into one."""
+"""The broker in the place of the ledger's database: rows go there as events, for `sluice ledger consume`."""
 
 from __future__ import annotations
 

@@ -17,14 +17,14 @@ def open_ledger(
     default_balance: int = 0,
     receivers: Sequence[EventReceiver] = (),
     *,
-    told: Collection[str] = (),
+    broker_has: Collection[str] = (),
     bound: OutboxBound | None = None,
 ) -> LedgerDatabase:
     """``default_balance``: nano-USD, of accounts that it has to open. Raises ImportError if the driver is missing.
 
-    ``receivers``: whose events it puts into the outbox, but to the broker none of the types in ``told``, which it has.
+    ``receivers``: whose events it puts into the outbox. ``broker_has``: types that it does not put in for the broker.
     """
-    return _KINDS[address.kind](address.target, default_balance, EventRoutes(receivers, told, bound))
+    return _KINDS[address.kind](address.target, default_balance, EventRoutes(receivers, broker_has, bound))
 
 
 def _sqlite(path: str, default_balance: int, routes: EventRoutes) -> LedgerDatabase:

@@ -2,7 +2,7 @@
 
 A long stream keeps the segment that it began in, and not those after it. So other attempts of that segment lose their
 close record, and a recorder that is started again finds them open. A database can be asked whether they have their row
-(``LedgerDatabase.present``). A broker cannot, and once their gateway has died they would be told as lost, although
+(``LedgerDatabase.present``). A broker cannot, and once their gateway has died they would be recorded as lost, although
 their row was sent. So before a segment is removed, the attempts that were closed in it and opened in another one are
 written down, durably. Everything else is read again from segments that are still there, and sent again under the same
 id.

@@ -20,7 +20,7 @@ _NOTE: Final = (
 
 _EXPIRE_DEAD: Final = "DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox WHERE dead_at < $1 LIMIT $2)"
 _EXPIRE_IDS: Final = "DELETE FROM event_ids WHERE id IN (SELECT id FROM event_ids WHERE at < $1 LIMIT $2)"
-# Who is sent to holds its receiver, so one that nobody has used for long is not configured anywhere. ``$1``: when.
+# Sending holds the receiver, so one that was not held for long is configured nowhere. ``$1``: when.
 _USED: Final = "greatest(until, sent_at, failed_at) >= $1"
 _EXPIRE_WAITING: Final = (
     "WITH RECURSIVE names (name) AS (SELECT min(receiver) FROM outbox WHERE dead_at IS NULL UNION ALL"  # by the index

@@ -20,7 +20,7 @@ _NOTE: Final = "INSERT INTO event_ids (id, at) VALUES (?, ?) ON CONFLICT (id) DO
 
 _EXPIRE_DEAD: Final = "DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox WHERE dead_at < ? LIMIT ?)"
 _EXPIRE_IDS: Final = "DELETE FROM event_ids WHERE id IN (SELECT id FROM event_ids WHERE at < ? LIMIT ?)"
-# Who is sent to holds its receiver, so one that nobody has used for long is not configured anywhere. ``?1``: when.
+# Sending holds the receiver, so one that was not held for long is configured nowhere. ``?1``: when.
 _USED: Final = "max(until, ifnull(sent_at, 0), ifnull(failed_at, 0)) >= ?1"
 _KEPT: Final = "(SELECT value FROM json_each(?2))"
 _EXPIRE_WAITING: Final = (
