@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from proxy.observe.family import HistogramCell
+from proxy.observe.gauges import ReceiverSample, RecorderSample, receiver_events
 from tests.support import Upstream, chat_events, sse_answer
 from tests.support.gateway import Gateway, one_provider
 from tests.support.machine import debian_program
@@ -89,7 +90,8 @@ async def served() -> dict[str, set[str]]:
                 assert f"# TYPE {family.name} {family.kind}\n" in text
                 histogram = isinstance(next(iter(family.cells.values()), None), HistogramCell)
                 found.setdefault(family.name if not histogram else f"{family.name}_count", set()).update(family.labels)
-    return found
+    with_receivers = RecorderSample(0, 0.0, 0, [ReceiverSample("broker", 0, 0.0, 0, 0, 0)], 0)
+    return found | {family.name: set(family.labels) for family in receiver_events(with_receivers, 1)}
 
 
 async def test_every_metric_and_label_of_rules_and_dashboard_is_exported() -> None:
