@@ -14,7 +14,20 @@ from proxy.database.columns import CLASSES
 from proxy.ledger.recorder.base import LedgerDatabase, RowsRejected
 from proxy.ledger.recorder.databases import open_ledger
 from proxy.ledger.recorder.expiry import Expiry
-from proxy.ledger.recorder.spending import Spend, by_account, charges, describe, spends, tokens_of
+from proxy.ledger.recorder.spending import (
+    COLUMNS,
+    AccountState,
+    Spend,
+    by_account,
+    charges,
+    columns_of,
+    describe,
+    not_among,
+    numbered,
+    opening,
+    spends,
+    tokens_of,
+)
 from proxy.ledger.recorder.values import cleaned
 from proxy.ledger.row import Row
 from proxy.routing.endpoints import ENDPOINTS
@@ -103,6 +116,24 @@ def test_rows_that_cost_something_are_charged_to_the_account_of_their_balance() 
         (f"{ONE}7", AT + 7, "a/b", 3, "Chat completion with m", "r7", None),
     ]
     assert by_account([*found, found[0]]) == [("a/b", 3, AT + 7), ("ann", 200, AT + 1.25)]
+
+
+def test_charges_whose_ids_are_known_are_left_out() -> None:
+    found = charges([row(1), row(2), row(2), row(3)])
+    assert [each.id for each in not_among({f"{ONE}1"}, found)] == [f"{ONE}2", f"{ONE}3"]
+
+
+def test_a_transfer_is_from_its_account_if_it_is_a_charge() -> None:
+    (charge,) = numbered(charges([row(1, usd_rate=0.9)]), [AccountState("ann", 500, 100, 2)])
+    made = opening("ann", AT, 500)
+    rows = [dict(zip(COLUMNS["transfers"], columns_of(each), strict=True)) for each in (made, charge)]
+    words = {"description": "Opening balance", "request_id": "", "usd_rate": None}
+    assert rows == [
+        {"id": made.id, "at": AT, "debit": ":funding", "credit": "ann", "amount": 500, "sequence": 1, "balance": 500}
+        | words,
+        {"id": f"{ONE}1", "at": AT + 1, "debit": "ann", "credit": ":usage", "amount": 100, "sequence": 2}
+        | {"balance": 400, "description": "Chat completion with m", "request_id": "r1", "usd_rate": 0.9},
+    ]
 
 
 @pytest.mark.parametrize(
