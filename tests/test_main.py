@@ -258,8 +258,8 @@ def test_check_prints_what_is_capped_and_who_is_told(sluice: Sluice, tmp_path: P
     assert lines[start + 1 : start + 5] == [
         "  daily  $5.00 a day for each owner, by UTC",
         "balances: a new account begins with 10.00 USD",
-        "webhooks:",
-        "  https://example.com  signed",
+        "events:",
+        "  https://example.com  signed, all types",
     ]
     assert SECRET not in done.stdout
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Final
-from urllib.parse import urlsplit
 
 from msgspec import UNSET
 
@@ -16,17 +15,12 @@ _WINDOWS: Final = {"day": " a day", "week": " a week", "month": " a month", "tot
 
 
 def overview(config: Config) -> Iterator[str]:
-    """Lines about budgets, and about balances and webhooks if there are any."""
+    """Lines about budgets, and about balances if there are any."""
     yield "budgets:" if config.budgets else "budgets: none"
     for budget in config.budgets:
         yield f"  {budget.name}  {_budget(budget)}"
     if config.billing.enabled:
         yield f"balances: {_balances(config.billing)}"
-    if config.events.webhooks:
-        yield "webhooks:"
-    for webhook in config.events.webhooks:
-        where = urlsplit(str(webhook.url))  # all but the host may be secret
-        yield f"  {where.scheme}://{where.netloc.rpartition('@')[2]}  {'signed' if webhook.secret else 'not signed'}"
 
 
 def _budget(budget: BudgetSettings) -> str:

@@ -21,6 +21,7 @@ MOST_NAMES = 3  # of models without a price
 def main(arguments: argparse.Namespace) -> int:
     from proxy.budgets.overview import overview as caps
     from proxy.config.any_model import any_model, fallback_only
+    from proxy.events.overview import overview as receivers
     from proxy.limits.overview import overview
 
     source = source_of(arguments)
@@ -51,7 +52,8 @@ def main(arguments: argparse.Namespace) -> int:
         print(f"  {model.name}  at {model.provider}{upstream}{available}")
     print(f"clients: {_clients(config)}")
     print("limits: " + "\n  ".join(overview(config)))
-    print("\n".join(caps(config)))
+    for text in (*caps(config), *receivers(config)):
+        print(text)
     if line := loaded.variables.line():
         print(f"environment: {line}")
     for notice in [
