@@ -95,10 +95,10 @@ def _apply(
     if variable.wins:
         settings.over |= values
     elif not _matters(variable, settings.raw, environment):
-        report.without_effect.append(variable.name)
+        (report.in_force if _refers(settings.raw, variable.name) else report.without_effect).append(variable.name)
         return
     elif _is_overridden(variable, values, settings):
-        report.overridden.append(variable.name)
+        (report.in_force if _refers(settings.raw, variable.name) else report.overridden).append(variable.name)
         return
     else:
         for path, value in values.items():
@@ -135,6 +135,18 @@ def _is_overridden(variable: Variable, values: Mapping[str, Any], settings: Sett
             return True
     # If the file has the same values, it does not matter which of them applies.
     return False
+
+
+def _refers(raw: Any, name: str) -> bool:
+    """Whether the file has ``${name}`` in a value, which then is the variable's, not the file's."""
+    if isinstance(raw, dict):
+        return any(_refers(each, name) for each in raw.values())
+    if isinstance(raw, list):
+        return any(_refers(each, name) for each in raw)
+    try:
+        return isinstance(raw, str) and name in substitute(raw, {}).names
+    except ValueError:
+        return False  # the reader reports it
 
 
 def _is_blocked(variable: Variable, settings: Settings) -> bool:

@@ -44,6 +44,20 @@ def test_the_file_wins_over_an_alias(tmp_path: Path, text: str, variables: dict[
     assert found.variables == Report(overridden=list(variables))
 
 
+def test_a_variable_that_the_file_refers_to_is_in_force(tmp_path: Path) -> None:
+    text = (
+        "ledger: {mode: events}\nevents: {url: '${RABBITMQ_URL}'}\nhooks: []\n"
+        "database: {enabled: false, url: '${DATABASE_URL:-}'}\nlogging: {level: warn}\nadmin: {token: '$${DEBUG} is no reference, 1234567'}"
+    )
+    variables = {"RABBITMQ_URL": "amqp://rabbit/", "DATABASE_URL": "postgresql://h/d", "DEBUG": "true"}
+    found = loaded(tmp_path, text, **variables)
+    assert (sorted(found.variables.in_force), found.variables.overridden) == (
+        ["DATABASE_URL", "RABBITMQ_URL"],
+        ["DEBUG"],
+    )
+    assert found.variables.without_effect == []
+
+
 def test_an_alias_applies_to_a_setting_without_a_value_in_the_file(tmp_path: Path) -> None:
     found = loaded(tmp_path, "server:\n  port:\nrouting:\nauth: {mode: any, jwt: }\n", PORT="2", RETRY_MAX_ATTEMPTS="5",
                    JWT_SECRET_KEY=SECRET)  # fmt: skip
