@@ -10,7 +10,7 @@ from proxy.config.schema import Config
 
 
 def overview(config: Config) -> Iterator[str]:
-    """Lines about the broker, the webhooks and a ledger that goes to the broker. None where no receiver is configured."""
+    """Lines about the broker, the webhooks and a ledger that goes to the broker; none without receivers."""
     events = config.events
     if events.url or events.webhooks:
         yield "events:"
