@@ -33,6 +33,8 @@ class Deliveries:
         most_waiting: int,
         clocks: DeliveryClocks,
     ) -> None:
+        self.full = False
+        """Whether as many events wait as may wait; from then on until one in twenty of these is gone."""
         self.dead_letters = UNKNOWN
         """Messages in the broker's dead letters; -1: not known."""
         self._deliveries = deliveries
@@ -41,7 +43,6 @@ class Deliveries:
         self._publisher = publisher
         self._most_waiting = most_waiting
         self._clocks = clocks
-        self._full = False
         self._counts: Mapping[str, ReceiverCounts] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -52,12 +53,6 @@ class Deliveries:
     def waiting(self) -> int:
         """Events of these receivers at the last count. Those of former ones do not count, as nothing sends them."""
         return sum(self._counts[each.receiver].waiting for each in self._deliveries if each.receiver in self._counts)
-
-    @property
-    def full(self) -> bool:
-        """Whether as many events wait as may wait; from then on until one in twenty of these is gone."""
-        self._full = self.waiting >= self._most_waiting * (ROOM if self._full else 1.0)
-        return self._full
 
     def start(self) -> None:
         for each in self._deliveries:
@@ -102,6 +97,7 @@ class Deliveries:
         """Raises OutboxUnavailable."""
         counts = await self._outbox.counts()
         self._counts = counts
+        self.full = self.waiting >= self._most_waiting * (ROOM if self.full else 1.0)
         if sum(each.dead for each in counts.values()) > self._most_waiting:
             await self._outbox.trim(self._most_waiting)
 
