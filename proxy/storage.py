@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from proxy.config.schema import Config
 from proxy.database.opening import LazyEngine, open_reader
-from proxy.events.base import EventSink, receivers_of
+from proxy.events.base import Announcer, receivers_of
 from proxy.events.receivers import EventReceivers
 from proxy.ledger.announcer import EventAnnouncer
 from proxy.ledger.child import RecorderChild, settings_of
@@ -33,7 +33,7 @@ class Storage(Struct, frozen=True):
     recorder: RecorderChild | None
     redis: RedisClient | None
     receivers: EventReceivers
-    events: EventSink
+    events: Announcer
 
     def adopt(self, config: Config, environ: Mapping[str, str]) -> None:
         """Send events to the receivers of ``config`` from now on."""

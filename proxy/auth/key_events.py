@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from msgspec import Struct
 
 from proxy.auth.records import Record
-from proxy.events.base import EventSink, GatewayEvent, event_id
+from proxy.events.base import Announcer, GatewayEvent, event_id
 from proxy.events.receivers import EventReceivers
 
 if TYPE_CHECKING:
@@ -47,13 +47,13 @@ class KeyData(Struct, frozen=True):
 class KeyAnnouncer:
     """Tells changes of keys in the database: the ``KeyEvents`` of its table.
 
-    ``sink``: where events go after the commit instead, if this database has no outbox that is sent
+    ``announcer``: where events go after the commit instead, if this database has no outbox that is sent
     (``ledger.mode: events``). A process that is killed between the two loses them.
     """
 
-    def __init__(self, receivers: EventReceivers, sink: EventSink | None = None) -> None:
+    def __init__(self, receivers: EventReceivers, announcer: Announcer | None = None) -> None:
         self._receivers = receivers
-        self._sink = sink
+        self._announcer = announcer
 
     def wanted(self) -> bool:
         """Whether any receiver gets events of keys."""
@@ -61,14 +61,14 @@ class KeyAnnouncer:
 
     def rows(self, before: Record | None, after: Record) -> Sequence[OutboxRow]:
         """Rows of the outbox for a change. ``before``: ``None``: the key is new."""
-        event = None if self._sink is not None else key_event(before, after)
+        event = None if self._announcer is not None else key_event(before, after)
         return [] if event is None else self._receivers.rows(event)
 
     def committed(self, before: Record | None, after: Record) -> None:
         """The change is in the database."""
-        event = None if self._sink is None else key_event(before, after)
-        if self._sink is not None and event is not None:
-            self._sink.offer(event)
+        event = None if self._announcer is None else key_event(before, after)
+        if self._announcer is not None and event is not None:
+            self._announcer.offer(event)
 
 
 def key_event(before: Record | None, after: Record) -> GatewayEvent | None:

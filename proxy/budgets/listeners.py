@@ -9,13 +9,13 @@ from proxy.budgets.book import Book
 from proxy.budgets.reports import BudgetThreshold
 from proxy.budgets.thresholds import Listener, SharedSpend, Thresholds
 from proxy.budgets.totals import totals_by_budget
-from proxy.events.base import EventSink, GatewayEvent
+from proxy.events.base import Announcer, GatewayEvent
 from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics
 
 
 def open_thresholds(
-    book: Book, metrics: Metrics, log: Log, events: EventSink, shared: SharedSpend | None = None
+    book: Book, metrics: Metrics, log: Log, events: Announcer, shared: SharedSpend | None = None
 ) -> Thresholds:
     """Report the thresholds of the counters in ``book``, and show their sums as metrics.
 
@@ -65,9 +65,9 @@ def to_metrics(metrics: Metrics) -> Listener:
     return lambda report: metrics.crossed(report.budget, report.threshold)
 
 
-def to_events(sink: EventSink) -> Listener:
+def to_events(announcer: Announcer) -> Listener:
     """Offer an event."""
-    return lambda report: sink.offer(GatewayEvent(report.id, "budget_threshold", report.at, report.key, report))
+    return lambda report: announcer.offer(GatewayEvent(report.id, "budget_threshold", report.at, report.key, report))
 
 
 def _message(report: BudgetThreshold) -> str:

@@ -50,7 +50,7 @@ from proxy.control.usage.metrics import AnalyticsMetrics
 from proxy.control.usage.models import PricedModelsHandler
 from proxy.control.usage.store import UsageStore
 from proxy.database.opening import LazyEngine
-from proxy.events.base import EventSink
+from proxy.events.base import Announcer
 from proxy.events.receivers import EventReceivers
 from proxy.exchange import Exchange
 from proxy.ledger.recorder.status import RecorderStatus
@@ -88,7 +88,7 @@ class ControlPlane:
         accounts: LazyEngine,
         receivers: EventReceivers,
         recorder: Callable[[], RecorderStatus | None],
-        events: EventSink,
+        events: Announcer,
         process: str,
         lists: ModelListSource,
         models_request: ModelsRequest,

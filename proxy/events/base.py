@@ -48,8 +48,8 @@ class EventReceiver(Struct, frozen=True):
         return not self.types or type_ in self.types
 
 
-class EventSink(Protocol):
-    """Takes events."""
+class Announcer(Protocol):
+    """Takes events that happen outside of a transaction."""
 
     def offer(self, event: GatewayEvent) -> None:
         """Take an event. Does not wait and does not raise."""

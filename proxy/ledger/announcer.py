@@ -1,4 +1,4 @@
-"""Events that happen in the gateway without a transaction: by the spool to the recorder, which tells receivers."""
+"""Events without a transaction: the gateway records them in the spool, and the recorder puts them into the outbox."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from proxy.ledger.ledger import Ledger
 
 
 class EventAnnouncer:
-    """An ``EventSink``. Events that no receiver gets are not recorded, and neither are any without a ledger."""
+    """An ``Announcer``. Events that no receiver gets are not recorded, and neither are any without a ledger."""
 
     def __init__(self, receivers: EventReceivers, ledger: Ledger | None) -> None:
         self._receivers = receivers

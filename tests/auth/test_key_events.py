@@ -42,8 +42,8 @@ async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
             await made.close()
 
 
-def keys_of(engine: Engine, receivers: EventReceivers = BOTH, sink: Any = None) -> DatabaseKeys:
-    return DatabaseKeys(KeyTable(engine, KeyAnnouncer(receivers, sink)))
+def keys_of(engine: Engine, receivers: EventReceivers = BOTH, announcer: Any = None) -> DatabaseKeys:
+    return DatabaseKeys(KeyTable(engine, KeyAnnouncer(receivers, announcer)))
 
 
 async def outbox(engine: Engine) -> list[tuple[str, str, str, dict[str, Any]]]:
@@ -125,12 +125,12 @@ async def test_without_a_receiver_nothing_is_told(engine: Engine) -> None:
 
 
 async def test_with_a_sink_events_go_there_after_the_commit(engine: Engine) -> None:
-    sink = KeptEvents()
-    keys = keys_of(engine, sink=sink)
+    announcer = KeptEvents()
+    keys = keys_of(engine, announcer=announcer)
     key = await keys.create(hash=new_key()[1], name="k")
     await keys.update(key.id, name="other")
     await keys.delete(key.id)
-    assert [(event.type, event.subject) for event in sink.events] == [
+    assert [(event.type, event.subject) for event in announcer.events] == [
         ("key_created", key.id),
         ("key_revoked", key.id),
     ]

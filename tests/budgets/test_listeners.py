@@ -13,7 +13,7 @@ from tests.budgets.test_reports import counter_of
 NANO = 1_000_000_000
 
 
-class Sink:
+class KeptEvents:
     """Keeps what it is offered."""
 
     def __init__(self) -> None:
@@ -55,9 +55,9 @@ def test_the_log_names_the_budget_and_its_amounts() -> None:
 
 
 def test_an_event_has_the_counter_as_its_subject() -> None:
-    sink, report = Sink(), report_of(counter_of(), 80, 4 * NANO, NOON)
-    to_events(sink)(report)
-    assert sink.events == [GatewayEvent(report.id, "budget_threshold", NOON, "daily/2026-11-29/a/b", report)]
+    announcer, report = KeptEvents(), report_of(counter_of(), 80, 4 * NANO, NOON)
+    to_events(announcer)(report)
+    assert announcer.events == [GatewayEvent(report.id, "budget_threshold", NOON, "daily/2026-11-29/a/b", report)]
 
 
 def test_refusals_are_counted_by_budget() -> None:

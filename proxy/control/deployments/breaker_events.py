@@ -16,7 +16,7 @@ from proxy.breakers.breaker import Breaker, State
 from proxy.breakers.table import Event
 from proxy.control.clock import WallClock
 from proxy.control.deployments.index import DeploymentIndex
-from proxy.events.base import EventSink, GatewayEvent, event_id
+from proxy.events.base import Announcer, GatewayEvent, event_id
 from proxy.events.receivers import EventReceivers
 
 MOST: Final = 6
@@ -61,7 +61,7 @@ class BreakerEvents:
         index: DeploymentIndex,
         clock: WallClock,
         receivers: EventReceivers,
-        sink: EventSink,
+        announcer: Announcer,
         process: str,
         later: Later,
         *,
@@ -70,7 +70,7 @@ class BreakerEvents:
         self._index = index
         self._receivers = receivers
         self._clock = clock
-        self._sink = sink
+        self._announcer = announcer
         self._process = process
         self._later = later
         self._shared = shared
@@ -125,7 +125,7 @@ class BreakerEvents:
             held=breaker.forced_open,
             process=self._process,
         )
-        self._sink.offer(GatewayEvent(self._id(breaker, data), "breaker_changed", at, found.id, data))
+        self._announcer.offer(GatewayEvent(self._id(breaker, data), "breaker_changed", at, found.id, data))
 
     def _id(self, breaker: Breaker, data: BreakerData) -> str:
         if self._shared and data.cause in ("limit", "failure"):
