@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from proxy.events.broker import amqp_confirms, amqp_link
+from proxy.events.broker import amqp_confirms, amqp_link, amqp_topology
 from proxy.events.broker.amqp_link import AmqpDialer
 from proxy.events.broker.amqp_publisher import AmqpPublisher
 from proxy.events.broker.amqp_subscription import AmqpSubscription
@@ -191,6 +191,19 @@ async def test_a_broker_that_hangs_is_not_waited_for(
     await publish(publisher, events(1, 3))
     await publisher.close()
     assert set(await exchange.ids(exchange.names.usage)) == {"evt_0", "evt_1", "evt_2", "evt_3"}
+
+
+async def test_a_close_does_not_wait_for_a_broker_that_hangs(
+    rabbit: OwnRabbit, exchange: RabbitExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher = publisher_of(exchange)
+    await publisher.publish(events(1, 1))
+    monkeypatch.setattr(amqp_topology, "LIMIT_SECS", 3600.0)
+    rabbit.hold()
+    try:
+        await within(publisher.close(), "the close")
+    finally:
+        rabbit.resume()
 
 
 async def test_a_lost_heartbeat_ends_an_idle_subscription(rabbit: OwnRabbit, exchange: RabbitExchange) -> None:
