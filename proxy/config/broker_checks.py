@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Final
+from urllib.parse import unquote, urlsplit
 
 from proxy.config.backends import split
 from proxy.config.secret import SecretUrl
@@ -24,7 +25,15 @@ class BrokerUrl(SecretUrl):
 
     @property
     def parts(self) -> tuple[str, ...]:
-        return tuple(part for each in addresses(self) for part in SecretUrl(each).parts)
+        return tuple(part for each in addresses(self) for part in (*SecretUrl(each).parts, *_token(each)))
+
+
+def _token(address: str) -> tuple[str, ...]:
+    """Of NATS, which has it in the place of a user without a password: as it is written, and decoded."""
+    parts = urlsplit(address)
+    if parts.scheme not in ("nats", "tls") or not parts.username or parts.password is not None:
+        return ()
+    return parts.username, unquote(parts.username)
 
 
 def addresses(text: str) -> list[str]:

@@ -58,3 +58,9 @@ def test_names_of_exchanges(text: str) -> None:
 def test_names_that_are_no_subject_of_nats_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="full stops"):
         exchange_name(text)
+
+
+def test_a_token_of_nats_is_secret_and_a_user_is_not() -> None:
+    assert {"a%40token", "a@token"} <= set(BrokerUrl("nats://a%40token@a:4222").parts)
+    assert "user" not in BrokerUrl("nats://user:password@a,nats://user:password@b").parts
+    assert "user" not in BrokerUrl("amqp://user@a").parts
