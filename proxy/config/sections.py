@@ -107,7 +107,9 @@ def _event_receivers(config: Config) -> Iterator[Complaint]:
         if not events.url:
             yield Complaint("ledger.mode", "events needs events.url, the broker that gets the ledger", reads)
         if events.webhooks:
-            text = "need ledger.mode database, where events wait for them"
+            text = (
+                "need ledger.mode database, where events wait for them; or set them where `sluice ledger consume` runs"
+            )
             yield Complaint("events.webhooks", text, reads)
     elif not (ledger.enabled and config.database.enabled):
         text = "ledger.enabled, and database.enabled, where events wait to be sent"

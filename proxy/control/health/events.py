@@ -38,6 +38,7 @@ class EventsHealth:
         if not failing:
             return ComponentHealth(True, max(each.since for each in status.receivers))
         # Without their names: they have hosts in them, and this is open to everyone.
-        why = f"{len(failing)} of {len(status.receivers)} receivers take no events, which wait in the outbox"
+        verb = "takes" if len(failing) == 1 else "take"
+        why = f"{len(failing)} of {len(status.receivers)} receivers {verb} no events, which wait in the outbox"
         partly = len(failing) < len(status.receivers)
         return ComponentHealth(False, max(each.since for each in failing), why=why, partly=partly)

@@ -63,7 +63,7 @@ class ReceiverHealth:
         self.error = "it answered 410 Gone"
         self._failing_since = self._now()
         self._change(False)
-        text = f"A {self._noun} answered 410 Gone. It gets no more events until its address or the recorder is new."
+        text = f"A {self._noun} answered 410 Gone. It gets no events until its address changes or the gateway restarts."
         self._log.warning(text, receiver=self._name)
 
     def _change(self, up: bool) -> None:
