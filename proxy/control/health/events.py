@@ -39,6 +39,6 @@ class EventsHealth:
             return ComponentHealth(True, max(each.since for each in status.receivers))
         # Without their names: they have hosts in them, and this is open to everyone.
         verb = "takes" if len(failing) == 1 else "take"
-        why = f"{len(failing)} of {len(status.receivers)} receivers {verb} no events, which wait in the outbox"
+        why = f"{len(failing)} of {len(status.receivers)} receivers {verb} no events; see the page Events"
         partly = len(failing) < len(status.receivers)
         return ComponentHealth(False, max(each.since for each in failing), why=why, partly=partly)

@@ -25,8 +25,8 @@ def health(*receivers: ReceiverStatus, configured: bool = True, works: bool = Tr
     ("receivers", "status", "since", "why"),
     [
         ((UP,), "up", 5.0, ""),
-        ((UP, DOWN), "degraded", 7.0, "1 of 2 receivers takes no events, which wait in the outbox"),
-        ((DOWN,), "down", 7.0, "1 of 1 receivers takes no events, which wait in the outbox"),
+        ((UP, DOWN), "degraded", 7.0, "1 of 2 receivers takes no events; see the page Events"),
+        ((DOWN,), "down", 7.0, "1 of 1 receivers takes no events; see the page Events"),
     ],
 )
 def test_what_receivers_say(receivers: tuple[ReceiverStatus, ...], status: str, since: float, why: str) -> None:
