@@ -25,8 +25,7 @@ async def dead(arguments: argparse.Namespace, config: Config) -> int:
     """What works is shown, or sent again, although the other place cannot be reached."""
     again = arguments.send_again
     if again is not None:
-        ids = frozenset(again) or None
-        return await _each(config, lambda: _send_dead_again(config, ids), lambda: _send_letters_again(config, ids))
+        return await _send_again(config, frozenset(again) or None)
     shown: list[int] = []
 
     async def events() -> None:
@@ -40,6 +39,23 @@ async def dead(arguments: argparse.Namespace, config: Config) -> int:
     status = await _each(config, events, letters)
     if not any(shown) and not status:
         print("events: nothing is dead", file=sys.stderr)
+    return status
+
+
+async def _send_again(config: Config, ids: frozenset[str] | None) -> int:
+    """Returns the exit status: 1 also if nothing dead has one of ``ids``."""
+    sent: list[int] = []
+
+    async def events() -> None:
+        sent.append(await _send_dead_again(config, ids))
+
+    async def letters() -> None:
+        sent.append(await _send_letters_again(config, ids))
+
+    status = await _each(config, events, letters)
+    if ids and not any(sent) and not status:
+        print(f"events: nothing dead has the id {' or '.join(sorted(ids))}", file=sys.stderr)
+        return 1
     return status
 
 
@@ -67,17 +83,18 @@ async def _dead_events(config: Config, most: int) -> list[DeadEvent]:
         return await table.dead(DeadFilter(), most)
 
 
-async def _send_dead_again(config: Config, ids: frozenset[str] | None) -> None:
+async def _send_dead_again(config: Config, ids: frozenset[str] | None) -> int:
     from proxy.database.outbox_rows import DeadFilter
 
     if not await _has_tables(config):
-        return
+        return 0
     wanted, count, more = DeadFilter(ids=None if ids is None else sorted(ids)), 0, True
     async with _outbox(config) as table:
         while more:
             changed = await table.send_again(wanted)
             count, more = count + changed.count, changed.more
     print(f"events: {counted(count, 'dead event')} of the outbox {'waits' if count == 1 else 'wait'} again")
+    return count
 
 
 @asynccontextmanager
@@ -126,7 +143,7 @@ async def _dead_letters(config: Config, most: int) -> list[DeadLetter]:
         await letters.close()
 
 
-async def _send_letters_again(config: Config, ids: frozenset[str] | None) -> None:
+async def _send_letters_again(config: Config, ids: frozenset[str] | None) -> int:
     from proxy.events.broker.base import BrokerUnavailable
     from proxy.events.broker.opening import open_dead_letters
 
@@ -138,6 +155,7 @@ async def _send_letters_again(config: Config, ids: frozenset[str] | None) -> Non
     finally:
         await letters.close()
     print(f"events: {counted(count, 'dead letter')} of the broker {'was' if count == 1 else 'were'} moved back")
+    return count
 
 
 def _broker(config: Config) -> Any:

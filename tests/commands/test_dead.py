@@ -73,6 +73,12 @@ def test_dead_events_are_printed_and_wait_again(commands: Commands, database: Pa
     assert commands.run("events", "dead") == (0, "", "events: nothing is dead\n")
 
 
+def test_an_unknown_id_is_an_error(commands: Commands, database: Path) -> None:
+    done = commands.run("events", "dead", "--send-again", "evt_9", "evt_8")
+    assert (done.status, done.err) == (1, "events: nothing dead has the id evt_8 or evt_9\n")
+    assert waiting(database) == ["evt_3"]
+
+
 def test_without_a_database_yet_nothing_is_dead(commands: Commands, tmp_path: Path) -> None:
     assert commands.run("events", "dead") == (0, "", "events: nothing is dead\n")
     assert commands.run("events", "dead", "--send-again").status == 0
