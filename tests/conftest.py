@@ -38,10 +38,12 @@ LONGEST = (
     "tests/test_dashboard.py",
     "tests/dialects/translation/test_no_silent_loss.py",
     "tests/dialects/translation/test_fixtures_across.py",
+    "tests/test_schemathesis.py",
     "tests/translation/test_cells.py",
+    "tests/events/broker/test_amqp_faults.py",
+    "tests/events/test_kills.py",
     "tests/test_cors.py",
     "tests/test_many_clients.py",
-    "tests/test_schemathesis.py",
 )
 
 
