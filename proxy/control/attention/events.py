@@ -43,7 +43,7 @@ def _of_failing(receivers: list[ReceiverStatus]) -> Iterator[Trouble]:
         if not each.up:
             why = f"takes no events: {each.error}"
             if each.waiting:
-                why += f"; {each.waiting} wait, the oldest for {_duration(each.oldest_secs)}"
+                why += f"; {each.waiting} wait, the oldest is {_duration(each.oldest_secs)} old"
             yield Trouble("warning", "receiver", each.name, why, since=round(each.since, 3), count=each.waiting)
 
 

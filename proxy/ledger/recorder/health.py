@@ -36,6 +36,8 @@ class WriteHealth:
         """As it was reported."""
         self.error = ""
         """The last failure."""
+        self.failures = 0
+        """Since the recorder started."""
         self._log = log
         self._now = now
         self._words = words
@@ -63,6 +65,7 @@ class WriteHealth:
     def failed(self, why: str) -> None:
         now = self._now()
         self.error = why
+        self.failures += 1
         if self._failing_since is None:
             self._failing_since = now
             self._pause = FIRST_PAUSE

@@ -236,5 +236,6 @@ class _Process:
             recorder.accounts.waiting,
             0.0 if oldest is None else round(time.monotonic() - oldest, 1),
             recorder.rows,
+            recorder.health.failures,
             error=recorder.health.error,
         )

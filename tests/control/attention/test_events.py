@@ -52,7 +52,7 @@ async def test_a_receiver_that_takes_events_is_no_trouble(tmp_path: Path) -> Non
 async def test_a_receiver_that_takes_none(tmp_path: Path) -> None:
     [trouble] = await found(tmp_path, DOWN)
     assert (trouble.severity, trouble.kind, trouble.what, trouble.since) == ("warning", "receiver", NAME, 7.0)
-    assert trouble.why == "takes no events: status 500; 12 wait, the oldest for 2 hours"
+    assert trouble.why == "takes no events: status 500; 12 wait, the oldest is 2 hours old"
 
 
 async def test_one_that_is_no_longer_configured_is_none(tmp_path: Path) -> None:

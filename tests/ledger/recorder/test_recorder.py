@@ -117,6 +117,7 @@ def test_a_database_that_is_down_is_told_once_and_gets_everything_later(machine:
         machine.step(GRACE)
         assert not machine.step(0.0)
     assert not machine.recorder.health.up
+    assert machine.recorder.health.failures > 1
     assert machine.rows == {}
     machine.ledger.mode = "up"
     machine.step()
