@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
+
+# No event waits longer for its next try, and no hold is longer: who finds more knows that the clock was set back.
+LONGEST_SECS: Final = 7200.0
+LONGEST_HOLDS: Final = 2
 
 
 class OutboxUnavailable(Exception):

@@ -9,7 +9,14 @@ from typing import Any, Final
 
 import asyncpg  # type: ignore[import-untyped, unused-ignore]
 
-from proxy.events.outbox.base import OutboxUnavailable, ReceiverCounts, Settlement, WaitingEvent
+from proxy.events.outbox.base import (
+    LONGEST_HOLDS,
+    LONGEST_SECS,
+    OutboxUnavailable,
+    ReceiverCounts,
+    Settlement,
+    WaitingEvent,
+)
 
 CONNECT_SECS: Final = 10.0
 COMMAND_SECS: Final = 30.0  # after which a statement has failed
@@ -21,11 +28,12 @@ _HOLD: Final = (
     f"INSERT INTO event_receivers (name, holder, until) VALUES ($1, $2, {_NOW} + $3) ON CONFLICT (name) DO UPDATE SET"
     " holder = excluded.holder, until = excluded.until"
     f" WHERE event_receivers.holder = excluded.holder OR event_receivers.until <= {_NOW}"
+    f" OR event_receivers.until > {_NOW} + {LONGEST_HOLDS} * $3"
 )
 _RELEASE: Final = f"UPDATE event_receivers SET holder = '', until = {_NOW} WHERE name = $1 AND holder = $2"
 _TAKE: Final = (
     "SELECT seq, id, type, at, body, tries FROM outbox"
-    " WHERE receiver = $1 AND dead_at IS NULL AND due <= $2 ORDER BY seq LIMIT $3"
+    f" WHERE receiver = $1 AND dead_at IS NULL AND (due <= $2 OR due > $2 + {LONGEST_SECS}) ORDER BY seq LIMIT $3"
 )
 # One statement for all: it is one round trip, and one commit.
 _SETTLE: Final = (

@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from proxy.events.outbox.base import OutboxUnavailable, ReceiverCounts, Settlement, WaitingEvent
+from proxy.events.outbox.base import (
+    LONGEST_HOLDS,
+    LONGEST_SECS,
+    OutboxUnavailable,
+    ReceiverCounts,
+    Settlement,
+    WaitingEvent,
+)
 
 # Milliseconds to wait for a lock, during which the process does nothing else. Then it is tried again later.
 BUSY_MS: Final = 50
@@ -21,11 +28,12 @@ _IN_ONE: Final = 500  # values of one statement
 _HOLD: Final = (
     "INSERT INTO event_receivers (name, holder, until) VALUES (?1, ?2, ?3) ON CONFLICT (name) DO UPDATE SET"
     " holder = excluded.holder, until = excluded.until WHERE holder = excluded.holder OR until <= ?4"
+    " OR until > ?5"
 )
 _RELEASE: Final = "UPDATE event_receivers SET holder = '', until = ? WHERE name = ? AND holder = ?"
 _TAKE: Final = (
     "SELECT seq, id, type, at, body, tries FROM outbox"
-    " WHERE receiver = ? AND dead_at IS NULL AND due <= ? ORDER BY seq LIMIT ?"
+    " WHERE receiver = ?1 AND dead_at IS NULL AND (due <= ?2 OR due > ?2 + ?4) ORDER BY seq LIMIT ?3"
 )
 _SENT: Final = "UPDATE event_receivers SET sent = sent + ?, sent_at = ? WHERE name = ?"
 _LATER: Final = "UPDATE outbox SET tries = tries + 1, due = ?, error = ? WHERE seq = ? AND dead_at IS NULL"
@@ -53,7 +61,7 @@ class SqliteOutbox:
     async def hold(self, receiver: str, holder: str, secs: float) -> bool:
         now = self._wall()
         with self._transaction() as cursor:
-            cursor.execute(_HOLD, (receiver, holder, now + secs, now))
+            cursor.execute(_HOLD, (receiver, holder, now + secs, now, now + LONGEST_HOLDS * secs))
             return cursor.rowcount == 1
 
     async def release(self, receiver: str, holder: str) -> None:
@@ -62,7 +70,7 @@ class SqliteOutbox:
 
     async def take(self, receiver: str, now: float, most: int) -> list[WaitingEvent]:
         with self._connected() as cursor:
-            found = cursor.execute(_TAKE, (receiver, now, most)).fetchall()
+            found = cursor.execute(_TAKE, (receiver, now, most, LONGEST_SECS)).fetchall()
         return [WaitingEvent(seq, id_, type_, at, body.encode(), tries) for seq, id_, type_, at, body, tries in found]
 
     async def settle(self, receiver: str, settlement: Settlement) -> None:

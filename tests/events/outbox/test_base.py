@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,15 @@ async def test_a_hold_ends_by_itself(where: Address, outbox: EventOutbox) -> Non
     assert await outbox.hold(RECEIVER, "one", -1.0)
     assert await outbox.hold(RECEIVER, "two", 30.0)
     assert not await outbox.hold(RECEIVER, "one", 30.0)
+
+
+async def test_a_clock_that_was_set_back_stops_nothing(where: Address, outbox: EventOutbox) -> None:
+    assert await outbox.hold(RECEIVER, "one", 86400.0)  # as it looks after the clock was set back by a day
+    assert await outbox.hold(RECEIVER, "two", 30.0)
+    await insert(where, "later", due=AT + 3600)
+    await insert(where, "tomorrow", due=AT + 86400)
+    assert [each.id for each in await outbox.take(RECEIVER, AT, 9)] == ["tomorrow"]
+    assert len(await outbox.take(RECEIVER, inf, 9)) == 2
 
 
 async def test_of_many_that_want_it_at_once_one_gets_it(where: Address) -> None:
