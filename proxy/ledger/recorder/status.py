@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from errno import ENOSPC
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from proxy.events.sending.status import UNKNOWN, ReceiverStatus
-from proxy.ledger.spool.folder import memory_folder
+from proxy.ledger.spool.folder import make_memory_folder, memory_folder
 
 FILE: Final = "recorder.json"
 BEAT_SECS: Final = 10.0  # a working recorder writes it at least so often
@@ -52,7 +53,7 @@ def write_status(folder: Path, status: RecorderStatus) -> None:
     try:
         _replace(folder / FILE, status)
     except OSError:
-        _replace(memory_folder(folder) / FILE, status)
+        _replace(make_memory_folder(folder) / FILE, status)
 
 
 def read_status(folder: Path) -> RecorderStatus | None:
@@ -64,8 +65,10 @@ def read_status(folder: Path) -> RecorderStatus | None:
 def _replace(path: Path, status: RecorderStatus) -> None:
     part = path.with_suffix(".part")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    data = _encode(status)
     try:
-        os.write(descriptor, _encode(status))
+        if os.write(descriptor, data) != len(data):  # a disk that is nearly full
+            raise OSError(ENOSPC, os.strerror(ENOSPC), str(part))
     finally:
         os.close(descriptor)
     part.replace(path)

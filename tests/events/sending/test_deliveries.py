@@ -97,7 +97,7 @@ async def test_the_end_does_not_wait_for_a_receiver_that_takes_nothing(rig: Send
 
 async def test_a_receiver_of_another_process_is_its_concern(rig: SendingRig) -> None:
     await insert(rig.where, "a")
-    await rig.outbox.hold(RECEIVER, "another", 3600.0)
+    await rig.outbox.hold(RECEIVER, "another", 30.0)
     await rig.delivery.step()
     assert all_of(rig).finished(rig.clock.now())
 

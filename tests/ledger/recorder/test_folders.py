@@ -98,14 +98,6 @@ def test_without_a_disk_the_lock_and_the_status_are_in_memory(disk: Path) -> Non
     assert read_status(disk) == STATUS
 
 
-def test_a_status_that_is_half_a_file_is_none(disk: Path) -> None:
-    disk.mkdir()
-    write_status(disk, STATUS)
-    assert read_status(disk) == STATUS
-    (disk / "recorder.json").write_bytes(b'{"pid": 1')
-    assert read_status(disk) is None
-
-
 def test_what_an_ended_gateway_left_is_behind_until_it_is_removed(disk: Path) -> None:
     living, dead = WritingGateway(disk), gateway_in_memory(disk)
     assert not has_left(disk)
