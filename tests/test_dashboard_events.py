@@ -350,7 +350,7 @@ async def test_a_webhook_that_fails_and_recovers_is_followed(browser: Browser, t
 async def test_without_receivers_the_page_says_how_to_add_them(browser: Browser, tmp_path: Path) -> None:
     async with Upstream() as up, Gateway(config(up, tmp_path)) as gw, signed_in(browser, gw.url) as page:
         await go(page, "events")
-        await expect(page.get_by_role("heading", name="Nobody gets events yet")).to_be_visible()
+        await expect(page.get_by_role("heading", name="No receiver is configured")).to_be_visible()
         await expect(page.locator("pre")).to_contain_text("webhooks:")
         await expect(card(page, "Dead events")).to_be_hidden()
         await expect(card(page, "Dead letters")).to_be_hidden()

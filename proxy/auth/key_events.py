@@ -90,7 +90,7 @@ def key_event(before: Record | None, after: Record) -> GatewayEvent | None:
         models=after["models"],
         providers=after["providers"],
         scopes=after["scopes"],
-        enabled=after["enabled"],
+        enabled=after["enabled"] and reason != "deleted",
         expires_at=after["expires_at"],
         revision=after["revision"],
         previous_until=until if until is not None and until > at else None,

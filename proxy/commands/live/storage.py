@@ -58,7 +58,7 @@ async def _broker(config: Config) -> Sequence[Finding]:
     try:
         await letters.look(0)
     except BrokerUnavailable as error:
-        return [failed("events", f"the broker cannot be used: {error}; start it, or correct events.url")]
+        return [failed("events", f"the broker cannot be used: {error}; correct that, or events.url")]
     finally:
         await letters.close()
     return [ok("events", f"{shown} answers")]

@@ -144,7 +144,7 @@ export function show(root, { signal, param }) {
     const off = !found.receivers.length;
     const full = outbox.waiting >= outbox.mostWaiting;
     head.note(off ? "" : `${things(outbox.waiting, "event")} ${outbox.waiting === 1 ? "waits" : "wait"}${full ? `, which is the most: ${outbox.onFull === "wait" ? "the ledger's rows wait, too" : "others are forgotten"}` : ""}.`);
-    instead.replaceChildren(...(off ? [empty("Nobody gets events yet", "A message broker and webhooks can get each call's usage, transactions, and what happens to keys, budgets and providers: at least once, as soon as it happened. Add some to the configuration:", h("pre", { tabindex: "0", role: "group", "aria-label": "Example of a configuration" }, EXAMPLE))] : []));
+    instead.replaceChildren(...(off ? [empty("No receiver is configured", "A message broker and webhooks can get each call's usage, transactions, and what happens to keys, budgets and providers: at least once, as soon as it happened. Add some to the configuration:", h("pre", { tabindex: "0", role: "group", "aria-label": "Example of a configuration" }, EXAMPLE))] : []));
     match(receivers, cards, found.receivers, ({ name }) => name, receiverCard);
     section.hidden = off || found.ledger === "events";
     if (!section.hidden && dead) drawDead();
