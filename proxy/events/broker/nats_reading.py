@@ -79,8 +79,10 @@ class NatsSubscription:
 
     async def waiting(self) -> int:
         async with self._session.using() as connection:
-            found = await connection.request(self._consumer)
-        return json.decode(found, type=_Consumer).num_pending
+            found = json.decode(await connection.request(self._consumer), type=_Consumer)
+        # Those of a subscriber that was killed come again when their time is over, and until then they wait.
+        ours = len(self._held) if self._connection is connection else 0
+        return found.num_pending + max(found.num_ack_pending - ours, 0)
 
     @property
     def _consumer(self) -> str:
@@ -243,7 +245,8 @@ class NatsDeadLetters:
 
 
 class _Consumer(Struct, frozen=True):
-    num_pending: int = 0
+    num_pending: int = 0  # were not sent
+    num_ack_pending: int = 0  # were sent, and are not accepted
 
 
 class _State(Struct, frozen=True):

@@ -37,7 +37,10 @@ class LedgerSubscription(Protocol):
         ...
 
     async def waiting(self) -> int:
-        """How many messages no subscriber has received yet. May be called while ``batches`` waits for one."""
+        """How many messages are to come yet. May be called while ``batches`` waits for one.
+
+        Of RabbitMQ those that no subscriber has received: it notices at once that one was killed.
+        """
         ...
 
     async def close(self) -> None: ...

@@ -31,7 +31,7 @@ async def test_only_the_ledgers_messages_are_received() -> None:
         async with _subscribed(chosen) as subscription:
             found = await _batch(subscription)
             await subscription.accept(found)
-            assert await subscription.waiting() == 0
+            await within(_emptied(subscription), "the server to take it")
         assert [(each.id, each.type, each.content_type) for each in found] == [
             (id_, "ai_usage", "application/cloudevents+json") for id_ in "abc"
         ]
@@ -109,6 +109,18 @@ async def test_a_subscriber_that_waits_is_told_that_the_server_is_gone() -> None
             await nats.start()
             await _publish(chosen, "a", ledger=True)
             assert [each.id for each in await _batch(subscription)] == ["a"]
+
+
+async def test_what_another_subscriber_has_not_accepted_is_to_come_yet() -> None:
+    async with OwnNats() as nats:
+        chosen = settings(nats.url, ledger=True)
+        await _publish(chosen, "a", "b", "c", ledger=True)
+        async with _subscribed(chosen) as subscription, _subscribed(chosen) as other:
+            found = await _batch(subscription)
+            assert await subscription.waiting() == 0
+            assert await other.waiting() == 3
+            await subscription.accept(found)
+            await within(_emptied(other), "the server to take it")
 
 
 async def test_a_request_that_ends_without_messages_is_followed_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,6 +249,11 @@ async def _subscribed(chosen: BrokerSettings) -> AsyncIterator[LedgerSubscriptio
         yield subscription
     finally:
         await subscription.close()
+
+
+async def _emptied(subscription: LedgerSubscription) -> None:
+    while await subscription.waiting():  # noqa: ASYNC110
+        await asyncio.sleep(0.005)
 
 
 async def _batch(subscription: LedgerSubscription, most: int = 10) -> list[BrokerDelivery]:
