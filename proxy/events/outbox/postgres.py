@@ -168,4 +168,6 @@ def _storable(text: str) -> str:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return str(error) or "the database did not answer in time"
     return (str(error).splitlines() or [""])[0][:300] or type(error).__name__

@@ -226,4 +226,6 @@ def _distinct(rows: Sequence[Row]) -> Iterable[Row]:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return str(error) or "the database did not answer in time"
     return (str(error).splitlines() or [""])[0][:300] or type(error).__name__
