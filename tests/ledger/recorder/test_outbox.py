@@ -121,10 +121,15 @@ async def test_rows_with_one_id_and_two_times_are_charged_once(where: Address) -
     assert await query(where, "SELECT charges, sequence FROM accounts") == [(100, 1)]
 
 
-async def test_types_that_were_told_before_are_not_told_again(where: Address) -> None:
-    async with opened(where, BROKER, told={"ai_usage"}) as ledger:
+async def test_the_broker_does_not_get_what_it_has(where: Address) -> None:
+    webhook = EventReceiver("webhook:b:1")
+    async with opened(where, BROKER, webhook, broker_has=("ai_usage",)) as ledger:
         await ledger.write([row(1)])
-    assert [type_ for *_, type_ in await waiting(where)] == ["transaction_created"]
+    assert sorted((receiver, type_) for _, receiver, type_ in await waiting(where)) == [
+        ("broker", "transaction_created"),
+        ("webhook:b:1", "ai_usage"),
+        ("webhook:b:1", "transaction_created"),
+    ]
 
 
 async def test_transfers_of_an_account_are_numbered_without_gaps(where: Address) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -101,8 +102,8 @@ async def test_it_ends_although_a_receiver_takes_nothing(
 
 async def test_a_full_outbox_holds_the_rows(tmp_path: Path, where: Address) -> None:
     with closing(sqlite3.connect(where.target)) as connection, connection:
-        statement = "INSERT INTO outbox (id, receiver, type, at, body, due) VALUES ('x', ?, 'ai_usage', 0, '{}', 1e12)"
-        connection.executemany(statement, [(NAME,)] * 3)
+        statement = "INSERT INTO outbox (id, receiver, type, at, body, due) VALUES ('x', ?, 'ai_usage', ?, '{}', ?)"
+        connection.executemany(statement, [(NAME, time.time(), time.time() + 3600)] * 3)
     async with Upstream() as there:
         there.on(lambda request: json_answer({}))
         settings = settings_for(tmp_path, where, there.origin)
