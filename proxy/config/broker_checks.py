@@ -21,7 +21,7 @@ class BrokerUrl(SecretUrl):
 
     @property
     def shown(self) -> str:
-        return ",".join(SecretUrl.shown.fget(SecretUrl(each)) for each in addresses(self))  # type: ignore[attr-defined]
+        return ",".join(SecretUrl(each).shown for each in addresses(self))
 
     @property
     def parts(self) -> tuple[str, ...]:
