@@ -19,6 +19,8 @@ from proxy.control.events.letters import BrokerLetters
 from proxy.database.opening import LazyEngine
 from proxy.database.tables import EVENT_RECEIVERS, OUTBOX
 from proxy.events.base import webhook_name
+from proxy.ledger.spool.folder import spool_folder
+from proxy.ledger.spool.locks import RecorderLock
 from tests.support import Upstream, json_answer
 from tests.support.dashboard import TOKEN, go, signed_in, violations
 from tests.support.gateway import Gateway, one_provider
@@ -35,7 +37,7 @@ FAILED = "status 500"
 
 
 class Outbox:
-    """The outbox of the gateway, whose receivers the test holds: no recorder sends to them."""
+    """The outbox of a gateway without a recorder: nothing is sent, and nothing dies, but what the test says."""
 
     def __init__(self, engine: LazyEngine) -> None:
         self._engine = engine.get()
@@ -48,6 +50,7 @@ class Outbox:
         return await self._engine.write(work)
 
     async def know(self, receiver: str, **members: Any) -> None:
+        """``until`` is when the process that sends to it gives it up."""
         row = {"name": NAMES[receiver], "holder": "the test", "until": 1e11} | members
         await self.run(delete(EVENT_RECEIVERS).where(EVENT_RECEIVERS.c.name == row["name"]))
         await self.run(insert(EVENT_RECEIVERS).values(row))
@@ -97,14 +100,18 @@ async def gw(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]
     webhooks = [{"url": url, **({"types": ["key_created"]} if name == "new" else {})} for name, url in URLS.items()]
     folder = tmp_path_factory.mktemp("data")
     async with Upstream() as up:
-        source = config(up, folder, events={"webhooks": webhooks})
-        gateway = Gateway(source)
+        gateway = Gateway(config(up, folder, events={"webhooks": webhooks}))
         engine = LazyEngine(gateway.config.database, folder, print, print)
-        for name in NAMES:  # before a recorder takes them
+        for name in NAMES:
             await Outbox(engine).know(name)
         await engine.close()
+        spool = spool_folder(folder)
+        spool.mkdir()
+        lock = RecorderLock(spool)
+        assert lock.acquire()  # no recorder works beside another one
         async with gateway as gw:
             yield gw
+        lock.release()
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
