@@ -113,9 +113,6 @@ class Gateway(Handler[Responder]):
 
     # -- once per request -------------------------------------------------------------------------
 
-    def takes(self, path: str) -> bool:
-        return True
-
     def begin(self, request: Request) -> Responder:
         given = request.headers.get(_REQUEST_ID) if request.rare else None
         request_id = given if given and _request_id(given) else f"{self._id_prefix}{next(self._ids)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from proxy.config.labels import Labels
-from proxy.config.schema import Limits
+from proxy.config.limit_schema import Limits
 from proxy.routing.access import ALL, Access
 
 

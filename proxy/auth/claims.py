@@ -13,7 +13,8 @@ import msgspec
 
 from proxy.auth.apikey import PASSTHROUGH
 from proxy.config.labels import MOST_LABELS, Labels, label_name, label_value, sorted_labels
-from proxy.config.schema import Jwt, Limits
+from proxy.config.limit_schema import Limits
+from proxy.config.schema import Jwt
 from proxy.errors import Unauthorized
 from proxy.identity import Client
 from proxy.routing.access import access

@@ -21,6 +21,17 @@ from proxy.config.budget_checks import budget_level, budget_name, time_zone
 from proxy.config.labels import label_name, label_value
 from proxy.config.mistakes import near, quoted
 from proxy.config.secret import Secret, SecretUrl
+from proxy.config.service_checks import (
+    route_host,
+    route_id,
+    route_method,
+    route_path,
+    route_pattern,
+    route_rewrite,
+    scope,
+    service_name,
+    statuses,
+)
 from proxy.config.webhook_checks import WebhookUrl, webhook_secret
 
 Check = Callable[[str], str]
@@ -361,6 +372,15 @@ def kinds(folder: Path, providers: Mapping[str, object] | None) -> dict[str, Che
         "webhook url": list_url,
         "webhook secret": webhook_secret,
         "network": network,
+        "service name": service_name,
+        "scope": scope,
+        "route id": route_id,
+        "route host": route_host,
+        "route path": route_path,
+        "route pattern": route_pattern,
+        "route rewrite": route_rewrite,
+        "route method": route_method,
+        "statuses": statuses,
         "listen address": lambda text: listen_address(text) if text else "",
         "file or url": lambda text: list_url(text) if is_url(text) else file(text),
     }

@@ -61,6 +61,8 @@ class ConfigReader:
                     one = self._struct(item, value, path)
                     return one if one is BROKEN else [one]
                 return self.read(expected.type, [value] if isinstance(value, str) else value, path)
+            case inspect.Metadata(extra={"short": key}):
+                return self.read(expected.type, {key: value} if isinstance(value, str) else value, path)
             case inspect.UnionType():
                 return self.read(_only(expected), value, path)
             case inspect.StructType():

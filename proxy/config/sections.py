@@ -16,6 +16,7 @@ from proxy.config.advice import address_mistake, key_mistake
 from proxy.config.billing_schema import Billing, BudgetSettings
 from proxy.config.budget_checks import AMOUNTS, CALLERS, budget_mistakes, repeated_names
 from proxy.config.known_providers import KNOWN_PROVIDERS
+from proxy.config.limit_schema import Limits
 from proxy.config.mistakes import near, quoted
 from proxy.config.patches import PATCHES, PatchName
 from proxy.config.price_schema import ClassPrices, ContextPrices, ModelPrices, TierPrices, is_exact
@@ -28,17 +29,7 @@ from proxy.config.provider_schema import (
     Tls,
     WireDialect,
 )
-from proxy.config.schema import (
-    Admin,
-    Auth,
-    Config,
-    Fallback,
-    Jwt,
-    Limits,
-    ListenTls,
-    RateLimiting,
-    ServerSettings,
-)
+from proxy.config.schema import Admin, Auth, Config, Fallback, Jwt, ListenTls, RateLimiting, ServerSettings
 
 SHORTEST_SECRET = 32  # bytes: as many as the hash of HS256 has (RFC 7518, section 3.2)
 SHORTEST_TOKEN = 16  # characters of the admin token

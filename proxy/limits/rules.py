@@ -6,7 +6,8 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from proxy.caches import LruCache
-from proxy.config.schema import Auth, Limits, RateLimiting, TokenEstimate
+from proxy.config.limit_schema import Limits
+from proxy.config.schema import Auth, RateLimiting, TokenEstimate
 from proxy.identity import Client
 from proxy.limits.base import HOUR, MINUTE, Cost, Level, Limit, Unit
 

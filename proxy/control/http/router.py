@@ -109,10 +109,11 @@ class Router(Handler[Request]):
                 self._exact[path] = self._exact[path.rstrip("/") + "/"] = methods
 
     def takes(self, path: str) -> bool:
+        """Whether the path is the control plane's, whatever the method."""
         return path in self._exact or path.startswith(PREFIXES)
 
-    def begin(self, request: Request) -> Request:
-        return request
+    def begin(self, request: Request) -> Request | None:
+        return request if self.takes(request.path) else None
 
     async def answer(self, request: Request) -> None:
         methods, parameters = self._match(request.path)

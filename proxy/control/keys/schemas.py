@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from proxy.config.schema import Limits
+from proxy.config.limit_schema import Limits
 from proxy.config.types import LabelMap, Name, OptionalName, Seconds
 
 Duration = Annotated[float, Meta(gt=0, description="Seconds from now")]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.auth.records import KeyFields
-from proxy.config.schema import Limits
+from proxy.config.limit_schema import Limits
 from proxy.control.keys.fields import read_change, read_grace, read_new_key
 from proxy.control.keys.schemas import KeyRotation
 from proxy.errors import ClientFault
