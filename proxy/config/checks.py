@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from proxy.config.address_schema import SERVICE
 from proxy.config.backends import database_url, redis_prefix, redis_url
 from proxy.config.broker_checks import BrokerUrl, broker_url, exchange_name
 from proxy.config.budget_checks import budget_level, budget_name, time_zone
@@ -30,6 +31,7 @@ from proxy.config.service_checks import (
     route_rewrite,
     scope,
     service_name,
+    service_url,
     statuses,
 )
 from proxy.config.webhook_checks import WebhookUrl, webhook_secret
@@ -78,6 +80,10 @@ def base_url(text: str) -> str:
     if complaint:
         raise ValueError(complaint)
     return address.rstrip("/") + (f"?{query}" if query else "")
+
+
+def provider_url(text: str) -> str:
+    return service_url(text) if text.startswith(SERVICE) else base_url(text)
 
 
 def _not_a_query(text: str) -> str:
@@ -342,6 +348,8 @@ def kinds(folder: Path, providers: Mapping[str, object] | None) -> dict[str, Che
         "optional provider": lambda text: known_provider(text) if text else "",
         "key": key,
         "base url": base_url,
+        "provider url": provider_url,
+        "optional provider url": lambda text: provider_url(text) if text else "",
         "optional base url": lambda text: base_url(text) if text else "",
         "base path": base_path,
         "listen host": listen_host,

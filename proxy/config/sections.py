@@ -124,9 +124,20 @@ def idle(config: Config) -> Iterator[Complaint]:
             yield Complaint(
                 f"budgets[{number}]", f"has no effect: auth.mode is none, so no caller says its {budget.per}"
             )
+    yield from _unknown_services(config)
     if config.budgets and not config.has_ledger:
         why = "the ledger is elsewhere (ledger.mode)" if config.records_usage else "no ledger is kept (ledger.enabled)"
         yield Complaint("budgets", f"count from the start of the gateway, as {why}")
+
+
+def _unknown_services(config: Config) -> Iterator[Complaint]:
+    """Services of providers that may still come at run time, or are misspelled."""
+    for name, provider in config.providers.items():
+        for service in provider.services:
+            if service not in config.services:
+                hint = near(service, config.services)
+                text = f"no service {quoted(service)} is configured{hint or '; it has no address until one is added'}"
+                yield Complaint(f"providers.{name}", text)
 
 
 def _provider(provider: ProviderSettings, name: str) -> Iterator[Complaint]:
@@ -135,7 +146,7 @@ def _provider(provider: ProviderSettings, name: str) -> Iterator[Complaint]:
         if hint := near(name, KNOWN_PROVIDERS):
             key, text = "", f"unknown provider {quoted(name)}{hint} Any other provider needs a baseUrl"
         yield Complaint(key, text, ("baseUrl", "baseUrls"))
-    for key, addresses in (("baseUrl", [provider.base_url]), ("baseUrls", provider.base_urls)):
+    for key, addresses in (("baseUrl", [provider.base_url]), ("baseUrls", [each.url for each in provider.base_urls])):
         yield from (Complaint(key, text) for address in addresses if (text := address_mistake(address)))
     for wire in get_args(WireDialect):
         entry = getattr(provider.dialects, wire)
@@ -172,7 +183,9 @@ def _cloud(provider: ProviderSettings) -> Iterator[Complaint]:
 def _dialect_mistakes(provider: ProviderSettings, entry: DialectSettings) -> Iterator[str]:
     if text := address_mistake(entry.base_url):
         yield text
-    if len(provider.addresses) > 1:
+    if provider.services:
+        yield f"is one address, but those of the service {provider.services[0]} change; remove it"
+    elif len(provider.addresses) > 1:
         yield f"is one address, but the provider has {len(provider.addresses)}; write one provider for each address"
 
 

@@ -6,6 +6,8 @@ import re
 from typing import Final
 from urllib.parse import unquote
 
+from proxy.config.address_schema import SERVICE
+
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SCOPE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]*")
 _ID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:~-]*")
@@ -21,6 +23,12 @@ def service_name(text: str) -> str:
     if not _NAME.fullmatch(text):
         raise ValueError("a service's name may contain only letters, digits, dots, dashes and underscores")
     return text
+
+
+def service_url(text: str) -> str:
+    """``service://name`` with or without a path, which has no slash at its end."""
+    name, slash, path = text.removeprefix(SERVICE).partition("/")
+    return f"{SERVICE}{service_name(name)}{route_path(slash + path).rstrip('/')}"
 
 
 def scope(text: str) -> str:

@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
+from proxy.config.address_schema import ServerAddress as ServerAddress
+from proxy.config.address_schema import Weight
 from proxy.config.limit_schema import Limits
 from proxy.config.provider_schema import Timeouts, Tls
 from proxy.config.types import (
-    BaseUrl,
     Count,
     File,
     Header,
@@ -32,22 +33,6 @@ from proxy.config.types import (
     ServiceName,
     StatusRange,
 )
-
-Weight = Annotated[float, Meta(ge=0, le=1_000_000)]
-Priority = Annotated[int, Meta(ge=0, le=100)]
-
-
-class ServerAddress(Section, frozen=True):
-    """One address of a service or a provider. In a file it may be written as its URL alone.
-
-    ``weight``: its share of the requests among addresses of the same priority; 0: none. ``priority``: addresses with
-    the lowest number are used first. ``region``: those in the gateway's own region go before the others.
-    """
-
-    url: BaseUrl
-    weight: Weight = 1.0
-    priority: Priority = 0
-    region: OptionalName = ""
 
 
 class HealthCheck(Section, frozen=True):
