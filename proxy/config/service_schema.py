@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, field
+from msgspec import UNSET, Meta, UnsetType, field
 
 from proxy.config.address_schema import ServerAddress as ServerAddress
 from proxy.config.address_schema import Weight
 from proxy.config.limit_schema import Limits
 from proxy.config.provider_schema import Timeouts, Tls
 from proxy.config.types import (
+    BaseUrl,
     Count,
     File,
     Header,
@@ -117,6 +118,23 @@ class ServiceSettings(Section, frozen=True):
     tls: Tls = field(default_factory=Tls)
     timeouts: Timeouts = field(default_factory=Timeouts)
     preserve_host: bool = False
+
+
+class AddressOverride(Section, frozen=True):
+    """What an operator sets of one address at run time. ``drained``: no new requests go there."""
+
+    weight: Weight | UnsetType = UNSET
+    drained: bool = False
+
+
+class ServiceOverride(Section, frozen=True):
+    """What an operator sets of a service at run time, wherever it is defined; ``addresses`` by URL.
+
+    It is kept for a service and for addresses that are not there yet.
+    """
+
+    weight: Weight | UnsetType = UNSET
+    addresses: dict[BaseUrl, AddressOverride] = {}
 
 
 class HeaderRules(Section, frozen=True):
