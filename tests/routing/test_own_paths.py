@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.errors import ClientFault
+from proxy.routing.endpoints import ENDPOINTS, FORBIDDEN, STATEFUL
+from proxy.routing.routes import Routes
+from tests.routing.test_routes import DEFAULT
+
+ROUTES = Routes(("/v1", "/api/v1"))
+BASES = ("/v1", "/api/v1", "/openai/v1", "/openai", "/anthropic/v1")
+
+
+def test_every_endpoint_is_owned_below_every_base_path() -> None:
+    for endpoint in ENDPOINTS:
+        if not endpoint.in_path:
+            for base in BASES:
+                name = endpoint.alias or endpoint.path
+                assert ROUTES.owns(f"{base}/{name}")
+                assert ROUTES.owns(f"{base}/{name}/")
+
+
+def test_what_is_relayed_or_refused_is_owned_too() -> None:
+    for first in (*STATEFUL, *FORBIDDEN):
+        for base in BASES:
+            assert ROUTES.owns(f"{base}/{first}")
+            assert ROUTES.owns(f"{base}/{first}/x/y")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/models",
+        "/v1/models/",
+        "/api/v1/models/gpt-4o",
+        "/v1/responses/resp_1",
+        "/v1/chat/completions/id/messages",
+        "/v1/images/variations",
+        "/v1/models/gemini-2.5-pro:generateContent",
+        "/v1beta/models",
+        "/v1beta/models/gemini-2.5-pro",
+        "/v1alpha/models/gemini-2.5-pro:streamGenerateContent",
+        "/v1beta/tunedModels/mine:generateContent",
+        "/openai/deployments/gpt-4o/chat/completions",
+        "/openai/deployments",
+        "/proxy",
+        "/proxy/openai/files",
+    ],
+)
+def test_other_spellings_are_owned(path: str) -> None:
+    assert ROUTES.owns(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "",
+        "*",
+        "/v1",
+        "/v1/",
+        "/api",
+        "/api/v1",
+        "/api/v1/analyze",
+        "/api/v1/chat",
+        "/api/v2/models",
+        "/api/v1/filesystem",
+        "/v1/modelsx",
+        "/v1beta/corpora",
+        "/openai",
+        "/proxyx/a",
+        "/web/v1/models",
+        "/V1/models",
+    ],
+)
+def test_anything_else_may_be_routed(path: str) -> None:
+    assert not ROUTES.owns(path)
+
+
+PIECES = ("v1", "api", "openai", "anthropic", "v1beta", "deployments", "models", "m:generateContent", "files", "gpt-4o")
+PIECE = st.sampled_from((*PIECES, "proxy", "up", "chat", "completions", "responses", "tunedModels", "embeddings", "x"))
+
+
+@given(st.lists(PIECE, min_size=1, max_size=6), st.sampled_from(("GET", "POST", "DELETE")), st.sampled_from(("", "/")))
+def test_what_the_api_serves_is_owned(pieces: list[str], method: str, end: str) -> None:
+    path = "/" + "/".join(pieces) + end
+    try:
+        ROUTES.find(method, path, DEFAULT)
+    except ClientFault:
+        return
+    assert ROUTES.owns(path)
