@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from math import ceil
 
 from proxy.addresses.live import ENDPOINT, LiveAddress
-from proxy.addresses.rendezvous import Rendezvous, seed
+from proxy.addresses.rendezvous import Rendezvous, key_hash
 
 
 class Sticky:
@@ -29,17 +29,26 @@ class Sticky:
         self._shares = [weight * factor for weight in weights]
 
     def choose(self, now: float, key: bytes, tried: Collection[LiveAddress]) -> LiveAddress | None:
-        members, running, second = self._members, -1, None
-        for place in self._order.order(seed(key)):
-            found = members[place]
-            if found in tried or not (found.breaker.state == "closed" or found.breaker.admits(ENDPOINT, now)):
-                continue
+        hashed = key_hash(key)
+        place = self._order.first(hashed)
+        found = self._members[place]
+        if found.breaker.state == "closed" and (not tried or found not in tried):
             in_flight = found.in_flight
-            if not in_flight:  # one request is never too many
+            # One request is never too many.
+            if not in_flight or in_flight < ceil(self._running() * self._shares[place]):
                 return found
-            if running < 0:
-                running = sum([member.in_flight for member in members]) + 1
-            if in_flight < ceil(running * self._shares[place]):
-                return found
-            second = second or found
-        return second
+        return self._choose(now, hashed, tried)
+
+    def _running(self) -> int:
+        """Requests that run, with the one that an address is chosen for."""
+        return sum([member.in_flight for member in self._members]) + 1
+
+    def _choose(self, now: float, hashed: int, tried: Collection[LiveAddress]) -> LiveAddress | None:
+        running, overloaded = self._running(), None
+        for place in self._order.order(hashed):
+            found = self._members[place]
+            if found not in tried and (found.breaker.state == "closed" or found.breaker.admits(ENDPOINT, now)):
+                if found.in_flight < ceil(running * self._shares[place]):
+                    return found
+                overloaded = overloaded or found
+        return overloaded
