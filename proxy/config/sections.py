@@ -15,6 +15,7 @@ from msgspec.structs import fields
 from proxy.config.advice import address_mistake, key_mistake
 from proxy.config.billing_schema import Billing, BudgetSettings
 from proxy.config.budget_checks import AMOUNTS, CALLERS, budget_mistakes, repeated_names
+from proxy.config.discovery_checks import dns_settings_mistakes, dns_source_mistakes
 from proxy.config.known_providers import KNOWN_PROVIDERS
 from proxy.config.limit_schema import Limits
 from proxy.config.mistakes import near, quoted
@@ -30,6 +31,7 @@ from proxy.config.provider_schema import (
     WireDialect,
 )
 from proxy.config.schema import Admin, Auth, Config, Fallback, Jwt, ListenTls, RateLimiting, ServerSettings
+from proxy.config.service_schema import DnsSettings, DnsSource
 
 SHORTEST_SECRET = 32  # bytes: as many as the hash of HS256 has (RFC 7518, section 3.2)
 SHORTEST_TOKEN = 16  # characters of the admin token
@@ -336,6 +338,16 @@ def _budget(budget: BudgetSettings) -> Iterator[Complaint]:
         yield Complaint(key, text, AMOUNTS if key in AMOUNTS else ())
 
 
+def _dns_source(source: DnsSource) -> Iterator[Complaint]:
+    for key, text in dns_source_mistakes(source):
+        yield Complaint(key, text, ("srv", "host", "port"))
+
+
+def _dns_settings(settings: DnsSettings) -> Iterator[Complaint]:
+    for key, text in dns_settings_mistakes(settings):
+        yield Complaint(key, text, ("servers", "leastSecs", "mostSecs"))
+
+
 def _server(server: ServerSettings) -> Iterator[Complaint]:
     if not server.proxy_protocol:
         return
@@ -366,6 +378,8 @@ _CHECKS: dict[type, Callable[[Any], Iterable[Complaint]]] = {
     Admin: _admin,
     Billing: _billing,
     BudgetSettings: _budget,
+    DnsSource: _dns_source,
+    DnsSettings: _dns_settings,
     ListenTls: _listen_tls,
     ServerSettings: _server,
 }
