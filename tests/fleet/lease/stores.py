@@ -1,4 +1,4 @@
-"""Stores of leases, each as processes of their own open it."""
+"""What replicas share, each as processes of their own open it: Redis, a database, or nothing."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import NamedTuple, cast
 
 from proxy.database.engine import Engine
 from proxy.database.health import DatabaseHealth
+from proxy.database.migrate import upgrade
 from proxy.database.opening import LazyEngine
 from proxy.fleet.lease.base import LeaseStore
 from proxy.fleet.lease.opening import open_leases
@@ -21,36 +22,51 @@ from tests.support.services import redis_prefix, redis_url
 
 SHARED = ("redis", "postgresql", "sqlite")
 KINDS = (*SHARED, "alone")
-REDIS_SECS = 10.0
 
+
+class Shared(NamedTuple):
+    redis: RedisClient | None
+    database: LazyEngine | None
+
+
+Connector = Callable[[], Shared]
 Opener = Callable[[], LeaseStore]
 
 
 @asynccontextmanager
-async def leases_of(kind: str, folder: Path) -> AsyncIterator[Opener]:
-    """Opens the same store again, as another process would."""
+async def shared_by(kind: str, folder: Path) -> AsyncIterator[Connector]:
+    """Connects again, as another process would."""
     async with AsyncExitStack() as stack:
         if kind == "redis":
             url = redis_url()
             prefix = await stack.enter_async_context(redis_prefix(url))
 
-            def opener() -> LeaseStore:
-                client = RedisClient(url, prefix, REDIS_SECS)
+            def connect() -> Shared:
+                client = RedisClient(url, prefix, PATIENCE)
                 stack.push_async_callback(client.close)
-                return open_leases(client, None)
+                return Shared(client, None)
         elif kind == "alone":
 
-            def opener() -> LeaseStore:
-                return open_leases(None, None)
+            def connect() -> Shared:
+                return Shared(None, None)
         else:
             where = await stack.enter_async_context(new_database(kind, folder))
             if kind == "sqlite":
                 await make_file(folder / "keys.db")
+            else:
+                await upgrade(address(where))
 
-            def opener() -> LeaseStore:
-                return open_leases(None, lazy_engine(where, stack))
+            def connect() -> Shared:
+                return Shared(None, lazy_engine(where, stack))
 
-        yield opener
+        yield connect
+
+
+@asynccontextmanager
+async def leases_of(kind: str, folder: Path) -> AsyncIterator[Opener]:
+    """Opens the same store of leases again."""
+    async with shared_by(kind, folder) as connect:
+        yield lambda: open_leases(*connect())
 
 
 def lazy_engine(url: str, stack: AsyncExitStack) -> LazyEngine:
