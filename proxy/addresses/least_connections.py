@@ -16,12 +16,12 @@ _TURN: Final = attrgetter("turn")
 class FewestRequests:
     """The lowest (running requests + 1) / weight, in turn among equals."""
 
-    __slots__ = ("_costs", "_given", "_members", "_place", "_turn")
+    __slots__ = ("_costs", "_given", "_members", "_place", "_random", "_turn")
 
     def __init__(
         self, members: Sequence[LiveAddress], weights: Sequence[int], random: Random, before: AddressStrategy | None
     ) -> None:
-        self._given = members
+        self._given, self._random = members, random
         equal = min(weights) == max(weights)
         self._members = sorted(members, key=_TURN)
         costs = {member: 1.0 / weight for member, weight in zip(members, weights, strict=True)}
@@ -45,6 +45,7 @@ class FewestRequests:
         return found
 
     def pick_among(self, places: Sequence[int], now: float) -> LiveAddress:
-        costs = dict(self._costs)
+        """At random among equals: the one after an address that fails would get all its retries."""
+        costs, random = dict(self._costs), self._random.random
         members = [self._given[place] for place in places]
-        return min(members, key=lambda member: ((member.in_flight + 1) * costs.get(member, 1.0), member.turn))
+        return min(members, key=lambda member: ((member.in_flight + 1) * costs.get(member, 1.0), random()))
