@@ -30,7 +30,7 @@ from typing import Final, cast
 import httptools
 
 from proxy.client.dial import Forwarding, Origin
-from proxy.client.parser import ResponseParser, Sink, discard
+from proxy.client.parser import ResponseParser, Sink, WholeSink, discard
 from proxy.errors import ConnectionBroken, GatewayError, UpstreamFault
 from proxy.net.outbox import BatchedTransport, Outbox
 
@@ -75,6 +75,8 @@ class UpstreamConnection(asyncio.BufferedProtocol):
     """At most one request at a time.
 
     ``on_frame`` takes chunks that come alone in a read, and returns whether it did: see the fast lane above.
+    ``on_pause`` is called after each read that neither ends an answer nor a chunk of it: what it brought may be all for
+    a while.
     """
 
     __slots__ = (
@@ -91,6 +93,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         "last_read",
         "on_frame",
         "on_lost",
+        "on_pause",
         "origin",
         "paused",
         "sending",
@@ -115,6 +118,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._parser = ResponseParser()
         self.transport: asyncio.Transport | None = None
         self.on_frame: Callable[[bytes, bytes], bool] | None = None
+        self.on_pause: Callable[[], None] | None = None
         self.paused = False
         self.sending = False  # a request body is still being written
         self.keep_alive = False  # the last response ended where it should: another request may follow
@@ -148,6 +152,10 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             transport.write(segments[0])
         else:
             transport.writelines(segments)
+
+    def show_all(self, whole: WholeSink | None) -> None:
+        """Give ``whole`` what a sink for answers of models never sees, until the answer ends; ``None``: drop it."""
+        self._parser.whole = whole
 
     def write(self, piece: bytes | memoryview) -> None:
         """More bytes of the running request; ignored once the connection is closed."""
@@ -212,8 +220,11 @@ class UpstreamConnection(asyncio.BufferedProtocol):
                 sink.end()
         elif parser.head is None:
             self._fail(parser.oversized())
-        elif parser.between_chunks and data[-1] != LF:
-            parser.between_chunks = False  # the next chunk's size has begun
+        elif parser.between_chunks:
+            if data[-1] != LF:
+                parser.between_chunks = False  # the next chunk's size has begun
+        elif self.on_pause is not None:
+            self.on_pause()
 
     def eof_received(self) -> None:
         return None  # close the transport: HTTP/1.1 providers do not half-close in earnest
@@ -251,5 +262,5 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         sink.broken(fault)
 
     def _forget(self) -> None:
-        self._parser.sink = self.on_frame = None
+        self._parser.sink = self._parser.whole = self.on_frame = self.on_pause = None
         self._parser.consume = discard
