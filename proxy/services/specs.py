@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -11,6 +12,7 @@ from msgspec.structs import fields
 from proxy.config.checks import kinds
 from proxy.config.mistakes import Mistakes
 from proxy.config.reader import ConfigReader
+from proxy.config.secret import Secret
 from proxy.config.service_schema import RouteSettings, ServiceOverride, ServiceSettings
 from proxy.errors import ConfigError
 
@@ -37,14 +39,19 @@ def read_override(value: Any, place: str = "") -> ServiceOverride:
     return cast(ServiceOverride, _read(_OVERRIDE, value, place))
 
 
-def plain(settings: Struct) -> dict[str, Any]:
-    """Settings as plain values that ``read_...`` takes, without those that have their defaults."""
+def plain(settings: Struct, take: Callable[[Secret], str] = str) -> dict[str, Any]:
+    """Settings as plain values that ``read_...`` takes, without those that have their defaults.
+
+    ``take`` gets the values of headers, which may be secret.
+    """
     found: dict[str, Any] = {}
     for each in fields(settings):
         value = getattr(settings, each.name)
         default = each.default_factory() if each.required is False and callable(each.default_factory) else each.default
         if value != default:
-            found[each.encode_name] = plain(value) if isinstance(value, Struct) else to_builtins(value)
+            found[each.encode_name] = (
+                plain(value, take) if isinstance(value, Struct) else to_builtins(value, enc_hook=take)
+            )
     return found
 
 

@@ -18,9 +18,13 @@ from proxy.server.request import Request
 from proxy.serving import Handler
 
 # Paths that always belong to the control plane, whether or not a route exists: never treated as paths of the API.
-PREFIXES: Final = ("/admin/", "/auth/", "/health/", "/docs/", "/analytics/", "/billing/", "/orchestrator/")
-PATHS: Final = ("/admin", "/auth", "/health", "/ready", "/metrics")
-GUARDED: Final = ("/admin", "/auth")  # prefixes under which unknown paths need the credential, too
+PREFIXES: Final = (
+    *("/admin/", "/auth/", "/health/", "/docs/", "/analytics/", "/billing/", "/orchestrator/"),
+    *("/services/", "/routes/"),
+)
+PATHS: Final = ("/admin", "/auth", "/health", "/ready", "/metrics", "/services", "/routes")
+# Prefixes under which unknown paths need the credential, too.
+GUARDED: Final = ("/admin", "/auth", "/services", "/routes")
 
 
 class Authorizer(Protocol):

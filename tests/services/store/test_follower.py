@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 
 import pytest
@@ -55,6 +55,13 @@ class Followed:
 
 def service(name: str) -> EntryChange:
     return EntryChange("service", name, {"addresses": []})
+
+
+def planned(name: str) -> Callable[[Entries], Awaitable[list[EntryChange]]]:
+    async def plan(now: Entries) -> list[EntryChange]:
+        return [service(name)]
+
+    return plan
 
 
 def names(entries: Entries) -> list[str]:
@@ -132,7 +139,7 @@ async def test_a_store_that_was_restored_from_a_backup_is_applied_although_its_v
 
 async def test_a_change_is_in_force_when_it_returns() -> None:
     found = Followed(Scripted())
-    entries = await found.follower.change(lambda now: [service("a")], "admin")
+    entries = await found.follower.change(planned("a"), "admin")
     assert names(entries) == names(found.applied[-1]) == ["a"]
     assert (entries.by_key["service", "a"].changed_by, found.follower.state.version) == ("admin", entries.version)
 
@@ -143,7 +150,7 @@ async def test_a_change_is_planned_again_when_another_replica_was_faster() -> No
     store.faster = [service("x"), service("y")]
     seen: list[list[str]] = []
 
-    def plan(now: Entries) -> list[EntryChange]:
+    async def plan(now: Entries) -> list[EntryChange]:
         seen.append(names(now))
         return [service("a")]
 
@@ -157,7 +164,7 @@ async def test_a_change_that_is_always_too_late_is_given_up() -> None:
     found = Followed(store)
     store.faster = [service(f"s{number}") for number in range(100)]
     with pytest.raises(EntriesDown):
-        await found.follower.change(lambda now: [service("a")], "admin")
+        await found.follower.change(planned("a"), "admin")
     assert found.applied == []
 
 
@@ -165,7 +172,7 @@ async def test_a_refused_plan_changes_nothing() -> None:
     store = Scripted()
     found = Followed(store)
 
-    def plan(now: Entries) -> list[EntryChange]:
+    async def plan(now: Entries) -> list[EntryChange]:
         raise ClientFault("No.")
 
     with pytest.raises(ClientFault):
@@ -178,9 +185,7 @@ async def test_a_look_does_not_bring_back_what_was_before_a_change() -> None:
     store = Scripted()
     found = Followed(store)
     await put(store, "a")
-    await within(
-        asyncio.gather(found.follower.look(), found.follower.change(lambda now: [service("b")], "admin")), "both"
-    )
+    await within(asyncio.gather(found.follower.look(), found.follower.change(planned("b"), "admin")), "both")
     assert names(found.applied[-1]) == ["a", "b"]
 
 
