@@ -28,6 +28,7 @@ from proxy.control.own_listener import handlers_at_api, handlers_at_own
 from proxy.control.plane import ControlPlane
 from proxy.dispatch.dispatcher import Clock, Dispatcher
 from proxy.dispatch.list_fetcher import ListFetcher
+from proxy.dispatch.list_follower import ListFollower
 from proxy.fetch.fetcher import ContentFetcher
 from proxy.fleet.breakers import SharedBreakers
 from proxy.fleet.runs import SharedLineage
@@ -196,6 +197,9 @@ class Application:
         self._models_request = ModelsRequest(self._dialer.context, self._environ, credentials)
         self._fetcher = ListFetcher(self.running.lists, self._models_request, dispatcher.now, self.log.warning)
         self._shutdown.push("providers' lists of models", self._fetcher.close)
+        self._follower = ListFollower(self.running.lists, self._fetcher, self.running.catalog)
+        following = asyncio.create_task(self._follower.run(), name="models of services")
+        self._shutdown.push("models of services", lambda: _cancel(following))
 
     async def _share_breakers(self) -> None:
         if not self.config.circuit_breaker.shared:
@@ -236,6 +240,8 @@ class Application:
         )
         if self._storage.redis is not None:
             self.gateway.learn_run = SharedLineage(self._storage.redis, self.limiter.book, self.log).learn
+        self.gateway.renew = self.running.renew
+        self.running.on_catalog += (self.gateway.adopt, self._follower.adopt)
         self.serving = serving = self._serving(self.config.server)
         self.metrics.running = lambda: serving.running
 
@@ -356,6 +362,7 @@ class Application:
         circuit, now = config.circuit_breaker, asyncio.get_running_loop().time()
         self.running.registry.adopt(policy_of(circuit), window_of(circuit), now)
         self.gateway.adopt(catalog)
+        self._follower.adopt(catalog)
         self._flushing.client_stall = own_client_stall(config)
         if self._shared is not None:
             self._shared.refresh()

@@ -16,7 +16,7 @@ from proxy.config.provider_schema import Tls
 from proxy.config.remote import FetchFailed, bounded
 from proxy.providers.keys import Key
 from proxy.providers.provider import Site
-from proxy.routing.names import LONGEST_UNLISTED
+from proxy.routing.unlisted import LONGEST_UNLISTED
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
