@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from msgspec import UNSET
@@ -14,12 +14,14 @@ from proxy.control.http.responses import send_json
 from proxy.control.http.router import ControlRoute, below_admin
 from proxy.control.services.bodies import read_address, read_address_change, read_url, read_weight
 from proxy.control.services.handlers import CHANGED, CONDITIONS, ONE
+from proxy.control.services.health_views import ServiceHealthView, health_view
 from proxy.control.services.preconditions import Preconditions, etag_line
 from proxy.control.services.schemas import AddressChange, AddressQuery, WeightChange
 from proxy.control.services.survey import ServiceSurvey
 from proxy.control.services.views import AddressList, WeightView
 from proxy.control.services.writer import RoutingWriter
 from proxy.server.request import Request
+from proxy.services.health.history import AddressHealth
 
 _ADDRESSES: Final = f"{ONE}/addresses"
 _WEIGHT: Final = f"{ONE}/weight"
@@ -28,7 +30,16 @@ _KEPT: Final = "Of any service, also one of the configuration. It is kept for a 
 
 
 class AddressHandlers:
-    def __init__(self, survey: ServiceSurvey, writer: RoutingWriter, bodies: RequestBodies) -> None:
+    """``checks`` returns what health checks say of the addresses of a service."""
+
+    def __init__(
+        self,
+        survey: ServiceSurvey,
+        writer: RoutingWriter,
+        bodies: RequestBodies,
+        checks: Callable[[str], Sequence[AddressHealth]],
+    ) -> None:
+        self._checks = checks
         self._survey = survey
         self._writer = writer
         self._bodies = bodies
@@ -63,6 +74,7 @@ class AddressHandlers:
             headers=CONDITIONS,
             errors=CHANGED,
         )
+        health = Operation("services", "The health of a service, and its last changes", ServiceHealthView)
         weight = Operation("services", "The weights of a service and its addresses", WeightView)
         set_weight = Operation(
             "services",
@@ -79,6 +91,7 @@ class AddressHandlers:
             ControlRoute("POST", _ADDRESSES, "admin", self.add, add),
             ControlRoute("PATCH", _ADDRESSES, "admin", self.change, change),
             ControlRoute("DELETE", _ADDRESSES, "admin", self.delete, delete),
+            ControlRoute("GET", f"{ONE}/health", "admin", self.health, health),
             ControlRoute("GET", _WEIGHT, "admin", self.weight, weight),
             ControlRoute("PUT", _WEIGHT, "admin", self.set_weight, set_weight),
             ControlRoute("PATCH", _WEIGHT, "admin", self.set_weight, set_weight),
@@ -117,6 +130,11 @@ class AddressHandlers:
             request, lambda entries: self._survey.service_plans(entries, given).delete_address(name, url, source)
         )
         self._answer(request, name, self._writer.notice)
+
+    async def health(self, request: Request, name: str) -> None:
+        """GET /services/{name}/health."""
+        service, addresses = self._survey.find(name), self._survey.addresses(name)
+        send_json(request, 200, health_view(service, addresses, self._checks(name)))
 
     async def weight(self, request: Request, name: str) -> None:
         """GET /services/{name}/weight."""

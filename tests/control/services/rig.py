@@ -17,6 +17,7 @@ from proxy.control.services.route_handlers import RouteHandlers
 from proxy.control.services.survey import ServiceSurvey
 from proxy.control.services.writer import RoutingWriter
 from proxy.services.discovery.base import SourceState
+from proxy.services.health.history import AddressHealth
 from proxy.services.live import LiveServices
 from proxy.services.store.base import EntryStore
 from proxy.services.store.follower import EntryFollower
@@ -27,11 +28,12 @@ OWN = ("/v1", "/admin", "/services", "/routes")
 
 
 class Routing:
-    """``config``: of the file. ``states``: of sources, by service."""
+    """``config``: of the file. ``states``: of sources, ``checked``: of addresses, by service."""
 
     def __init__(self, config: Config, store: EntryStore | None = None) -> None:
         self.config = config
         self.states: dict[str, Mapping[str, SourceState]] = {}
+        self.checked: dict[str, Sequence[AddressHealth]] = {}
         self.time = 1000.0
         self.book = AddressBook()
         self.services = LiveServices(
@@ -55,7 +57,7 @@ class Routing:
         writer = RoutingWriter(self.services, self.follower, live, plane.credential, address)
         return (
             *ServiceHandlers(survey, writer, plane.bodies).routes(),
-            *AddressHandlers(survey, writer, plane.bodies).routes(),
+            *AddressHandlers(survey, writer, plane.bodies, lambda name: self.checked.get(name, ())).routes(),
             *RouteHandlers(survey, writer, plane.bodies).routes(),
             *ChangeHandlers(self.follower).routes(),
         )

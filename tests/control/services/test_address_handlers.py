@@ -10,6 +10,7 @@ import pytest
 
 from proxy.config.schema import Config, DiscoverySettings
 from proxy.config.service_schema import ServerAddress
+from proxy.services.health.history import AddressHealth, HealthChange
 from proxy.services.specs import read_service
 from tests.control.server import ControlServer
 from tests.control.services.rig import Routing
@@ -151,6 +152,24 @@ async def test_unknown_services_and_addresses_are_404(plane: ControlServer) -> N
     assert error(await plane.ask("PATCH", address("none", A), json={"drained": True}))[:2] == (404, "unknown_service")
     assert error(await plane.ask("PATCH", address("backend", C), json={"drained": True}))[1] == "unknown_address"
     assert error(await plane.ask("PATCH", "/services/backend/addresses", json={}))[::2] == (400, "url")
+
+
+# -- health ---------------------------------------------------------------------------------------
+
+
+async def test_the_health_of_addresses_with_its_history(plane: ControlServer, routing: Routing) -> None:
+    await plane.ask("PATCH", "/services/backend", json={"health": {"path": "/health"}})
+    changes = [HealthChange(1_700_000_010.0, False, "status 500"), HealthChange(1_700_000_000.0, True)]
+    routing.checked["backend"] = [AddressHealth(A, False, 1_700_000_020.5, 0.25, "status 500", True, changes)]
+    routing.book.note_health(routing.book.group("backend").addresses[0], False, routing.time)
+    view = (await plane.ask("GET", "/services/backend/health")).json
+    assert (view["health"], view["checks"]) == ("degraded", {"path": "/health"})
+    first, second = view["addresses"]
+    assert (first["usable"], first["healthy"], first["why"], first["tookMs"]) == (False, False, "status 500", 250)
+    assert (first["checkedAt"], [each["healthy"] for each in first["changes"]]) == (1_700_000_020.5, [False, True])
+    assert (second["usable"], second["healthy"], second["checkedAt"], second["changes"]) == (True, None, None, [])
+    assert (await plane.ask("GET", "/services/filed/health")).json["checks"] is None
+    assert error(await plane.ask("GET", "/services/none/health")) == (404, "unknown_service", None)
 
 
 # -- weights ---------------------------------------------------------------------------------------
