@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
@@ -37,15 +36,15 @@ class AddressHealth(Struct, frozen=True):
 
 
 class HealthHistory:
-    """The last ``MOST_CHANGES`` changes of an address."""
+    """The last ``MOST_CHANGES`` changes of an address. Most have one or two, so it is small."""
 
     __slots__ = ("_changes",)
 
     def __init__(self) -> None:
-        self._changes: deque[HealthChange] = deque(maxlen=MOST_CHANGES)
+        self._changes: tuple[HealthChange, ...] = ()
 
     def add(self, change: HealthChange) -> None:
-        self._changes.append(change)
+        self._changes = (*self._changes[1 - MOST_CHANGES :], change)
 
     @property
     def since(self) -> float | None:
