@@ -8,8 +8,11 @@ from random import Random
 
 from proxy.addresses.book import AddressBook
 from proxy.client.plain_get import PlainGet
+from proxy.config.schema import Config
 from proxy.config.service_schema import ServiceSettings
+from proxy.database.address import address_of, require
 from proxy.database.opening import LazyEngine
+from proxy.errors import ConfigError
 from proxy.fleet.lease.lease import LEASE_SECS, Lease
 from proxy.fleet.lease.opening import open_leases
 from proxy.observe.log import Log
@@ -21,6 +24,23 @@ from proxy.services.health.probe import HttpProbe
 from proxy.services.health.sharing import HealthSharing
 
 LEASE: str = "health checks"
+
+
+def own_database(config: Config, shared: LazyEngine, log: Log) -> LazyEngine | None:
+    """The database that checks are shared by; ``None``: there is none. Close it, unless it is ``shared``.
+
+    A SQLite file is opened for each use: a connection that is kept is a thread, which costs each token something.
+    """
+    if not config.database.enabled:
+        return None
+    address = address_of(config.database, config.data_dir)
+    try:
+        require(address)
+    except ConfigError:
+        return None  # a package is missing
+    if address.kind != "sqlite":
+        return shared
+    return LazyEngine(config.database, config.data_dir, log.debug, log.debug, keeps=False)
 
 
 def open_health(
