@@ -8,6 +8,7 @@ from random import Random
 from secrets import token_hex
 
 from proxy import __version__
+from proxy.addresses.book import AddressBook
 from proxy.admission import open_admission
 from proxy.auth.credentials import Credentials
 from proxy.client.credentials.refresher import CredentialRefresher
@@ -100,6 +101,7 @@ class Application:
         self._dialer = Dialer(environ)
         # Random: two gateways in a row are no loop, and providers learn nothing about this machine.
         self._pseudonym = f"sluice-{token_hex(8)}"
+        self._book = AddressBook(config.discovery.region)
         self.running = RunningConfig(
             config,
             left_out,
@@ -109,6 +111,7 @@ class Application:
             observers=self.observers,
             dialer=self._dialer,
             pseudonym=self._pseudonym,
+            book=self._book,
             prices=prices,
         )
         self._shutdown = ShutdownStack(self.log.warning)
@@ -147,6 +150,7 @@ class Application:
         self._open_gateway(on_request, on_response)
         self._open_control()
         self._observe_exchanges()
+        self.running.renew()  # with the addresses of services that are known by now
         await self._listen()
         self._shutdown.push("running requests", self._drain, lambda: drain_limit(self.config.server))
         if self.running.follow is not None:

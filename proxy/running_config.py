@@ -54,7 +54,7 @@ class RunningConfig:
         observers: Observers,
         dialer: Dialer,
         pseudonym: str,
-        book: AddressBook | None = None,
+        book: AddressBook,
         prices: PriceDocument | None = None,
     ) -> None:
         """``left_out``: models of the files that are not in ``config``. ``pseudonym`` names the process in ``Via``.
@@ -68,7 +68,7 @@ class RunningConfig:
         self.lists = ModelLists()
         self.demo = DemoProvider()
         self.left_out = left_out
-        self.book = AddressBook(config.discovery.region) if book is None else book
+        self.book = book
         self.on_catalog: list[Callable[[Catalog], None]] = []
         self._renewal = Renewal(self._renew)
         self._source = source
