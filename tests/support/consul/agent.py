@@ -23,12 +23,12 @@ TOO_MANY = (
     b"Your IP is issuing too many concurrent connections, please rate limit your calls\n"
 )
 
-FaultKind = Literal["silent", "error", "slow", "cut", "garbage"]
+FaultKind = Literal["silent", "error", "slow", "cut", "lost", "garbage"]
 
 
 @dataclass
 class Fault:
-    """``silent``: no answer. ``cut``: half of one. ``slow``: after ``seconds``. ``garbage``: an answer that is no JSON.
+    """``silent``: no answer. ``cut``: half of one. ``lost``: the request is done, its connection ends. ``slow``: after ``seconds``. ``garbage``: an answer that is no JSON.
 
     ``times``: of so many requests; ``None``: of all.
     """
@@ -214,7 +214,10 @@ class FakeConsul:
             assert request.transport is not None
             request.transport.close()
             return half
-        await self._healed.wait()
+        if fault.kind == "lost":
+            await self.api.handle(request)
+        else:
+            await self._healed.wait()
         transport: Any = request.transport
         transport.abort()
         return plain("", 500)

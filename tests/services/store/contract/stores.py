@@ -10,10 +10,13 @@ from typing import Final, TypeAlias
 from proxy.config.schema import Database
 from proxy.database.opening import LazyEngine
 from proxy.services.store.base import EntryStore
+from proxy.services.store.consul import ConsulEntries
 from proxy.services.store.database import DatabaseEntries
 from proxy.services.store.memory import MemoryEntries
 from proxy.services.store.sqlite_version import SqliteVersion
+from tests.consul.clients import client_of
 from tests.database.databases import new_database
+from tests.support.consul import FakeConsul
 
 Opener: TypeAlias = Callable[[], Awaitable[EntryStore]]
 
@@ -52,6 +55,15 @@ async def _postgresql(stack: AsyncExitStack, folder: Path) -> Opener:
     return make
 
 
+async def _consul(stack: AsyncExitStack, folder: Path) -> Opener:
+    agent = await stack.enter_async_context(FakeConsul())
+
+    async def make() -> EntryStore:
+        return ConsulEntries(await stack.enter_async_context(client_of(agent)), "sluice/of test")
+
+    return make
+
+
 def _engine(stack: AsyncExitStack, url: str, *, keeps: bool) -> LazyEngine:
     engine = LazyEngine(Database(url=url), "", str, str, keeps=keeps)
     stack.push_async_callback(engine.close)
@@ -62,4 +74,5 @@ KINDS: Final[dict[str, Callable[[AsyncExitStack, Path], Awaitable[Opener]]]] = {
     "memory": _memory,
     "sqlite": _sqlite,
     "postgresql": _postgresql,
+    "consul": _consul,
 }
