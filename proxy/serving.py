@@ -180,7 +180,11 @@ class Serving:
         refuse(reply, fault)
 
     def _begun(self, request: Request) -> tuple[Handler[Any], object]:
-        return next((each, work) for each in self._handlers if (work := each.begin(request)) is not None)
+        for handler in self._handlers:
+            work = handler.begin(request)
+            if work is not None:
+                return handler, work
+        raise RuntimeError("The last handler must begin every request.")
 
     def _check_loop(self, request: Request) -> None:
         """Raises LoopDetected for a request that this process has sent. Two gateways in a row are no loop."""

@@ -138,13 +138,23 @@ class UpstreamConnection(asyncio.BufferedProtocol):
 
     # -- once per request -------------------------------------------------------------------------
 
-    def send(self, segments: Sequence[bytes | memoryview], sink: Sink, now: float, no_body: bool = False) -> None:
-        """Start a request at the moment ``now``. ``no_body``: its response has none whatever the head says (HEAD)."""
+    def send(
+        self,
+        segments: Sequence[bytes | memoryview],
+        sink: Sink,
+        now: float,
+        no_body: bool = False,
+        whole: WholeSink | None = None,
+    ) -> None:
+        """Start a request at the moment ``now``. ``no_body``: its response has none whatever the head says (HEAD).
+
+        ``whole`` takes what a sink for answers of models never sees.
+        """
         assert self._parser.sink is None
         self.uses += 1
         self.keep_alive = False
         self.last_read = now
-        self._parser.begin(sink, no_body, self.forwarding is not None)
+        self._parser.begin(sink, no_body, self.forwarding is not None, whole)
         transport = self.transport
         if transport is None:
             return  # closed: the loop calls ``connection_lost`` next
@@ -152,10 +162,6 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             transport.write(segments[0])
         else:
             transport.writelines(segments)
-
-    def show_all(self, whole: WholeSink | None) -> None:
-        """Give ``whole`` what a sink for answers of models never sees, until the answer ends; ``None``: drop it."""
-        self._parser.whole = whole
 
     def write(self, piece: bytes | memoryview) -> None:
         """More bytes of the running request; ignored once the connection is closed."""
@@ -215,7 +221,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         if parser.complete:
             if parser.sink is not None:  # else it was dropped within ``feed``
                 self.keep_alive = parser.keep_alive and not self.sending
-                parser.sink = self.on_frame = None
+                parser.sink = parser.whole = self.on_frame = self.on_pause = None
                 parser.consume = discard
                 sink.end()
         elif parser.head is None:

@@ -51,7 +51,7 @@ class ResponseParser:
     """``begin`` before each response, ``feed`` its bytes, then look at ``complete``.
 
     ``sink`` takes the response, and ``consume`` its body. Reset both to drop them. ``whole``: takes the rest of this
-    response; set it after ``begin``, and reset it after the end.
+    response.
 
     ``between_chunks`` is true where the next byte begins a chunk of an uncompressed body, so that a whole chunk may be
     taken past the parser. ``keep_alive``: the response ended where its head said, and another one may follow.
@@ -93,11 +93,12 @@ class ResponseParser:
     def __repr__(self) -> str:
         return f"<ResponseParser {self.head!r}{' complete' if self.complete else ''}>"
 
-    def begin(self, sink: Sink, no_body: bool, proxied: bool) -> None:
+    def begin(self, sink: Sink, no_body: bool, proxied: bool, whole: WholeSink | None = None) -> None:
         """Expect a response. ``no_body``: to HEAD. ``proxied``: a forward proxy may answer instead of the origin."""
         if self._no_body:
             self._renew()
         self.sink = sink
+        self.whole = whole
         self._headers = []
         self._no_body = no_body
         self._proxied = proxied

@@ -92,7 +92,7 @@ class ServiceHandler(Handler[ServiceWork]):
 
     def begin(self, request: Request) -> ServiceWork | None:
         table = self._services.table
-        if not table or self._owns(request.path):
+        if not table.by_id or self._owns(request.path):
             return None
         host = request.headers.get(_HOST, "")
         match = table.match(host, request.path, request.method, request.headers)
@@ -201,7 +201,9 @@ class ServiceHandler(Handler[ServiceWork]):
         if sticky is not None:
             relayed.key, cookie_line = sticky_key(request, sticky)
             relayed.own_lines += cookie_line
-        if request.payload is not EMPTY_PAYLOAD:
+        if request.payload is EMPTY_PAYLOAD:
+            request.body_read = True
+        else:
             relayed.body = self._body(relayed)
         return relayed.run()
 

@@ -119,7 +119,7 @@ class Whole(Body):
 def test_a_whole_sink_gets_all_heads_and_the_trailers() -> None:
     whole = Whole()
     made = parser(whole)
-    made.whole = whole
+    made.begin(whole, no_body=False, proxied=False, whole=whole)
     made.feed(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nA: b\r\n\r\n")
     made.feed(CHUNKED + b"Set-Cookie: x\r\n\r\n2\r\nab\r\n0\r\nDigest: y\r\n\r\n")
     assert whole.more == [

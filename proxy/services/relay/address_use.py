@@ -13,6 +13,7 @@ from proxy.services.exchange import ServiceAttempt
 from proxy.services.relay.faults import AnswerRefused
 
 BAD_STATUSES: Final = frozenset((502, 503, 504))  # the server that answers, or one behind it, is not available
+_NORMAL: Final = Permit.NORMAL
 LATEST_SHARE: Final = 0.1  # of the latest answer in the average latency
 
 
@@ -39,7 +40,9 @@ class AddressUse(Struct, eq=False):
             address.failures += 1
             address.breaker.fail(self.permit, now, f"upstream_{facts.status}")
         else:
-            address.breaker.succeed(self.permit, ENDPOINT, now)
+            breaker = address.breaker
+            if breaker.failures or breaker.state != "closed":  # else a success changes nothing
+                breaker.succeed(self.permit, ENDPOINT, now)
 
     def fail(self, fault: BaseException, now: float) -> None:
         """There is no whole answer. Only faults of the service count against its address."""
@@ -65,7 +68,8 @@ class AddressUse(Struct, eq=False):
 
 def use_of(address: LiveAddress, now: float) -> AddressUse | None:
     """Begin an attempt; ``None``: its breaker refuses it."""
-    permit = address.breaker.acquire(ENDPOINT, now)
+    breaker = address.breaker
+    permit = _NORMAL if breaker.state == "closed" else breaker.acquire(ENDPOINT, now)
     if not permit:
         return None
     address.in_flight += 1

@@ -25,7 +25,7 @@ from proxy.services.relay.bodiless import send_without_body
 from proxy.services.relay.call_watch import watch_service
 from proxy.services.relay.faults import AnswerRefused
 from proxy.services.relay.header_tables import answer_lines, answer_mark, trailer_lines
-from proxy.services.relay.request_head import length_line, start_of
+from proxy.services.relay.request_head import BODILESS, EMPTY_BODY, start_of
 
 if TYPE_CHECKING:
     from proxy.services.relay.relayed import RelayedRequest
@@ -97,16 +97,16 @@ class ServiceCall(Struct, eq=False):
         relayed, target = self.relayed, self.target
         request, body = relayed.request, relayed.body
         host = relayed.host if relayed.service.settings.preserve_host and relayed.host else target.authority
-        start = start_of(request.method, target, relayed.path, request.query, host)
+        method = request.method
+        start = start_of(method, target, relayed.path, request.query, host)
         if body is None:
-            data = b"".join((start, relayed.lines, length_line(request.method, 0), b"\r\n"))
+            data = b"".join((start, relayed.lines, b"\r\n" if method in BODILESS else EMPTY_BODY))
         else:
             data = b"".join((start, relayed.lines, body.framing(), b"\r\n", *body.kept()))
         if connection.forwarding is not None:
             data = connection.forwarding.apply(data)
         self.connection, self.sent_at = connection, now
-        connection.send((data,), self, now, request.method == "HEAD")
-        connection.show_all(self)
+        connection.send((data,), self, now, method == "HEAD", self)
         relayed.relay.transport.ticker.add(self)
         if body is not None:
             body.attach(connection)
@@ -197,9 +197,10 @@ class ServiceCall(Struct, eq=False):
         # Before the release: the connection may then serve another call, and no clock of this one may fire.
         self.connection = None
         self.ended = True
-        self._unwatch()
-        connection.on_pause = None
-        connection.show_all(None)
+        relayed.relay.transport.ticker.discard(self)
+        if self._watch is not None:
+            self._watch.stop()
+            self._watch = None
         reply = relayed.request.reply
         if reply.begun:
             if not reply.ended:

@@ -12,6 +12,7 @@ from proxy.client.head import Head
 from proxy.errors import ClientGone, GatewayError, UpstreamFault
 from proxy.server.request import Request
 from proxy.services.exchange import ServiceExchange
+from proxy.services.header_changes import UNCHANGED
 from proxy.services.live_service import LiveService
 from proxy.services.relay.address_use import use_of
 from proxy.services.relay.call import ServiceCall
@@ -65,7 +66,8 @@ class RelayedRequest(Struct, eq=False):
         """Release everything: the answer is complete, or no longer wanted."""
         if self.request.flow is self:
             self.request.flow = None
-        self._leave()
+        if self._call is not None or self._pause is not None:
+            self._leave()
         if self.body is not None:
             self.exchange.bytes_in = self.body.received
             self.body.stop()
@@ -77,8 +79,9 @@ class RelayedRequest(Struct, eq=False):
     def answer_lines(self, head: Head) -> bytes:
         """Header lines of the answer for the client, without those for framing."""
         changes, cors = self.rules.answer, self.request.response_lines
-        if not changes and not cors:
+        if changes is None and not cors:
             return head.lines + self.own_lines
+        changes = changes or UNCHANGED
         own_cors = bool(cors) and b"access-control-allow-origin" not in head.lines.lower()
         lines = passing_lines(head.headers, answer_verdicts(changes.removed, own_cors))
         return b"".join((lines, self.own_lines, changes.lines, cors if own_cors else b""))
@@ -115,7 +118,9 @@ class RelayedRequest(Struct, eq=False):
         """The answer of ``call`` was written to its end."""
         self._call = None
         call.use.succeed(now)
-        self._settle(None)
+        outcome = self._outcome
+        if outcome is not None and not outcome.done():
+            outcome.set_result(None)
 
     def failed(self, call: ServiceCall, fault: Exception) -> None:
         """``call`` has ended without a whole answer: try another address, or settle."""
@@ -174,13 +179,9 @@ class RelayedRequest(Struct, eq=False):
             call.stop()
             call.use.drop(self.relay.transport.loop.time())
 
-    def _settle(self, fault: BaseException | None) -> None:
+    def _settle(self, fault: BaseException) -> None:
         outcome = self._outcome
-        if outcome is None or outcome.done():
-            return
-        if fault is None:
-            outcome.set_result(None)
-        else:
+        if outcome is not None and not outcome.done():
             outcome.set_exception(fault)
 
     # -- the client's side (Flow) -----------------------------------------------------------------

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from proxy.services.table.route import ServiceRoute
 
 _SESSION: Final = b"sluice_admin="  # the dashboard's session (control/access/credential.py)
-_BODILESS: Final = frozenset(("GET", "HEAD", "OPTIONS", "DELETE"))  # without a body no length is sent
+BODILESS: Final = frozenset(("GET", "HEAD", "OPTIONS", "DELETE"))  # without a body no length is sent
+EMPTY_BODY: Final = b"Content-Length: 0\r\n\r\n"  # the end of other heads: where a body is expected (RFC 9110 8.6)
 
 
 class RequestRules(Struct, frozen=True, eq=False):
@@ -81,11 +82,6 @@ def start_of(method: str, target: ServiceTarget, path: str, query: str, host: st
     """Request line and ``Host``, which comes first (RFC 9110 7.2). Bytes that are no ASCII are those of the client."""
     text = f"{method} {target.path}{path}{'?' if query else ''}{query} HTTP/1.1\r\nHost: {host}\r\n"
     return text.encode("utf-8", "surrogateescape")
-
-
-def length_line(method: str, length: int) -> bytes:
-    """The framing of a body that is whole. RFC 9110 8.6: an empty one is announced where a body is expected."""
-    return b"" if not length and method in _BODILESS else b"Content-Length: %d\r\n" % length
 
 
 def _without(lines: bytes, names: frozenset[bytes]) -> bytes:

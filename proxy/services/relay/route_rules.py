@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 
 class RouteRules(Struct, frozen=True, eq=False):
-    """``statuses``: those after which a request that is safe to repeat goes to another address."""
+    """``answer``: ``None``: lines of answers stay as they are. ``statuses``: after these a request that is safe to
+    repeat goes to another address.
+    """
 
     request: RequestRules
-    answer: HeaderChanges
+    answer: HeaderChanges | None
     retries: RouteRetries
     statuses: frozenset[int]
     max_body_mb: float
@@ -30,7 +32,7 @@ class RouteRules(Struct, frozen=True, eq=False):
         retries = settings.retries
         return RouteRules(
             RequestRules.of(route, credentials),
-            route.response_headers,
+            route.response_headers or None,
             retries,
             frozenset(retries.statuses) if retries.attempts else frozenset(),
             settings.max_body_mb,

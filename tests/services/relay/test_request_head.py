@@ -10,7 +10,7 @@ from proxy.config.service_schema import HeaderRules, RouteSettings
 from proxy.net.address import TrustedProxies
 from proxy.net.headers import Header
 from proxy.services.live_service import ServiceTarget
-from proxy.services.relay.request_head import RequestHeads, RequestRules, length_line, start_of
+from proxy.services.relay.request_head import RequestHeads, RequestRules, start_of
 from proxy.services.table.route import ServiceRoute
 from tests.services.relay.test_forwarded import FromProxy
 
@@ -84,9 +84,3 @@ def test_the_path_of_the_address_precedes_that_of_the_request() -> None:
 def test_bytes_of_a_query_that_are_no_ascii_go_on_as_they_came() -> None:
     query = b"q=\xff\xc3\xa9".decode("utf-8", "surrogateescape")
     assert b"?q=\xff\xc3\xa9 " in start_of("GET", target(), "/", query, "a")
-
-
-def test_an_empty_body_is_announced_where_one_is_expected() -> None:
-    assert length_line("POST", 0) == length_line("PATCH", 0) == b"Content-Length: 0\r\n"
-    assert length_line("GET", 0) == length_line("DELETE", 0) == b""
-    assert length_line("GET", 3) == b"Content-Length: 3\r\n"
