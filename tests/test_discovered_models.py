@@ -186,6 +186,8 @@ async def test_without_an_address_requests_get_503_and_a_model_that_left_404(
             assert (answer.status, answer.json["error"]["code"]) == (503, "no_address")
             assert "its service has no address now" in answer.json["error"]["message"]
             assert answer.header("retry-after") == "1"
+        health = await fleet.fetch("GET", "/health")
+        assert (health.status, health.json["components"]["providers"]["status"]) == (503, "down")
         await fleet.has(qwen, llama)
         await fleet.has(llama)
         answer = await fleet.fetch("POST", CHAT, json={"model": "qwen", "messages": HI})

@@ -254,9 +254,12 @@ class ConfigReader:
                 spelled = {str(each).lower(): each for each in expected.values}
                 if isinstance(value, bool):  # YAML 1.1 reads on and off as booleans
                     value = "on" if value else "off"
-                if isinstance(value, str) and (word := _SYNONYMS.get(value.lower(), value.lower())) in spelled:
+                word = str(value).lower() if isinstance(value, str | int) else ""
+                if (word := _SYNONYMS.get(word, word)) in spelled:
                     return spelled[word]
-                choice = ", ".join(map(quoted, map(str, expected.values)))
+                choice = ", ".join(
+                    str(each) if isinstance(each, int) else quoted(str(each)) for each in expected.values
+                )
                 return self.refuse(path, f"expected one of {choice}, got {repr_ or shown(value)}")
             case inspect.BoolType():
                 if isinstance(value, bool):
