@@ -36,6 +36,7 @@ class Fault:
     kind: FaultKind
     path: str = "/v1/"
     status: int = 500
+    text: str = "rpc error making call: EOF"
     seconds: float = 0.0
     times: int | None = None
 
@@ -195,7 +196,7 @@ class FakeConsul:
         if fault is None:
             return await self.api.handle(request)
         if fault.kind == "error":
-            return plain("rpc error making call: EOF", fault.status)
+            return plain(fault.text, fault.status)
         if fault.kind == "slow":
             await asyncio.sleep(fault.seconds)
             return await self.api.handle(request)
