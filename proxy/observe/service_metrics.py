@@ -60,7 +60,7 @@ class ServiceMetrics:
         self.sources: Callable[[], Iterable[SourceSample]] = tuple
         self.checked_addresses: Callable[[], int] = int
         self._bound = bound
-        self._states: list[Family[Count]] = []  # from the last ``gather``
+        self.states: list[Family[Count]] = []  # from the last ``gather``
 
         def counter(name: str, documentation: str, labels: tuple[str, ...], most: int, *closed: str) -> Family[Count]:
             return Family(name, "counter", documentation, labels, Count, bound=most, closed=closed)
@@ -103,7 +103,7 @@ class ServiceMetrics:
         """Sample addresses and sources for ``collect``; yields between portions."""
         addresses = yield from _addresses(self.addresses(), self._bound)
         sources = yield from _sources(self.sources(), self._bound)
-        self._states = [*addresses, *sources]
+        self.states = [*addresses, *sources]
 
     def collect(self) -> Iterator[Family[Count] | Family[HistogramCell]]:
         """Current families; states are from the last ``gather``."""
@@ -116,7 +116,7 @@ class ServiceMetrics:
         yield self.check_seconds
         documentation = "Addresses of services with health checks, by this process or another one."
         yield single("sluice_service_checked_addresses", "gauge", documentation, self.checked_addresses())
-        yield from self._states
+        yield from self.states
 
 
 def _addresses(samples: Iterable[AddressSample], bound: int) -> Generator[None, None, list[Family[Count]]]:

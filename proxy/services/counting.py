@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from proxy.addresses.book import AddressBook
 from proxy.addresses.live import LiveAddress
@@ -17,6 +17,26 @@ ServiceObservers = ObserversOf[ServiceExchange]
 _FOLD: Final = 256  # requests between two folds of the histograms
 _CLASSES: Final = {2: "2xx", 3: "3xx", 4: "4xx", 5: "5xx"}
 _NONE: Final = "none"  # instead of a service, or of a status
+
+
+class Measured(Protocol):
+    """What a scrape looks at: ``DiscoveryRunner``."""
+
+    def sources(self) -> Iterable[FollowedSource]: ...
+
+
+def measure(
+    metrics: ServiceMetrics, book: AddressBook, discovery: Measured, now: Callable[[], float]
+) -> ServiceObservers:
+    """Let ``metrics`` read the state of services, and count those requests that are ``put`` to the result.
+
+    ``now``: the clock of the book. Attach the result to a loop, so that requests are counted in batches.
+    """
+    metrics.addresses = lambda: address_samples(book, now)
+    metrics.sources = lambda: source_samples(list(discovery.sources()))
+    observers = ServiceObservers()
+    observers.lossy = (ServiceCounting(metrics),)
+    return observers
 
 
 class ServiceCounting:

@@ -7,7 +7,8 @@ import pytest
 from proxy.addresses.book import AddressBook
 from proxy.config.service_schema import ServerAddress, ServiceBreaker, ServiceSettings
 from proxy.observe.service_metrics import STATUSES, AddressSample, ServiceMetrics
-from proxy.services.counting import ServiceCounting, ServiceObservers, address_samples
+from proxy.services.counting import ServiceCounting, ServiceObservers, address_samples, measure
+from proxy.services.discovery.base import SourceState
 from proxy.services.exchange import ServiceAttempt, ServiceExchange, ServiceOutcome
 
 
@@ -81,3 +82,22 @@ def test_a_scrape_sees_the_state_of_each_address() -> None:
     assert [sample.state for sample in found] == ["usable", "drained", "drained", "unhealthy", "open", ""]
     assert found[4] == AddressSample("s", "http://open", "open", "open", 2)
     assert found[5] == AddressSample("empty", "", "", "", 0)
+
+
+def test_a_scrape_reads_addresses_and_sources_and_requests_are_counted() -> None:
+    class Source:
+        service, technology, state = "s", "dns", SourceState(up=True, at=5.0)
+
+    class Sources:
+        def sources(self) -> list[Source]:
+            return [Source()]
+
+    book, metrics = AddressBook(), ServiceMetrics(10)
+    book.put("s", ServiceSettings(), (ServerAddress(url="http://a"),), 0.0)
+    observers = measure(metrics, book, Sources(), lambda: 1.0)  # type: ignore[arg-type]
+    observers.put(exchange())
+    list(metrics.gather())
+    found = {family.name: [cell.value for cell in family.cells.values()] for family in metrics.states}
+    assert found["sluice_service_address_up"] == [1]
+    assert found["sluice_service_source_answered_seconds"] == [5.0]
+    assert metrics.requests.cell("s", "r", "2xx").value == 1

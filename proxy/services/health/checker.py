@@ -88,6 +88,11 @@ class HealthChecker:
         self._new: list[CheckedAddress] = []
         self._running: set[asyncio.Task[None]] = set()
 
+    @property
+    def checked_addresses(self) -> int:
+        """Number of addresses that have checks, by this process or another one."""
+        return sum(map(len, self._addresses.values()))
+
     def of(self, service: str) -> dict[str, CheckedAddress]:
         """The addresses of a service that are checked, by URL."""
         return self._addresses.get(service, {})

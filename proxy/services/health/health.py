@@ -66,6 +66,11 @@ class ServiceHealth:
         """Whether this process checks for all replicas."""
         return self._running and self._sharing.checks
 
+    @property
+    def checked_addresses(self) -> int:
+        """Number of addresses that have checks, by this process or another one."""
+        return self._checker.checked_addresses
+
     def of(self, service: str) -> list[AddressHealth]:
         """The health of each address that is checked."""
         return [each.view() for each in self._checker.of(service).values()]

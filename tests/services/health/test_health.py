@@ -77,6 +77,7 @@ async def test_services_of_a_book_that_is_filled_are_checked_as_well(up: Upstrea
         replica.put(up.origin, name="second")
         await until(lambda: all(replica.health.of(name) for name in ("first", "second")), "both services")
         await until(lambda: replica.counts.passed["second", True], "a check of the second service")
+        assert replica.health.checked_addresses == 2
         replica.settings.clear()
         replica.book.forget("first")
         replica.book.forget("second")
