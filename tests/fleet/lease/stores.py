@@ -5,28 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from types import SimpleNamespace
-from typing import NamedTuple, cast
 
-from proxy.database.engine import Engine
-from proxy.database.health import DatabaseHealth
 from proxy.database.migrate import upgrade
-from proxy.database.opening import LazyEngine
 from proxy.fleet.lease.base import LeaseStore
 from proxy.fleet.lease.opening import open_leases
 from proxy.redis import RedisClient
 from tests.database.databases import address, new_database
+from tests.fleet.lease.shared import Shared, lazy_engine
 from tests.ledger.recorder.databases import make_file
 from tests.support.patience import PATIENCE
 from tests.support.services import redis_prefix, redis_url
 
 SHARED = ("redis", "postgresql", "sqlite")
 KINDS = (*SHARED, "alone")
-
-
-class Shared(NamedTuple):
-    redis: RedisClient | None
-    database: LazyEngine | None
 
 
 Connector = Callable[[], Shared]
@@ -67,10 +58,3 @@ async def leases_of(kind: str, folder: Path) -> AsyncIterator[Opener]:
     """Opens the same store of leases again."""
     async with shared_by(kind, folder) as connect:
         yield lambda: open_leases(*connect())
-
-
-def lazy_engine(url: str, stack: AsyncExitStack) -> LazyEngine:
-    """As ``LazyEngine``, but patient: migrations of a busy machine take longer than a gateway waits."""
-    engine = Engine(address(url), DatabaseHealth(), time_limit=PATIENCE)
-    stack.push_async_callback(engine.close)
-    return cast(LazyEngine, SimpleNamespace(get=lambda: engine))

@@ -10,7 +10,7 @@ import pytest
 from proxy.fleet.lease.base import LeaseUnavailable
 from proxy.fleet.lease.database import DatabaseLeases
 from tests.database.databases import KINDS, Forwarder, address, new_database
-from tests.fleet.lease.stores import lazy_engine
+from tests.fleet.lease.shared import lazy_engine
 from tests.ledger.recorder.databases import query
 from tests.support.services import postgres_database
 

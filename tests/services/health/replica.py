@@ -17,7 +17,7 @@ from proxy.redis import RedisClient
 from proxy.runtime.loop import Loop
 from proxy.services.health.history import AddressHealth
 from proxy.services.health.opening import open_health
-from tests.fleet.lease.stores import Shared, lazy_engine
+from tests.fleet.lease.shared import Shared, lazy_engine
 from tests.services.health.rig import Counts, log_of
 from tests.support.patience import PATIENCE
 

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from proxy.database.migrate import upgrade
 from proxy.redis import RedisClient
-from tests.database.databases import new_database
-from tests.fleet.lease.stores import SHARED, Connector, Shared, lazy_engine, shared_by
+from tests.database.databases import address, new_database
+from tests.fleet.lease.shared import Shared, lazy_engine
+from tests.fleet.lease.stores import SHARED, Connector, shared_by
+from tests.ledger.recorder.databases import make_file
 from tests.services.health.replica import CHECK, NAME, HealthReplica
 from tests.support import Upstream, json_answer, until, within
 from tests.support.gateway import ROOT
@@ -20,7 +23,7 @@ from tests.support.patience import PATIENCE
 from tests.support.services import OwnRedis, redis_prefix, redis_url
 
 ALONE = Shared(None, None)
-QUICK = 3.0  # seconds of a lease that ends within a test
+QUICK = 6.0  # seconds of a lease that ends within a test
 
 
 @pytest.fixture
@@ -131,6 +134,7 @@ async def test_another_replica_takes_over_from_one_that_was_killed(up: Upstream,
             shared = Shared(client, None)
         else:
             where, prefix = await stack.enter_async_context(new_database(kind, tmp_path)), ""
+            await (make_file(tmp_path / "keys.db") if kind == "sqlite" else upgrade(address(where)))
             shared = Shared(None, lazy_engine(where, stack))
         killed = await stack.enter_async_context(replica_process(kind, where, prefix, up.origin))
         two = await stack.enter_async_context(HealthReplica(shared, up.origin, lease_secs=QUICK))

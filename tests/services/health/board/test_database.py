@@ -10,7 +10,7 @@ import pytest
 from proxy.services.health.board.base import KEEP_SECS
 from proxy.services.health.board.database import DatabaseBoard
 from tests.database.databases import KINDS, address, new_database
-from tests.fleet.lease.stores import lazy_engine
+from tests.fleet.lease.shared import lazy_engine
 from tests.ledger.recorder.databases import query
 from tests.services.health.board.test_base import A, B, latest, result
 
