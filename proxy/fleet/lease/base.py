@@ -10,7 +10,7 @@ class LeaseUnavailable(Exception):
 
 
 class LeaseStore(Protocol):
-    """Grants each lease to one holder at a time. Both methods raise LeaseUnavailable.
+    """Grants each lease to one holder at a time. Both methods raise LeaseUnavailable, at last after some seconds.
 
     A store measures time by its own clock, as clocks of processes differ. If it loses what it has stored, or its clock
     is set, a lease may be granted to another holder before its end: the first one learns of it when it renews.

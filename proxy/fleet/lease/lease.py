@@ -47,6 +47,7 @@ class Lease:
         self._now = now
         self._holder = secrets.token_hex(8)
         self._ends = -inf
+        self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.error = ""
         """Why the store did not answer the last time; ``""``: it did. Others may hold the lease, or nobody."""
@@ -68,8 +69,8 @@ class Lease:
         if self._task is None:
             return
         task, self._task = self._task, None
-        task.cancel()
-        await asyncio.wait((task,))
+        self._stopping.set()
+        await end(task, RELEASE_SECS)
         self._ends = -inf
         try:
             async with asyncio.timeout(RELEASE_SECS):
@@ -79,14 +80,10 @@ class Lease:
             self._log.debug(f"The lease of {self._name} was not released: {error}.")
 
     async def renew(self) -> None:
-        """Take or renew it once, within a third of its length."""
+        """Take or renew it once."""
         asked = self._now()
-        limit = self._secs / RENEWALS
         try:
-            async with asyncio.timeout(limit):
-                taken = await self._store.take(self._name, self._holder, self._secs)
-        except TimeoutError:
-            self._failed(f"no answer within {limit:g} s")
+            taken = await self._store.take(self._name, self._holder, self._secs)
         except Exception as error:  # of any kind: it is tried again
             self._failed(str(error) or type(error).__name__)
         else:
@@ -95,8 +92,12 @@ class Lease:
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(self._secs / RENEWALS)
-            await self.renew()
+            try:
+                async with asyncio.timeout(self._secs / RENEWALS):
+                    await self._stopping.wait()
+                return
+            except TimeoutError:
+                await self.renew()
 
     def _failed(self, why: str) -> None:
         if not self.error:
@@ -107,3 +108,10 @@ class Lease:
         if self.error:
             self._log.info(f"The lease of {self._name} can be taken again.")
         self.error = ""
+
+
+async def end(task: asyncio.Task[None], secs: float) -> None:
+    """Let a task end by itself within so many seconds, then cancel it: a canceled query closes its connection."""
+    await asyncio.wait((task,), timeout=secs)
+    task.cancel()
+    await asyncio.wait((task,))

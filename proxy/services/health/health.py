@@ -9,11 +9,12 @@ from random import Random
 
 from proxy.addresses.book import AddressBook
 from proxy.config.service_schema import ServiceSettings
+from proxy.fleet.lease.lease import end
 from proxy.observe.log import Log
 from proxy.services.health.checker import GAP_SECS, CheckCounters, HealthChecker
 from proxy.services.health.history import AddressHealth
 from proxy.services.health.probe import Probe
-from proxy.services.health.sharing import HealthSharing
+from proxy.services.health.sharing import CLOSE_SECS, HealthSharing
 
 
 class ServiceHealth:
@@ -56,7 +57,7 @@ class ServiceHealth:
         self._timer: asyncio.TimerHandle | None = None
         self._turn_at = inf  # the next one
         self._turned_at = -inf  # the last one
-        self._running = False
+        self._running = self._closing = False
         book.on_change.append(self._changed)
         for service in book:
             self._changed(service)
@@ -78,11 +79,10 @@ class ServiceHealth:
     async def close(self) -> None:
         """End the checks, and let another replica make them."""
         self._book.on_change.remove(self._changed)
-        self._running = False
+        self._closing, self._running = True, False
         self._end_timer()
         if self._starting is not None:
-            self._starting.cancel()
-            await asyncio.wait((self._starting,))
+            await end(self._starting, CLOSE_SECS)
         await self._checker.close()
         await self._sharing.close()
 
@@ -98,8 +98,9 @@ class ServiceHealth:
 
     async def _start(self) -> None:
         await self._sharing.start(self._checker)
-        self._running = True
-        self._turn()
+        if not self._closing:
+            self._running = True
+            self._turn()
 
     def _wake(self) -> None:
         """Let a turn come soon, but not right after the last one."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from proxy.caches import LruCache
-from proxy.fleet.lease.lease import Lease
+from proxy.fleet.lease.lease import Lease, end
 from proxy.observe.log import Log
 from proxy.services.health.address import CheckedAddress, CheckResult, Key
 from proxy.services.health.board.base import PORTION, HealthBoard, SharedResult
@@ -19,6 +19,7 @@ from proxy.services.health.board.base import PORTION, HealthBoard, SharedResult
 SHARE_SECS: Final = 1.0  # between two looks at the board, or two publications
 REPEAT_SECS: Final = 20.0  # then a result that stays the same is published again
 MOST_EARLY: Final = 10_000
+CLOSE_SECS: Final = 2.0
 
 
 class CheckedAddresses(Protocol):
@@ -43,6 +44,7 @@ class HealthSharing:
         self._waiting: dict[Key, CheckedAddress] = {}  # to be published
         self._early: LruCache[Key, tuple[float, SharedResult]] = LruCache(MOST_EARLY)  # of addresses not known here
         self._failing = False
+        self._stopping = asyncio.Event()
         self._addresses: CheckedAddresses | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -62,8 +64,8 @@ class HealthSharing:
     async def close(self) -> None:
         """Publish what waits, and let another replica check."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait((self._task,))
+            self._stopping.set()
+            await end(self._task, CLOSE_SECS)
             self._task = None
             await self.share()
         await self._lease.close()
@@ -92,8 +94,12 @@ class HealthSharing:
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(SHARE_SECS)
-            await self.share()
+            try:
+                async with asyncio.timeout(SHARE_SECS):
+                    await self._stopping.wait()
+                return
+            except TimeoutError:
+                await self.share()
 
     async def share(self) -> None:
         """Publish what waits, or apply what is new."""

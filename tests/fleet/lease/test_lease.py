@@ -7,11 +7,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from proxy.fleet.lease import lease
 from proxy.fleet.lease.base import LeaseUnavailable
 from proxy.fleet.lease.lease import USED, Lease
-from tests.support.patience import until
+from tests.support.patience import until, within
 
 SECS = 12.0
 
@@ -132,18 +134,42 @@ async def test_trouble_is_logged_once_and_its_end_as_well() -> None:
     ]
 
 
-async def test_a_store_that_hangs_does_not_hold_it_up() -> None:
+async def test_a_store_that_hangs_does_not_prolong_it() -> None:
     world = World()
+    one = world.lease()
+    await one.renew()
     hung = asyncio.Event()
 
     async def hang(name: str, holder: str, secs: float) -> bool:
         return await hung.wait()
 
     world.take = hang  # type: ignore[method-assign]
+    renewal = asyncio.create_task(one.renew())
+    await asyncio.sleep(0)
+    world.time += SECS
+    assert not one.held
+    hung.set()
+    await renewal
+    assert not one.held  # it was asked for too long ago
+
+
+async def test_the_end_waits_for_the_store_but_not_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "RELEASE_SECS", 0.01)
+    world = World()
     one = Lease(world, "checks", world.log, secs=0.03)
     await one.start()
-    assert one.error == "no answer within 0.01 s"
+    hung = asyncio.Event()
+
+    async def hang(name: str, holder: str, secs: float) -> bool:
+        begun.set()
+        return await hung.wait()
+
+    begun = asyncio.Event()
+    world.take = hang  # type: ignore[method-assign]
+    await within(begun.wait(), "a renewal")
     await one.close()
+    assert not one.held
+    assert world.taken == {}
 
 
 async def test_any_failure_of_a_store_is_survived() -> None:
