@@ -85,6 +85,7 @@ class PollSlots:
 
     def __init__(self, most: int = 100, at_once: int = 8, round_secs: float = 10.0) -> None:
         self.polls = 0  # that share the slots
+        self.applying = asyncio.Lock()  # held while an answer is read: one of many in each turn of the loop
         self._most = most
         self._round = round_secs
         self._waiting = asyncio.Semaphore(most)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import Final
@@ -58,15 +59,16 @@ class ConsulAddresses:
                 known = query.index
                 try:
                     reply = await self._slots.ask(query, lambda: rate.take(self._clocks.now()))
-                    note = self._take(reply, known, found)
+                    async with self._slots.applying:
+                        note = self._take(reply, known, found)
+                        self._state = SourceState(up=True, at=self._clocks.wall(), error=note)
+                        failures = 0
+                        await asyncio.sleep(0)
                 except (ConsulUnavailable, InstancesUnreadable) as error:
                     query.index = 0  # after a restart indexes may be lower
                     failures += 1
                     self._state = SourceState(up=False, at=self._state.at, error=str(error))
                     await self._clocks.sleep(delay(failures, self._clocks.chance))
-                else:
-                    failures = 0
-                    self._state = SourceState(up=True, at=self._clocks.wall(), error=note)
         finally:
             self._slots.polls -= 1
 

@@ -76,7 +76,7 @@ async def test_instances_come_change_and_go() -> None:
             await found(web, 82)
             agent.register("web", 82, Tags=["weight=3"])
             await until(lambda: web.addresses[0].weight == 3, "the weight")
-            assert web.source.state.up
+            await until(lambda: web.source.state.up, "the state")
             assert web.source.state.at == 1234.5
             assert web.sleeps == []
 
@@ -117,7 +117,7 @@ async def test_addresses_stay_while_consul_is_away_and_follow_when_it_is_back() 
             agent.register("web", 82)
             await agent.start()
             await found(web, 81, 82)
-            assert web.source.state.up
+            await until(lambda: web.source.state.up, "the state")
 
 
 async def test_a_start_without_consul_goes_on_trying() -> None:
