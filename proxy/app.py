@@ -17,6 +17,7 @@ from proxy.client.get_models import ModelsRequest
 from proxy.client.pool import ConnectionPool
 from proxy.config.left_out import LeftOutModel
 from proxy.config.listening import own_settings
+from proxy.config.own_paths import OwnPaths
 from proxy.config.price_document import PriceDocument
 from proxy.config.provider_schema import Tls
 from proxy.config.schema import Config, ServerSettings
@@ -56,6 +57,7 @@ from proxy.running_config import RunningConfig
 from proxy.runtime.shutdown import ShutdownStack
 from proxy.server.flush import Flushing
 from proxy.server.listener import CLEANUP_SECS
+from proxy.services.opening import ServiceParts
 from proxy.serving import Serving
 from proxy.storage import open_storage
 
@@ -76,6 +78,7 @@ class Application:
     credentials: Credentials
     limiter: Limiter
     gateway: Gateway
+    services: ServiceParts
     serving: Serving
     plane: ControlPlane
     listeners: Listeners
@@ -148,8 +151,10 @@ class Application:
         await self._share_breakers()
         self._open_reporting()
         self._open_gateway(on_request, on_response)
+        self._open_services()
         self._open_control()
         self._observe_exchanges()
+        await self.services.start(self._shutdown)
         self.running.renew()  # with the addresses of services that are known by now
         await self._listen()
         self._shutdown.push("running requests", self._drain, lambda: drain_limit(self.config.server))
@@ -248,6 +253,17 @@ class Application:
         self.running.on_catalog += (self.gateway.adopt, self._follower.adopt)
         self.serving = serving = self._serving(self.config.server)
         self.metrics.running = lambda: serving.running
+
+    def _open_services(self) -> None:
+        self.services = ServiceParts(
+            self.config,
+            self.running.book,
+            dialer=self._dialer,
+            database=self._storage.database,
+            now=self._dispatcher.now,
+            own=OwnPaths(self.config.server.base_path),
+            log=self.log,
+        )
 
     def _open_control(self) -> None:
         events = EventsHealth(self._storage.recorder, lambda: bool(self._storage.receivers))
@@ -366,6 +382,7 @@ class Application:
         circuit, now = config.circuit_breaker, asyncio.get_running_loop().time()
         self.running.registry.adopt(policy_of(circuit), window_of(circuit), now)
         self.gateway.adopt(catalog)
+        self.services.adopt(config)
         self._follower.adopt(catalog)
         self._flushing.client_stall = own_client_stall(config)
         if self._shared is not None:

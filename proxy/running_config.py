@@ -221,13 +221,18 @@ class RunningConfig:
         self._metrics.listed.know(self.catalog.listed_models())
 
     def _read_certificates(self, config: Config) -> None:
-        """Read the files of every provider's TLS settings, before a request needs them. Raises ConfigError."""
+        """Read the files of TLS settings to providers and services, before requests need them. Raises ConfigError."""
+        used = [
+            (f"providers.{name}", each.tls)
+            for name, each in config.providers.items()
+            if each.services or any(address.startswith("https:") for address in each.addresses)
+        ]
+        used += [(f"services.{name}", each.tls) for name, each in config.services.items() if each.uses_tls]
         mistakes = []
-        for name, provider in config.providers.items():
-            if provider.services or any(address.startswith("https:") for address in provider.addresses):
-                try:
-                    self._dialer.context(provider.tls)
-                except OSError as error:
-                    mistakes.append(f"providers.{name}.tls: the certificates cannot be used: {error}")
+        for name, tls in used:
+            try:
+                self._dialer.context(tls)
+            except OSError as error:
+                mistakes.append(f"{name}.tls: the certificates cannot be used: {error}")
         if mistakes:
             raise ConfigError(mistakes)

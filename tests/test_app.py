@@ -33,6 +33,8 @@ STEPS = [
     "providers' lists of models",
     "shared breakers",
     "control plane",
+    "discovery of services",
+    "services and routes of the store",
     "listener",
     "admin.listen",
     "running requests",
@@ -106,7 +108,7 @@ async def test_a_failed_start_closes_exactly_what_had_started(steps: list[str]) 
     [
         (lambda app: setattr(app.running, "start", _refuses), "demo provider"),
         (lambda app: setattr(app, "_share_breakers", _refuses), "providers' lists of models"),
-        (lambda app: setattr(app, "_listen", _refuses), "control plane"),
+        (lambda app: setattr(app, "_listen", _refuses), "services and routes of the store"),
     ],
 )
 async def test_a_failure_at_any_step_closes_exactly_what_had_started(

@@ -9,13 +9,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, get_args
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 from msgspec.structs import fields
 
 from proxy.config.advice import address_mistake, key_mistake
 from proxy.config.billing_schema import Billing, BudgetSettings
 from proxy.config.budget_checks import AMOUNTS, CALLERS, budget_mistakes, repeated_names
-from proxy.config.discovery_checks import dns_settings_mistakes, dns_source_mistakes
+from proxy.config.complaint import Complaint as Complaint
 from proxy.config.known_providers import KNOWN_PROVIDERS
 from proxy.config.limit_schema import Limits
 from proxy.config.mistakes import near, quoted
@@ -31,7 +31,7 @@ from proxy.config.provider_schema import (
     WireDialect,
 )
 from proxy.config.schema import Admin, Auth, Config, Fallback, Jwt, ListenTls, RateLimiting, ServerSettings
-from proxy.config.service_schema import DnsSettings, DnsSource
+from proxy.config.service_sections import SERVICE_CHECKS, between_routes, unknown_services
 
 SHORTEST_SECRET = 32  # bytes: as many as the hash of HS256 has (RFC 7518, section 3.2)
 SHORTEST_TOKEN = 16  # characters of the admin token
@@ -46,17 +46,6 @@ _LEVELS = {
     "perModel": "per_model",
     "perProvider": "per_provider",
 }
-
-
-class Complaint(Struct, frozen=True):
-    """What is wrong with ``key`` (``""``: the section itself).
-
-    ``reads`` are the keys that the check depends on. If one of them has a mistake, the complaint is dropped.
-    """
-
-    key: str
-    text: str
-    reads: tuple[str, ...] = ()
 
 
 def complaints(value: Any, path: str = "") -> Iterable[Complaint]:
@@ -76,6 +65,7 @@ def between(config: Config) -> Iterator[Complaint]:
     yield from _event_receivers(config)
     for name in repeated_names(config.budgets):
         yield Complaint("budgets", f"more than one has the name {quoted(name)}")
+    yield from between_routes(config)
     tls = config.server.tls
     if config.auth.certificates and config.auth.mode != "none" and not (tls is not None and tls.client_ca):
         text = "is missing: auth.certificates needs the CA of these certificates"
@@ -127,6 +117,7 @@ def idle(config: Config) -> Iterator[Complaint]:
                 f"budgets[{number}]", f"has no effect: auth.mode is none, so no caller says its {budget.per}"
             )
     yield from _unknown_services(config)
+    yield from unknown_services(config)
     if config.budgets and not config.has_ledger:
         why = "the ledger is elsewhere (ledger.mode)" if config.records_usage else "no ledger is kept (ledger.enabled)"
         yield Complaint("budgets", f"count from the start of the gateway, as {why}")
@@ -338,16 +329,6 @@ def _budget(budget: BudgetSettings) -> Iterator[Complaint]:
         yield Complaint(key, text, AMOUNTS if key in AMOUNTS else ())
 
 
-def _dns_source(source: DnsSource) -> Iterator[Complaint]:
-    for key, text in dns_source_mistakes(source):
-        yield Complaint(key, text, ("srv", "host", "port"))
-
-
-def _dns_settings(settings: DnsSettings) -> Iterator[Complaint]:
-    for key, text in dns_settings_mistakes(settings):
-        yield Complaint(key, text, ("servers", "leastSecs", "mostSecs"))
-
-
 def _server(server: ServerSettings) -> Iterator[Complaint]:
     if not server.proxy_protocol:
         return
@@ -378,8 +359,7 @@ _CHECKS: dict[type, Callable[[Any], Iterable[Complaint]]] = {
     Admin: _admin,
     Billing: _billing,
     BudgetSettings: _budget,
-    DnsSource: _dns_source,
-    DnsSettings: _dns_settings,
     ListenTls: _listen_tls,
     ServerSettings: _server,
+    **SERVICE_CHECKS,
 }

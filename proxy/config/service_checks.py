@@ -105,6 +105,11 @@ def parameters(pattern: str) -> tuple[str, ...]:
     return tuple(name for _, name in _PARAMETER.findall(pattern))
 
 
+def literal_path(pattern: str) -> str:
+    """A path that a pattern matches."""
+    return _PARAMETER.sub("x", pattern)
+
+
 def _check_segments(path: str) -> None:
     if not all(map(_SEGMENT.fullmatch, path.split("/"))):
         raise ValueError("has a character that must be percent-encoded")

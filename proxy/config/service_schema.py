@@ -119,6 +119,13 @@ class ServiceSettings(Section, frozen=True):
     timeouts: Timeouts = field(default_factory=Timeouts)
     preserve_host: bool = False
 
+    @property
+    def uses_tls(self) -> bool:
+        """Whether some address may be reached by TLS."""
+        urls = any(each.url.startswith("https:") for each in self.addresses)
+        found = any(each is not None and each.scheme == "https" for each in (self.consul, self.dns))
+        return urls or found or self.tls != Tls()
+
 
 class AddressOverride(Section, frozen=True):
     """What an operator sets of one address at run time. ``drained``: no new requests go there."""

@@ -13,6 +13,18 @@ from msgspec.structs import replace
 from multidict import istr
 
 from proxy.caches import LruCache
+from proxy.config.own_paths import (
+    AZURE_BASES,
+    AZURE_DEPLOYMENTS,
+    FORBIDDEN,
+    GEMINI_BASES,
+    PINNED,
+    STATEFUL,
+    STATEFUL_BELOW,
+    UNSUPPORTED,
+    bases_of,
+    resource,
+)
 from proxy.config.provider_schema import WireDialect
 from proxy.errors import ClientFault
 from proxy.providers.provider import Provider
@@ -22,25 +34,18 @@ from proxy.routing.endpoints import (
     ANTHROPIC_MODELS,
     ANTHROPIC_UNROUTED,
     ENDPOINTS,
-    FORBIDDEN,
     GEMINI_MODELS,
     GEMINI_UNROUTED,
     MODELS,
     OPAQUE,
-    STATEFUL,
-    STATEFUL_BELOW,
     UNROUTED,
-    UNSUPPORTED,
     Endpoint,
 )
-from proxy.routing.own_paths import AZURE_BASES, AZURE_DEPLOYMENTS, GEMINI_BASES, PINNED, OwnPaths, resource
 
 # Also with a parameter after the dots: some servers strip it before they resolve the segment.
 _DOT_SEGMENT = re.compile(r"(?:^|/)\.\.?(?:;[^/]*)?(?:/|$)")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")  # RFC 3986, section 2.1; with it IIS' %u002e
 DECODINGS = 4
-# The base path of clients made for Claude in Microsoft Foundry.
-FOUNDRY_BASE = "/anthropic/v1"
 _ANTHROPIC: Final = istr("anthropic-version")
 _GOOGLE_CLIENT: Final = istr("x-goog-api-client")
 _GOOGLE_KEY: Final = istr("x-goog-api-key")
@@ -68,13 +73,10 @@ class Route(Struct, frozen=True):
 
 
 class Routes:
-    """Finds the route for a request. ``posted`` holds those of POST requests by their exact path.
-
-    ``owns``: whether a path is the API's own.
-    """
+    """Finds the route for a request. ``posted`` holds those of POST requests by their exact path."""
 
     def __init__(self, base_paths: tuple[str, ...]) -> None:
-        self._bases = tuple(base.rstrip("/") + "/" for base in dict.fromkeys((*base_paths, *AZURE_BASES, FOUNDRY_BASE)))
+        self._bases = bases_of(base_paths)
         # The longest first: "chat/completions" ends with another endpoint's name.
         names = {endpoint.alias or endpoint.path: endpoint for endpoint in ENDPOINTS if not endpoint.in_path}
         self._by_name = dict(sorted(names.items(), key=lambda item: -len(item[0])))
@@ -84,7 +86,6 @@ class Routes:
             for name, endpoint in self._by_name.items()
         }
         self._named: LruCache[str, Route] = LruCache(MOST_KEPT)  # of POST requests; they depend on no catalog
-        self.owns = OwnPaths(self._bases, self.posted).owns
 
     def find(self, method: str, path: str, catalog: Catalog, client: WireDialect = "chat") -> Route:
         """The route for a request; ``client``: the API that the client speaks where the path does not say it.

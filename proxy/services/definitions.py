@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from msgspec import Struct
 
 from proxy.config.mistakes import quoted
+from proxy.config.own_paths import OwnPaths
 from proxy.config.schema import Config
 from proxy.config.service_schema import RouteSettings, ServiceOverride, ServiceSettings
+from proxy.config.service_sections import own_path
 from proxy.errors import ConfigError
 from proxy.services.entries import Entries, EntryKey, RoutingEntry
-from proxy.services.owned import owned_mistake
 from proxy.services.route_ids import with_ids
 from proxy.services.specs import read_override, read_route, read_service
 from proxy.services.table.route import Definer, Order
-
-Owns = Callable[[str], bool]
 
 _FILE: Final = "is configured in the file, so it can be changed only there"
 
@@ -79,14 +78,14 @@ NOTHING: Final = Definitions({}, {}, {})
 LAST: Final = 1 << 30  # order of routes of the store: after those of the files
 
 
-def definitions(files: FileDefinitions, entries: Entries, owns: Owns, before: Definitions = NOTHING) -> Definitions:
-    """All definitions. ``owns``: whether a path is the gateway's own. ``before``: those of an earlier set."""
+def definitions(files: FileDefinitions, entries: Entries, own: OwnPaths, before: Definitions = NOTHING) -> Definitions:
+    """All definitions. ``own``: paths that no route may have. ``before``: those of an earlier set."""
     services, routes = dict(files.services), dict(files.routes)
     overrides: dict[str, ServiceOverride] = {}
     parsed: dict[EntryKey, ReadEntry] = {}
     mistakes: dict[EntryKey, tuple[str, ...]] = {}
     for key, entry in entries.by_key.items():
-        found = parsed[key] = _parsed(entry, before.parsed.get(key), files.definer, owns)
+        found = parsed[key] = _parsed(entry, before.parsed.get(key), files.definer, own)
         defined, wrong, name = found.defined, found.mistakes, entry.name
         if isinstance(defined, ServiceOverride):
             overrides[name] = defined
@@ -108,23 +107,23 @@ def new_mistakes(found: Definitions, before: Definitions) -> Iterator[str]:
             yield from lines
 
 
-def _parsed(entry: RoutingEntry, before: ReadEntry | None, definer: Definer, owns: Owns) -> ReadEntry:
+def _parsed(entry: RoutingEntry, before: ReadEntry | None, definer: Definer, own: OwnPaths) -> ReadEntry:
     if before is not None:
         old = before.entry
         if old is entry or (old.version == entry.version != 0) or old.body == entry.body:
             return before
     try:
-        return ReadEntry(entry, _read(entry, definer, owns))
+        return ReadEntry(entry, _read(entry, definer, own))
     except ConfigError as error:
         return ReadEntry(entry, None, tuple(error.mistakes))
 
 
-def _read(entry: RoutingEntry, definer: Definer, owns: Owns) -> Defined:
+def _read(entry: RoutingEntry, definer: Definer, own: OwnPaths) -> Defined:
     if entry.kind == "service":
         return DefinedService(read_service(entry.body), definer)
     if entry.kind == "override":
         return read_override(entry.body)
     route = read_route(entry.body)
-    if mistake := owned_mistake(route, owns):
+    if mistake := own_path(route, own):
         raise ConfigError([mistake])
     return DefinedRoute(route, definer, (LAST, entry.name))

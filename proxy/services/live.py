@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from msgspec import UNSET
 from msgspec.structs import replace
 
 from proxy.addresses.book import AddressBook
+from proxy.config.own_paths import OwnPaths
 from proxy.config.provider_schema import Tls
 from proxy.config.schema import Config
 from proxy.config.service_schema import ServerAddress, ServiceOverride
 from proxy.config.timeouts import of_service
 from proxy.errors import ConfigError
-from proxy.services.definitions import NOTHING, Definitions, FileDefinitions, Owns, definitions, new_mistakes
+from proxy.services.definitions import NOTHING, Definitions, FileDefinitions, definitions, new_mistakes
 from proxy.services.entries import NO_ENTRIES, Entries, EntryKey
 from proxy.services.live_service import LiveService
 from proxy.services.table.route import ServiceRoute
@@ -31,7 +32,7 @@ class LiveServices:
 
     ``on_service`` hears the name of a service that was defined, changed or removed; ``on_table`` the new table.
     ``book.on_change`` hears of addresses. ``now``: monotonic seconds. ``context`` prepares TLS settings: it reads
-    files, and raises OSError. ``owns``: whether a path is the API's or the control plane's own.
+    files, and raises OSError. ``own``: paths that no route may have.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class LiveServices:
         *,
         now: Callable[[], float],
         context: Callable[[Tls], object],
-        owns: Owns,
+        own: OwnPaths,
         warn: Callable[..., None],
     ) -> None:
         self.book = book
@@ -56,7 +57,7 @@ class LiveServices:
         self._defined = NOTHING
         self._now = now
         self._context = context
-        self._owns = owns
+        self._own = own
         self._warn = warn
 
     def __repr__(self) -> str:
@@ -116,7 +117,7 @@ class LiveServices:
 
     def check(self, entries: Entries) -> None:
         """Raises ConfigError for a set with mistakes that the present one does not have."""
-        found = definitions(self._files, entries, self._owns, self._defined)
+        found = definitions(self._files, entries, self._own, self._defined)
         mistakes = list(new_mistakes(found, self._defined))
         most = self._config.discovery.most_services
         if len(found.services) > max(most, len(self._defined.services)):
@@ -125,30 +126,28 @@ class LiveServices:
             raise ConfigError(mistakes)
 
     async def prepare(self, config: Config, entries: Entries) -> None:
-        """Read the files of all TLS settings, before requests need them. Raises ConfigError."""
-        found = definitions(FileDefinitions.of(config), entries, self._owns, self._defined)
-        mistakes = []
-        for tls in {each.settings.tls: name for name, each in found.services.items()}.items():
-            try:
-                await asyncio.to_thread(self._context, tls[0])
-            except OSError as error:
-                mistakes.append(f"services.{tls[1]}.tls: the certificates cannot be used: {error}")
-        if mistakes:
+        """Read the files of TLS settings that are new, in a thread. Raises ConfigError."""
+        before = self._defined
+        found = definitions(FileDefinitions.of(config), entries, self._own, before)
+        if mistakes := await asyncio.to_thread(lambda: list(self._unusable(found, before))):
             raise ConfigError(mistakes)
 
     def adopt(self, config: Config) -> None:
         """Put the services and routes of the files in force."""
-        again = config.timeouts != self._config.timeouts
+        again = config.timeouts != self._config.timeouts or config.discovery.region != self.book.region
+        self.book.region = config.discovery.region
         self._config, self._files = config, FileDefinitions.of(config)
-        self._apply(definitions(self._files, self._entries, self._owns, self._defined), again)
+        self._apply(definitions(self._files, self._entries, self._own, self._defined), again)
 
     def adopt_entries(self, entries: Entries) -> None:
         """Put what the store has in force. Entries that are wrong are left out."""
         self._entries = entries
         before = self._defined
-        self._apply(definitions(self._files, entries, self._owns, before), False)
+        self._apply(definitions(self._files, entries, self._own, before), False)
         for line in new_mistakes(self._defined, before):
             self._warn("An entry of the store is wrong, and has no effect.", mistake=line)
+        for line in self._unusable(self._defined, before):
+            self._warn("The TLS settings of a service cannot be used.", mistake=line)
 
     def found(self, service: str, source: str, addresses: Sequence[ServerAddress]) -> None:
         """Take the addresses that a source has for a service. They replace those of this source before."""
@@ -158,6 +157,15 @@ class LiveServices:
             return
         sources[source] = listed
         self._put(live)
+
+    def _unusable(self, defined: Definitions, before: Definitions) -> Iterator[str]:
+        """Prepare the TLS settings of services that are new or changed, and yield a line for each that is wrong."""
+        for name, service in defined.services.items():
+            if before.services.get(name) is not service and service.settings.uses_tls:
+                try:
+                    self._context(service.settings.tls)
+                except OSError as error:
+                    yield f"services.{name}.tls: the certificates cannot be used: {error}"
 
     def _apply(self, defined: Definitions, again: bool) -> None:
         """``again``: all services are made anew, as the clocks that they inherit changed."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from proxy.config.own_paths import OwnPaths
 from proxy.config.schema import Config
 from proxy.services.definitions import FileDefinitions, definitions, new_mistakes
 from proxy.services.entries import Entries, RoutingEntry
@@ -16,8 +17,7 @@ FILES = FileDefinitions.of(
 )
 
 
-def owns(path: str) -> bool:
-    return path.startswith(("/admin", "/v1/chat"))
+OWN = OwnPaths("/api/v1")
 
 
 def of(*entries: RoutingEntry) -> Entries:
@@ -25,7 +25,7 @@ def of(*entries: RoutingEntry) -> Entries:
 
 
 def test_routes_of_the_file_get_ids_and_come_before_those_of_the_store() -> None:
-    made = definitions(FILES, of(RoutingEntry("route", "a", {"path": "/a", "service": "web"}, 1)), owns)
+    made = definitions(FILES, of(RoutingEntry("route", "a", {"path": "/a", "service": "web"}, 1)), OWN)
     assert sorted((each.order, id_, each.definer) for id_, each in made.routes.items())[0][1:] == ("web", "file")
     assert sorted(made.routes, key=lambda id_: made.routes[id_].order) == ["web", "web.2", "a"]
     assert made.routes["a"].definer == "api"
@@ -40,7 +40,7 @@ def test_what_the_file_has_cannot_be_defined_by_an_entry_but_overridden() -> Non
             RoutingEntry("route", "web", {"path": "/x", "service": "a"}, 2),
             override,
         ),
-        owns,
+        OWN,
     )
     assert made.services["web"].definer == "file"
     assert made.overrides["web"].weight == 2
@@ -50,28 +50,28 @@ def test_what_the_file_has_cannot_be_defined_by_an_entry_but_overridden() -> Non
 
 @pytest.mark.parametrize("path", ["/admin", "/admin/keys", "/v1/chat/completions"])
 def test_a_route_for_the_gateways_own_path_is_refused(path: str) -> None:
-    made = definitions(FILES, of(RoutingEntry("route", "r", {"path": path, "service": "web"}, 1)), owns)
+    made = definitions(FILES, of(RoutingEntry("route", "r", {"path": path, "service": "web"}, 1)), OWN)
     assert made.mistakes[("route", "r")] == (f"path: {path} is the gateway's own path, which no route can take",)
-    wider = definitions(FILES, of(RoutingEntry("route", "r", {"path": "/", "service": "web"}, 1)), owns)
+    wider = definitions(FILES, of(RoutingEntry("route", "r", {"path": "/", "service": "web"}, 1)), OWN)
     assert not wider.mistakes
     pattern = {"pattern": "/admin/{+rest}", "service": "web"}
-    assert definitions(FILES, of(RoutingEntry("route", "r", pattern, 1)), owns).mistakes
+    assert definitions(FILES, of(RoutingEntry("route", "r", pattern, 1)), OWN).mistakes
 
 
 def test_all_mistakes_of_an_entry_are_told_and_the_others_apply() -> None:
     wrong = RoutingEntry("service", "b", {"addresses": ["ftp://x"], "strategy": "best"}, 2)
-    made = definitions(FILES, of(wrong, RoutingEntry("service", "c", {}, 3)), owns)
+    made = definitions(FILES, of(wrong, RoutingEntry("service", "c", {}, 3)), OWN)
     assert set(made.services) == {"web", "c"}
     assert len(made.mistakes[("service", "b")]) == 2
     assert list(new_mistakes(made, made)) == []
-    assert len(list(new_mistakes(made, definitions(FILES, of(), owns)))) == 2
+    assert len(list(new_mistakes(made, definitions(FILES, of(), OWN)))) == 2
 
 
 def test_unchanged_entries_are_not_read_again() -> None:
     entries = of(RoutingEntry("service", "a", {"weight": 1}, 1), RoutingEntry("service", "b", {"weight": 2}, 2))
-    before = definitions(FILES, entries, owns)
+    before = definitions(FILES, entries, OWN)
     loaded = Entries.of(3, [replace(each) for each in entries.by_key.values()])
-    after = definitions(FILES, loaded.put(RoutingEntry("service", "b", {"weight": 3}, 3)), owns, before)
+    after = definitions(FILES, loaded.put(RoutingEntry("service", "b", {"weight": 3}, 3)), OWN, before)
     assert after.services["a"] is before.services["a"]
     assert after.services["web"] is before.services["web"]
     assert after.services["b"].settings.weight == 3

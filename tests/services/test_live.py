@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.addresses.book import AddressBook
+from proxy.config.own_paths import OwnPaths
 from proxy.config.provider_schema import Timeouts, Tls
 from proxy.config.schema import Config
 from proxy.config.service_schema import ServerAddress
@@ -20,7 +21,7 @@ class World:
         self.contexts: list[Tls] = []
         self.broken = False
         self.services = LiveServices(
-            AddressBook(), now=lambda: 5.0, context=self._context, owns=lambda path: path == "/admin", warn=self._warn
+            AddressBook(), now=lambda: 5.0, context=self._context, own=OwnPaths("/api/v1"), warn=self._warn
         )
         self.services.on_service.append(self.told.append)
         self.version = 0
@@ -152,12 +153,15 @@ def test_there_is_a_bound_on_services() -> None:
 
 async def test_certificates_are_read_before_requests_need_them() -> None:
     world = World()
-    entries = Entries.of(1, [service("s", tls={"verify": False})])
-    await world.services.prepare(FILE, entries)
-    assert set(world.contexts) == {Tls(), Tls(verify=False)}
+    entries = Entries.of(1, [service("s", tls={"verify": False}), service("plain", addresses=["http://a:1"])])
+    await world.services.prepare(Config(), entries)
+    assert world.contexts == [Tls(verify=False)]
     world.broken = True
-    with pytest.raises(ConfigError, match="the certificates cannot be used: no such file"):
-        await world.services.prepare(FILE, entries)
+    with pytest.raises(ConfigError, match=r"services\.s\.tls: the certificates cannot be used: no such file"):
+        await world.services.prepare(Config(), entries)
+    world.services.adopt_entries(entries)  # another replica may have the files
+    assert "cannot be used" in world.told[-1]
+    assert "s" in world.services.services
 
 
 def test_routes_follow_and_stay_without_their_service() -> None:

@@ -4,29 +4,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.config.own_paths import ENDPOINT_PATHS, FORBIDDEN, STATEFUL, OwnPaths
 from proxy.errors import ClientFault
-from proxy.routing.endpoints import ENDPOINTS, FORBIDDEN, STATEFUL
-from proxy.routing.routes import Routes
-from tests.routing.test_routes import DEFAULT
+from proxy.routing.endpoints import ENDPOINTS
+from tests.routing.test_routes import DEFAULT, ROUTES
+from tests.support.gateway import Gateway
 
-ROUTES = Routes(("/v1", "/api/v1"))
+OWN = OwnPaths("/api/v1")
 BASES = ("/v1", "/api/v1", "/openai/v1", "/openai", "/anthropic/v1")
 
 
 def test_every_endpoint_is_owned_below_every_base_path() -> None:
-    for endpoint in ENDPOINTS:
-        if not endpoint.in_path:
-            for base in BASES:
-                name = endpoint.alias or endpoint.path
-                assert ROUTES.owns(f"{base}/{name}")
-                assert ROUTES.owns(f"{base}/{name}/")
+    assert {each.alias or each.path for each in ENDPOINTS if not each.in_path} == {*ENDPOINT_PATHS}
+    for path in ENDPOINT_PATHS:
+        for base in BASES:
+            assert OWN.owns(f"{base}/{path}")
+            assert OWN.owns(f"{base}/{path}/")
 
 
 def test_what_is_relayed_or_refused_is_owned_too() -> None:
     for first in (*STATEFUL, *FORBIDDEN):
         for base in BASES:
-            assert ROUTES.owns(f"{base}/{first}")
-            assert ROUTES.owns(f"{base}/{first}/x/y")
+            assert OWN.owns(f"{base}/{first}")
+            assert OWN.owns(f"{base}/{first}/x/y")
 
 
 @pytest.mark.parametrize(
@@ -47,10 +47,24 @@ def test_what_is_relayed_or_refused_is_owned_too() -> None:
         "/openai/deployments",
         "/proxy",
         "/proxy/openai/files",
+        "/v1/health",
+        "/api/v1/health/",
+        "/admin",
+        "/admin/keys",
+        "/auth/keys",
+        "/health/live",
+        "/ready",
+        "/metrics",
+        "/docs",
+        "/redoc/",
+        "/openapi.json",
+        "/services",
+        "/services/backend/weight",
+        "/routes/id",
     ],
 )
 def test_other_spellings_are_owned(path: str) -> None:
-    assert ROUTES.owns(path)
+    assert OWN.owns(path)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +90,7 @@ def test_other_spellings_are_owned(path: str) -> None:
     ],
 )
 def test_anything_else_may_be_routed(path: str) -> None:
-    assert not ROUTES.owns(path)
+    assert not OWN.owns(path)
 
 
 PIECES = ("v1", "api", "openai", "anthropic", "v1beta", "deployments", "models", "m:generateContent", "files", "gpt-4o")
@@ -90,4 +104,10 @@ def test_what_the_api_serves_is_owned(pieces: list[str], method: str, end: str) 
         ROUTES.find(method, path, DEFAULT)
     except ClientFault:
         return
-    assert ROUTES.owns(path)
+    assert OWN.owns(path)
+
+
+async def test_every_page_of_the_control_plane_is_owned_except_the_first() -> None:
+    async with Gateway({"providers": {"up": {"baseUrl": "http://127.0.0.1:1/v1"}}}) as gw:
+        pages = {path.rstrip("/") for path in gw.app.plane.router.exact if path != "/"}
+        assert {path for path in pages if not OWN.owns(path)} == set()
