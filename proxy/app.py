@@ -17,7 +17,6 @@ from proxy.client.get_models import ModelsRequest
 from proxy.client.pool import ConnectionPool
 from proxy.config.left_out import LeftOutModel
 from proxy.config.listening import own_settings
-from proxy.config.own_paths import OwnPaths
 from proxy.config.price_document import PriceDocument
 from proxy.config.provider_schema import Tls
 from proxy.config.schema import Config, ServerSettings
@@ -159,8 +158,7 @@ class Application:
         await self._listen()
         self._shutdown.push("running requests", self._drain, lambda: drain_limit(self.config.server))
         if self.running.follow is not None:
-            following = asyncio.create_task(self.running.follow.run(), name="configuration files")
-            self._shutdown.push("configuration files", lambda: _cancel(following))
+            self._shutdown.push_task("configuration files", self.running.follow.run())
 
     # -- the parts, in the order in which they start ------------------------------------------------
 
@@ -168,7 +166,7 @@ class Application:
         """The log closes last, after everything that writes to it."""
         loop = asyncio.get_running_loop()
         self.log.attach(loop)
-        self._shutdown.push("log", lambda: _close_log(self.log))
+        self._shutdown.push("log", lambda: self.log.close(CLEANUP_SECS))
         self.observers.attach(loop)
         self._shutdown.push("observers", lambda: self.observers.attach(None))
         self.log.catch_up = self.observers.flush
@@ -207,8 +205,7 @@ class Application:
         self._fetcher = ListFetcher(self.running.lists, self._models_request, dispatcher.now, self.log.warning)
         self._shutdown.push("providers' lists of models", self._fetcher.close)
         self._follower = ListFollower(self.running.lists, self._fetcher, self.running.catalog)
-        following = asyncio.create_task(self._follower.run(), name="models of services")
-        self._shutdown.push("models of services", lambda: _cancel(following))
+        self._shutdown.push_task("models of services", self._follower.run())
 
     async def _share_breakers(self) -> None:
         if not self.config.circuit_breaker.shared:
@@ -259,9 +256,14 @@ class Application:
             self.config,
             self.running.book,
             dialer=self._dialer,
+            environ=self._environ,
+            transport=self._dispatcher.context,
+            pseudonym=self._pseudonym,
             database=self._storage.database,
-            now=self._dispatcher.now,
-            own=OwnPaths(self.config.server.base_path),
+            redis=self._storage.redis,
+            authenticator=self.credentials.authenticator,
+            limiter=self.limiter,
+            metrics=self.metrics,
             log=self.log,
         )
 
@@ -316,7 +318,7 @@ class Application:
         """Accept requests at the API's address, and at the control plane's if it has one of its own."""
         server, admin, router = self.config.server, self.config.admin, self.plane.router
         pages = handlers_at_api(router, server.base_path) if admin.listen else (router,)
-        self.serving.use(*pages, self.gateway)
+        self.serving.use(*pages, self.services.handler, self.gateway)
         self.listeners = listeners = Listeners(self.config, self.log, self.metrics, self._outbox, self._flushing)
         listeners.api = listeners.make(server, self.serving)
         self._shutdown.push("listener", listeners.api.stop)
@@ -394,13 +396,3 @@ class Application:
 def drain_limit(server: ServerSettings) -> float:
     """The longest that running requests can delay the stop, in seconds."""
     return server.shutdown_delay_secs + LAST_REQUESTS_SECS + server.drain_secs + DRAIN_END_SECS
-
-
-def _close_log(log: Log) -> None:
-    log.attach(None)
-    log.flush(CLEANUP_SECS)
-
-
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait((task,))

@@ -33,8 +33,11 @@ STEPS = [
     "providers' lists of models",
     "shared breakers",
     "control plane",
+    "observers of services",
     "discovery of services",
     "services and routes of the store",
+    "database of health checks",
+    "health checks of services",
     "listener",
     "admin.listen",
     "running requests",
@@ -108,7 +111,7 @@ async def test_a_failed_start_closes_exactly_what_had_started(steps: list[str]) 
     [
         (lambda app: setattr(app.running, "start", _refuses), "demo provider"),
         (lambda app: setattr(app, "_share_breakers", _refuses), "providers' lists of models"),
-        (lambda app: setattr(app, "_listen", _refuses), "services and routes of the store"),
+        (lambda app: setattr(app, "_listen", _refuses), "health checks of services"),
     ],
 )
 async def test_a_failure_at_any_step_closes_exactly_what_had_started(

@@ -81,6 +81,7 @@ class ApiKey(Struct, frozen=True, kw_only=True):
             access=access(self.models, self.providers),
             limits=self.limits,
             passthrough=PASSTHROUGH in self.scopes,
+            scopes=frozenset(self.scopes),
             key=self.id,
             owner=self.owner,
             team=self.team,

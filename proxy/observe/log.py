@@ -254,6 +254,11 @@ class Log:
         self.catch_up()
         self._sink.flush(timeout)
 
+    def close(self, timeout: float) -> None:
+        """Write what is queued, within ``timeout`` seconds, and from now on each line at once."""
+        self.attach(None)
+        self.flush(timeout)
+
     def reopen(self) -> None:
         """Open the file of ``observe.logFile`` again, after a rotation; nothing for any other stream."""
         self.catch_up()

@@ -46,7 +46,7 @@ _GIVEN_UP: Final = (408, 413)  # statuses after which the rest of the body is no
 
 
 class ServiceWork(Struct, eq=False):
-    """The state of one request. ``release`` gives back what its admission has taken."""
+    """The state of one request. ``release`` gives back what its admission has taken, ``limit_lines`` tell of it."""
 
     exchange: ServiceExchange
     request: Request
@@ -54,6 +54,7 @@ class ServiceWork(Struct, eq=False):
     host: str
     relayed: RelayedRequest | None = None
     release: Callable[[ServiceExchange], None] | None = None
+    limit_lines: bytes = b""
 
 
 class ServiceHandler(Handler[ServiceWork]):
@@ -147,7 +148,7 @@ class ServiceHandler(Handler[ServiceWork]):
             reply.keep_alive = False
         fault.message = in_words_of_services(fault)
         id_line = b"x-request-id: %b\r\n" % exchange.request_id.encode()
-        refuse(reply, fault, b"".join((NOSNIFF, id_line, request.response_lines)))
+        refuse(reply, fault, b"".join((NOSNIFF, id_line, work.limit_lines, request.response_lines)))
 
     def abandon(self, work: ServiceWork, outcome: Literal["client_gone", "cancelled"]) -> None:
         work.exchange.outcome = outcome
@@ -194,8 +195,17 @@ class ServiceHandler(Handler[ServiceWork]):
         relay = self._relay
         id_line = b"x-request-id: %b\r\n" % exchange.request_id.encode()
         lines = relay.heads.lines(request, work.host, id_line, rules.request)
+        own_lines = relay.via + id_line + work.limit_lines
         work.relayed = relayed = RelayedRequest(
-            relay, request, exchange, service, rules, work.match.path, work.host, lines, relay.via + id_line
+            relay,
+            request,
+            exchange,
+            service,
+            rules,
+            work.match.path,
+            work.host,
+            lines,
+            own_lines,
         )
         sticky = service.settings.sticky
         if sticky is not None:

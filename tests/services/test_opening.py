@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from msgspec import structs
 
-from proxy.config.own_paths import OwnPaths
 from proxy.config.schema import Config, Database
 from proxy.database.opening import LazyEngine
+from proxy.services.entries import Entries
 from proxy.services.opening import ServiceParts
 from proxy.services.store.base import EntryChange
 from proxy.services.store.database import DatabaseEntries
@@ -26,9 +27,16 @@ FILE = {
 }
 
 
-def put(name: str, url: str) -> list[EntryChange]:
-    body = {"addresses": [url]}
-    return [EntryChange("service", name, body), EntryChange("route", name, {"path": f"/{name}", "service": name})]
+async def change(gw: Gateway, *changes: EntryChange) -> None:
+    async def plan(entries: Entries) -> Sequence[EntryChange]:
+        return changes
+
+    await gw.app.services.follower.change(plan, "test")
+
+
+async def put(gw: Gateway, name: str, url: str) -> None:
+    route = EntryChange("route", name, {"path": f"/{name}", "service": name})
+    await change(gw, EntryChange("service", name, {"addresses": [url]}), route)
 
 
 def routed(parts: ServiceParts, path: str) -> list[str]:
@@ -50,14 +58,14 @@ async def test_without_a_database_what_is_made_at_run_time_lives_in_memory() -> 
     async with Gateway(FILE) as gw:
         parts = gw.app.services
         assert not parts.follower.store.durable
-        await parts.follower.change(lambda entries: put("late", "http://127.0.0.1:4"), "test")
+        await put(gw, "late", "http://127.0.0.1:4")
         assert routed(parts, "/late") == ["http://127.0.0.1:4"]
 
 
 async def test_replicas_with_one_database_have_the_same_services(tmp_path: Path) -> None:
     config = FILE | {"database": {"url": f"sqlite:///{tmp_path / 'shared.db'}"}, "dataDir": str(tmp_path)}
     async with Gateway(config) as one, Gateway(config) as other:
-        await one.app.services.follower.change(lambda entries: put("late", "http://127.0.0.1:4"), "test")
+        await put(one, "late", "http://127.0.0.1:4")
         await until(lambda: routed(other.app.services, "/late") == ["http://127.0.0.1:4"], "the other replica")
     async with Gateway(config) as again:
         assert routed(again.app.services, "/late") == ["http://127.0.0.1:4"]
@@ -75,9 +83,6 @@ async def test_the_gateways_own_paths_are_refused_at_run_time() -> None:
     async with Gateway(FILE) as gw:
         live = gw.app.services.live
         before = live.table
-        await gw.app.services.follower.change(
-            lambda entries: [EntryChange("route", "r", {"path": "/admin", "service": "web"})], "test"
-        )
+        await change(gw, EntryChange("route", "r", {"path": "/admin", "service": "web"}))
         assert live.table is before
         assert live.mistakes["route", "r"] == ("path: /admin is the gateway's own path, which no route can take",)
-    assert OwnPaths("/api/v1").owns("/admin")

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from random import Random
 from typing import Any
 
-from proxy.addresses.book import AddressBook
 from proxy.addresses.live import LiveAddress
-from proxy.net.address import TrustedProxies
 from proxy.services.exchange import ServiceExchange
-from proxy.services.handler import ServiceHandler
-from proxy.services.live import LiveServices
-from proxy.services.relay.context import RelayContext
-from proxy.services.relay.request_head import RequestHeads
-from proxy.services.relay.retries import RetryBudget
 from tests.support.gateway import Gateway
 from tests.support.patience import until
 from tests.support.steps import Headers, Script, Send
@@ -43,28 +35,9 @@ class ServiceGateway(Gateway):
 
     async def __aenter__(self) -> ServiceGateway:
         await super().__aenter__()
-        app, config = self.app, self.app.config
-        transport = app._dispatcher.context
         self.served = []
-        self.services = services = LiveServices(
-            AddressBook(),
-            now=transport.loop.time,
-            context=app._dialer.context,
-            owns=lambda path: path.startswith("/v1/"),
-            warn=app.log.warning,
-        )
-        services.adopt(config)
-        pseudonym = app._pseudonym
-        relay = RelayContext(
-            transport,
-            RequestHeads(TrustedProxies(config.server.trusted_proxies), pseudonym),
-            f"Via: 1.1 {pseudonym}\r\n".encode(),
-            config.server.body_timeout_secs,
-            RetryBudget(),
-            Random(1),
-        )
-        handler = ServiceHandler(services, relay, services._owns, None, [self.served.append])
-        app.serving.use(app.plane.router, handler, app.gateway)
+        self.services = self.app.services.live
+        self.app.services.handler.observers = [*self.app.services.handler.observers, self.served.append]
         return self
 
     def address(self, up: Upstream) -> LiveAddress:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from proxy.config.schema import Config
 from proxy.database.address import address_of
@@ -12,17 +11,17 @@ from proxy.services.store.memory import MemoryEntries
 from proxy.services.store.sqlite_version import SqliteVersion
 
 if TYPE_CHECKING:
+    from proxy.consul.client import ConsulClient
     from proxy.database.opening import LazyEngine
     from proxy.services.store.base import EntryStore
 
-_CONSUL: Final = "proxy.services.store.consul"
 
+def open_entries(config: Config, database: LazyEngine, consul: ConsulClient | None = None) -> EntryStore:
+    """Consul if there is one, else the database, or without one the memory of this process. Connects to nothing."""
+    if consul is not None:
+        from proxy.services.store.consul import ConsulEntries
 
-def open_entries(config: Config, database: LazyEngine) -> EntryStore:
-    """Consul, the database, or without one the memory of this process. Connects to nothing yet."""
-    if config.discovery.store == "consul":
-        found: EntryStore = import_module(_CONSUL).open_entries(config.discovery)
-        return found
+        return ConsulEntries(consul, config.discovery.consul.prefix)
     if not config.database.enabled:
         return MemoryEntries()
     address = address_of(config.database, config.data_dir)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from proxy.addresses.book import AddressBook
+from proxy.config.own_paths import OwnPaths
 from proxy.config.schema import Config
 from proxy.control.clock import WallClock
 from proxy.control.http.router import ControlRoute
@@ -24,8 +25,6 @@ from proxy.services.store.follower import EntryFollower
 from proxy.services.store.memory import MemoryEntries
 from tests.control.server import ControlServer
 
-OWN = ("/v1", "/admin", "/services", "/routes")
-
 
 class Routing:
     """``config``: of the file. ``states``: of sources, ``checked``: of addresses, by service."""
@@ -40,7 +39,7 @@ class Routing:
             self.book,
             now=lambda: self.time,
             context=lambda tls: None,
-            owns=lambda path: path.startswith(OWN),
+            own=OwnPaths("/api/v1"),
             warn=lambda message, **fields: None,
         )
         self.services.adopt(config)
