@@ -12,6 +12,7 @@ from proxy.config.own_paths import OwnPaths
 from proxy.limits.requests import RequestLimits
 from proxy.net.address import TrustedProxies
 from proxy.services.access import ServiceAccess
+from proxy.services.access_log import AccessLog
 from proxy.services.counting import ServiceCounting, ServiceObservers, address_samples, source_samples
 from proxy.services.discovery.runner import DiscoveryRunner
 from proxy.services.handler import ServiceHandler
@@ -126,7 +127,7 @@ class ServiceParts:
         self.observers.attach(asyncio.get_running_loop())
         shutdown.push("observers of services", lambda: self.observers.attach(None))
         services, book = self._metrics.services, self.live.book
-        self.observers.lossy = (ServiceCounting(services),)
+        self.observers.lossy = (ServiceCounting(services), AccessLog(self._log))
         services.addresses = lambda: address_samples(book, self._now)
         services.sources = lambda: source_samples(self.discovery.sources())
         services.checked_addresses = lambda: 0 if self._health is None else self._health.checked_addresses
