@@ -31,6 +31,7 @@ STEPS = [
     "connections to providers",
     "issued credentials",
     "providers' lists of models",
+    "models of services",
     "shared breakers",
     "control plane",
     "observers of services",
@@ -87,9 +88,10 @@ async def test_every_component_is_closed_in_reverse_order(steps: list[str]) -> N
     pytest.importorskip("redis")
     app = application(**EVERYTHING)
     await app.start()
-    assert steps == STEPS
+    begun = [*steps]
     steps.clear()
     await app.stop()
+    assert begun == STEPS
     assert steps == [f"-{step}" for step in reversed(STEPS)]
 
 
@@ -110,7 +112,7 @@ async def test_a_failed_start_closes_exactly_what_had_started(steps: list[str]) 
     ("break_", "last"),
     [
         (lambda app: setattr(app.running, "start", _refuses), "demo provider"),
-        (lambda app: setattr(app, "_share_breakers", _refuses), "providers' lists of models"),
+        (lambda app: setattr(app, "_share_breakers", _refuses), "models of services"),
         (lambda app: setattr(app, "_listen", _refuses), "health checks of services"),
     ],
 )
