@@ -167,7 +167,7 @@ def test_every_mistake_is_reported_at_once() -> None:
             "name": "",
             "enabled": "yes",
             "models": ["m", 5, ""],
-            "scopes": ["all"],
+            "scopes": ["not one"],
             "limits": {"burstSize": 0},
             "expires": "soon",
             "colour": "red",
