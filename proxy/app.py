@@ -41,6 +41,7 @@ from proxy.limits.limiter import Limiter
 from proxy.listeners import Listeners
 from proxy.net.outbox import Outbox
 from proxy.observe.log import Log
+from proxy.observe.log import close as close_log
 from proxy.observe.log import opened as open_log
 from proxy.observe.metrics import Metrics
 from proxy.observe.observers import Observers
@@ -150,7 +151,6 @@ class Application:
         await self._share_breakers()
         self._open_reporting()
         self._open_gateway(on_request, on_response)
-        self._open_services()
         self._open_control()
         self._observe_exchanges()
         await self.services.start(self._shutdown)
@@ -166,7 +166,7 @@ class Application:
         """The log closes last, after everything that writes to it."""
         loop = asyncio.get_running_loop()
         self.log.attach(loop)
-        self._shutdown.push("log", lambda: self.log.close(CLEANUP_SECS))
+        self._shutdown.push("log", lambda: close_log(self.log, CLEANUP_SECS))
         self.observers.attach(loop)
         self._shutdown.push("observers", lambda: self.observers.attach(None))
         self.log.catch_up = self.observers.flush
@@ -250,8 +250,6 @@ class Application:
         self.running.on_catalog += (self.gateway.adopt, self._follower.adopt)
         self.serving = serving = self._serving(self.config.server)
         self.metrics.running = lambda: serving.running
-
-    def _open_services(self) -> None:
         self.services = ServiceParts(
             self.config,
             self.running.book,

@@ -41,6 +41,12 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069
 _MILLISECONDS = tuple(f".{number:03d}Z" for number in range(1000))
 
 
+def close(log: Log, timeout: float) -> None:
+    """Write what is queued, within ``timeout`` seconds, and from now on each line at once."""
+    log.attach(None)
+    log.flush(timeout)
+
+
 def opened(path: str, level: Level) -> Log:
     """The log of the process: in the file ``path``, or on standard error if it is ``""``. Raises ConfigError."""
     errors = Log(sys.stderr.buffer, level, readable=sys.stderr.isatty())
@@ -253,11 +259,6 @@ class Log:
         """Write what is queued. Waits at most ``timeout`` seconds for a slow reader, for the shutdown."""
         self.catch_up()
         self._sink.flush(timeout)
-
-    def close(self, timeout: float) -> None:
-        """Write what is queued, within ``timeout`` seconds, and from now on each line at once."""
-        self.attach(None)
-        self.flush(timeout)
 
     def reopen(self) -> None:
         """Open the file of ``observe.logFile`` again, after a rotation; nothing for any other stream."""
