@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from ipaddress import IPv6Network, ip_network
+from os.path import isfile
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -329,7 +330,7 @@ def kinds(folder: Path, providers: Mapping[str, object] | None) -> dict[str, Che
 
     def file(text: str) -> str:
         path = folder / text
-        if text and not path.is_file():
+        if text and not isfile(path):  # unlike Path.is_file, it does not raise for a name that is too long
             raise ValueError(f"no such file: {path}")
         return str(path) if text else ""
 

@@ -87,6 +87,11 @@ def test_a_url_has_one_form() -> None:
     assert caught.value.param == "url"
 
 
+def test_a_file_whose_name_is_too_long_is_not_there() -> None:
+    with pytest.raises(ClientFault, match="no such file"):
+        bodies.read_service_settings("a", {"tls": {"keyFile": "x" * 4000}})
+
+
 def test_a_change_of_an_address_leaves_out_what_is_not_named() -> None:
     change = bodies.read_address_change("http://a:1", {"region": "eu"})
     assert change == bodies.AddressBody(others={"region": "eu"})
