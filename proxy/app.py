@@ -281,6 +281,7 @@ class Application:
             recorder=self._storage.recorder_status,
             events=self._storage.events,
             process=self._admission.process,
+            services=self.services,
             lists=self._fetcher,
             models_request=self._models_request,
             credential_failure=self._issued.failure,

@@ -73,7 +73,8 @@ class ServiceParts:
         self._config = config
         self._dialer = dialer
         self._environ = environ
-        self._database = database
+        self._shared = database
+        self._database = own_database(config, database, log)
         self._redis = redis
         self._metrics = metrics
         self._log = log
@@ -82,7 +83,7 @@ class ServiceParts:
         self.live = LiveServices(book, now=now, context=dialer.context, own=own, warn=log.warning)
         self.discovery = DiscoveryRunner(self.live, config.discovery, warn=log.warning, info=log.info)
         self._consul = _consul_of(config, environ)
-        store = open_entries(config, database, self._consul)
+        store = open_entries(config, self._database or database, self._consul)
         self.follower = EntryFollower(store, self.live.adopt_entries, log.warning, log.info)
         self.observers = ServiceObservers()
         self.handler = ServiceHandler(
@@ -104,6 +105,8 @@ class ServiceParts:
 
     async def start(self, shutdown: ShutdownStack) -> None:
         """Raises nothing: without its store the gateway serves what the files have."""
+        if self._database is not None and self._database is not self._shared:
+            shutdown.push("database of services", self._database.close)
         if self._consul is not None:
             shutdown.push("Consul", self._consul.close)
         self._start_observing(shutdown)
@@ -146,9 +149,6 @@ class ServiceParts:
             shutdown.push_task("services and routes of the store", self.follower.run())
 
     def _start_health(self, shutdown: ShutdownStack) -> None:
-        database = own_database(self._config, self._database, self._log)
-        if database is not None and database is not self._database:
-            shutdown.push("database of health checks", database.close)
         self._health = health = open_health(
             self.live.book,
             self._settings_of,
@@ -156,7 +156,7 @@ class ServiceParts:
             self._log,
             now=self._now,
             redis=self._redis,
-            database=database,
+            database=self._database,
             counters=self._metrics.services,
         )
         shutdown.push("health checks of services", health.close)

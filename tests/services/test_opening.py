@@ -28,7 +28,7 @@ FILE = {
 
 
 async def change(gw: Gateway, *changes: EntryChange) -> None:
-    async def plan(entries: Entries) -> Sequence[EntryChange]:
+    def plan(entries: Entries) -> Sequence[EntryChange]:
         return changes
 
     await gw.app.services.follower.change(plan, "test")

@@ -7,7 +7,6 @@ from typing import Final
 
 from proxy.auth.presented import all_presented
 from proxy.control.access.credential import AdminCredential
-from proxy.control.live import LiveConfig
 from proxy.control.services.faults import invalid
 from proxy.errors import ConfigError
 from proxy.server.request import Request
@@ -31,13 +30,11 @@ class RoutingWriter:
         self,
         services: LiveServices,
         follower: EntryFollower,
-        live: LiveConfig,
         credential: AdminCredential,
         address: Callable[[Request], str],
     ) -> None:
         self._services = services
         self._follower = follower
-        self._live = live
         self._credential = credential
         self._address = address
 
@@ -52,12 +49,11 @@ class RoutingWriter:
         Raises what ``plan`` raises, ClientFault (400) for what would be wrong as a whole, and EntriesDown (503).
         """
 
-        async def checked(entries: Entries) -> Sequence[EntryChange]:
+        def checked(entries: Entries) -> Sequence[EntryChange]:
             changes = plan(entries)
             wanted = with_changes(entries, changes)
             try:
                 self._services.check(wanted)
-                await self._services.prepare(self._live.config, wanted)
             except ConfigError as error:
                 raise invalid(error.mistakes) from None
             return changes

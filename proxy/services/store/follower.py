@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Final
 
@@ -78,7 +78,7 @@ class EntryFollower:
             # It must go on, or what is made elsewhere would never be served here.
             self._note(f"unexpected {type(error).__name__}: {error}")
 
-    async def change(self, plan: Callable[[Entries], Awaitable[Sequence[EntryChange]]], by: str) -> Entries:
+    async def change(self, plan: Callable[[Entries], Sequence[EntryChange]], by: str) -> Entries:
         """Store the changes that ``plan`` makes of the present entries, and put them in force here.
 
         ``plan`` checks them. It is called again if another replica was faster, so what it checked holds when the
@@ -88,7 +88,7 @@ class EntryFollower:
             for _ in range(TRIES):
                 entries = await self.store.load()
                 try:
-                    await self.store.put(await plan(entries), by, entries.version)
+                    await self.store.put(plan(entries), by, entries.version)
                 except EntriesChanged:
                     await asyncio.sleep(self._chance.uniform(0, 0.02))
                     continue

@@ -53,7 +53,7 @@ class Routing:
         clock = WallClock(lambda: self.time, lambda: self.time + 1_700_000_000)
         survey = ServiceSurvey(self.services, self.follower, live, lambda name: self.states.get(name, {}), clock)
         address = lambda request: request.headers.get("x-test-address", "")  # noqa: E731
-        writer = RoutingWriter(self.services, self.follower, live, plane.credential, address)
+        writer = RoutingWriter(self.services, self.follower, plane.credential, address)
         return (
             *ServiceHandlers(survey, writer, plane.bodies).routes(),
             *AddressHandlers(survey, writer, plane.bodies, lambda name: self.checked.get(name, ())).routes(),

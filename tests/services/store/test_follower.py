@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 
 import pytest
@@ -57,11 +57,8 @@ def service(name: str) -> EntryChange:
     return EntryChange("service", name, {"addresses": []})
 
 
-def planned(name: str) -> Callable[[Entries], Awaitable[list[EntryChange]]]:
-    async def plan(now: Entries) -> list[EntryChange]:
-        return [service(name)]
-
-    return plan
+def planned(name: str) -> Callable[[Entries], list[EntryChange]]:
+    return lambda now: [service(name)]
 
 
 def names(entries: Entries) -> list[str]:
@@ -150,7 +147,7 @@ async def test_a_change_is_planned_again_when_another_replica_was_faster() -> No
     store.faster = [service("x"), service("y")]
     seen: list[list[str]] = []
 
-    async def plan(now: Entries) -> list[EntryChange]:
+    def plan(now: Entries) -> list[EntryChange]:
         seen.append(names(now))
         return [service("a")]
 
@@ -172,7 +169,7 @@ async def test_a_refused_plan_changes_nothing() -> None:
     store = Scripted()
     found = Followed(store)
 
-    async def plan(now: Entries) -> list[EntryChange]:
+    def plan(now: Entries) -> list[EntryChange]:
         raise ClientFault("No.")
 
     with pytest.raises(ClientFault):
