@@ -146,7 +146,8 @@ class ServiceParts:
         except TimeoutError:
             self._log.warning("The store of services and routes does not answer; the gateway starts without it.")
         if self.follower.store.durable:  # else no other process changes it
-            shutdown.push_task("services and routes of the store", self.follower.run())
+            shutdown.push("services and routes of the store", self.follower.close)
+            self.follower.start()
 
     def _start_health(self, shutdown: ShutdownStack) -> None:
         self._health = health = open_health(

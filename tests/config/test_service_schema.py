@@ -61,7 +61,7 @@ def test_the_examples_of_the_readme_load(tmp_path: Path) -> None:
     providers, fleet = (loaded(tmp_path, each.replace("${MINE}", "k")) for each in examples[0][:2])
     assert [each.priority for each in providers.providers["mine"].entries] == [0, 0, 1]
     assert fleet.providers["fleet"].services == ("llm",)
-    services = loaded(tmp_path, examples[1][0])
+    services = loaded(tmp_path, examples[1][0] + "\nauth: {mode: keys}\n")
     assert {route.service for route in services.routes} == {"analyze", "search", ""}
 
 

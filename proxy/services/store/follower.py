@@ -53,9 +53,22 @@ class EntryFollower:
         self._turn = asyncio.Lock()
         self.store = store
         self.state = FollowerState(0)
+        self._task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"<EntryFollower version={self.state.version}{f' error={self.state.error!r}' * (not self.state.up)}>"
+
+    def start(self) -> None:
+        """Follow the store in a task, until ``close``."""
+        self._task = asyncio.create_task(self.run(), name="services and routes of the store")
+
+    async def close(self) -> None:
+        """Stop following. Entries that are being read are read first: a canceled query may leave a connection open."""
+        if self._task is None:
+            return
+        async with self._turn:
+            self._task.cancel()
+            await asyncio.wait((self._task,))
 
     async def run(self) -> None:
         """Run until canceled."""
