@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from proxy.config.limit_schema import Limits
-from proxy.config.schema import Auth, Config, ConfiguredCertificate
+from proxy.config.schema import Auth, Config, ConfiguredCertificate, Limits
 from proxy.errors import RateLimited
 from proxy.limits.overview import overview
 from tests.support.gateway import to_config

@@ -11,8 +11,7 @@ from proxy.control.health.components import ComponentHealth
 from proxy.control.health.views import ProbeView
 from proxy.control.live import LiveConfig
 
-# Deployments, the ledger, receivers and services have entries of their own.
-_ELSEWHERE: Final = ("models", "recorder", "events", "services")
+_ELSEWHERE: Final = ("models", "recorder", "events")  # deployments, the ledger and receivers have entries of their own
 _LIMITER: Final[Mapping[str, tuple[Severity, str]]] = {
     "local": ("warning", "does not respond: each process limits on its own"),
     "open": ("warning", "does not respond: no request is limited"),

@@ -1,1 +1,0 @@
-"""Where the addresses of services are found: one file for each technology behind the face in ``base.py``."""

@@ -1,1 +1,0 @@
-"""Addresses from a file such as ``consul.yml``, which is read again when it changes."""

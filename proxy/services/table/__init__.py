@@ -1,1 +1,0 @@
-"""Which route a request takes: routes, their precedence, and the lookup. Pure."""
