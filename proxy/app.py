@@ -8,6 +8,7 @@ from random import Random
 from secrets import token_hex
 
 from proxy import __version__
+from proxy.addresses.book import AddressBook
 from proxy.admission import open_admission
 from proxy.auth.credentials import Credentials
 from proxy.client.credentials.refresher import CredentialRefresher
@@ -28,6 +29,7 @@ from proxy.control.own_listener import handlers_at_api, handlers_at_own
 from proxy.control.plane import ControlPlane
 from proxy.dispatch.dispatcher import Clock, Dispatcher
 from proxy.dispatch.list_fetcher import ListFetcher
+from proxy.dispatch.list_follower import ListFollower
 from proxy.fetch.fetcher import ContentFetcher
 from proxy.fleet.breakers import SharedBreakers
 from proxy.fleet.runs import SharedLineage
@@ -39,6 +41,7 @@ from proxy.limits.limiter import Limiter
 from proxy.listeners import Listeners
 from proxy.net.outbox import Outbox
 from proxy.observe.log import Log
+from proxy.observe.log import close as close_log
 from proxy.observe.log import opened as open_log
 from proxy.observe.metrics import Metrics
 from proxy.observe.observers import Observers
@@ -54,6 +57,7 @@ from proxy.running_config import RunningConfig
 from proxy.runtime.shutdown import ShutdownStack
 from proxy.server.flush import Flushing
 from proxy.server.listener import CLEANUP_SECS
+from proxy.services.opening import ServiceParts
 from proxy.serving import Serving
 from proxy.storage import open_storage
 
@@ -74,6 +78,7 @@ class Application:
     credentials: Credentials
     limiter: Limiter
     gateway: Gateway
+    services: ServiceParts
     serving: Serving
     plane: ControlPlane
     listeners: Listeners
@@ -99,6 +104,7 @@ class Application:
         self._dialer = Dialer(environ)
         # Random: two gateways in a row are no loop, and providers learn nothing about this machine.
         self._pseudonym = f"sluice-{token_hex(8)}"
+        self._book = AddressBook(config.discovery.region)
         self.running = RunningConfig(
             config,
             left_out,
@@ -108,6 +114,7 @@ class Application:
             observers=self.observers,
             dialer=self._dialer,
             pseudonym=self._pseudonym,
+            book=self._book,
             prices=prices,
         )
         self._shutdown = ShutdownStack(self.log.warning)
@@ -146,11 +153,12 @@ class Application:
         self._open_gateway(on_request, on_response)
         self._open_control()
         self._observe_exchanges()
+        await self.services.start(self._shutdown)
+        self.running.renew()  # with the addresses of services that are known by now
         await self._listen()
         self._shutdown.push("running requests", self._drain, lambda: drain_limit(self.config.server))
         if self.running.follow is not None:
-            following = asyncio.create_task(self.running.follow.run(), name="configuration files")
-            self._shutdown.push("configuration files", lambda: _cancel(following))
+            self._shutdown.push_task("configuration files", self.running.follow.run())
 
     # -- the parts, in the order in which they start ------------------------------------------------
 
@@ -158,7 +166,7 @@ class Application:
         """The log closes last, after everything that writes to it."""
         loop = asyncio.get_running_loop()
         self.log.attach(loop)
-        self._shutdown.push("log", lambda: _close_log(self.log))
+        self._shutdown.push("log", lambda: close_log(self.log, CLEANUP_SECS))
         self.observers.attach(loop)
         self._shutdown.push("observers", lambda: self.observers.attach(None))
         self.log.catch_up = self.observers.flush
@@ -196,6 +204,8 @@ class Application:
         self._models_request = ModelsRequest(self._dialer.context, self._environ, credentials)
         self._fetcher = ListFetcher(self.running.lists, self._models_request, dispatcher.now, self.log.warning)
         self._shutdown.push("providers' lists of models", self._fetcher.close)
+        self._follower = ListFollower(self.running.lists, self._fetcher, self.running.catalog)
+        self._shutdown.push_task("models of services", self._follower.run())
 
     async def _share_breakers(self) -> None:
         if not self.config.circuit_breaker.shared:
@@ -236,8 +246,24 @@ class Application:
         )
         if self._storage.redis is not None:
             self.gateway.learn_run = SharedLineage(self._storage.redis, self.limiter.book, self.log).learn
+        self.gateway.renew = self.running.renew
+        self.running.on_catalog += (self.gateway.adopt, self._follower.adopt)
         self.serving = serving = self._serving(self.config.server)
         self.metrics.running = lambda: serving.running
+        self.services = ServiceParts(
+            self.config,
+            self.running.book,
+            dialer=self._dialer,
+            environ=self._environ,
+            transport=self._dispatcher.context,
+            pseudonym=self._pseudonym,
+            database=self._storage.database,
+            redis=self._storage.redis,
+            authenticator=self.credentials.authenticator,
+            limiter=self.limiter,
+            metrics=self.metrics,
+            log=self.log,
+        )
 
     def _open_control(self) -> None:
         events = EventsHealth(self._storage.recorder, lambda: bool(self._storage.receivers))
@@ -255,6 +281,7 @@ class Application:
             recorder=self._storage.recorder_status,
             events=self._storage.events,
             process=self._admission.process,
+            services=self.services,
             lists=self._fetcher,
             models_request=self._models_request,
             credential_failure=self._issued.failure,
@@ -290,7 +317,7 @@ class Application:
         """Accept requests at the API's address, and at the control plane's if it has one of its own."""
         server, admin, router = self.config.server, self.config.admin, self.plane.router
         pages = handlers_at_api(router, server.base_path) if admin.listen else (router,)
-        self.serving.use(*pages, self.gateway)
+        self.serving.use(*pages, self.services.handler, self.gateway)
         self.listeners = listeners = Listeners(self.config, self.log, self.metrics, self._outbox, self._flushing)
         listeners.api = listeners.make(server, self.serving)
         self._shutdown.push("listener", listeners.api.stop)
@@ -356,6 +383,8 @@ class Application:
         circuit, now = config.circuit_breaker, asyncio.get_running_loop().time()
         self.running.registry.adopt(policy_of(circuit), window_of(circuit), now)
         self.gateway.adopt(catalog)
+        self.services.adopt(config)
+        self._follower.adopt(catalog)
         self._flushing.client_stall = own_client_stall(config)
         if self._shared is not None:
             self._shared.refresh()
@@ -366,13 +395,3 @@ class Application:
 def drain_limit(server: ServerSettings) -> float:
     """The longest that running requests can delay the stop, in seconds."""
     return server.shutdown_delay_secs + LAST_REQUESTS_SECS + server.drain_secs + DRAIN_END_SECS
-
-
-def _close_log(log: Log) -> None:
-    log.attach(None)
-    log.flush(CLEANUP_SECS)
-
-
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait((task,))

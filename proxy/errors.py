@@ -207,6 +207,7 @@ _LEVELS = {
     "address": "this address",
     "model": "this model",
     "provider": "this provider",
+    "route": "this route",
     "login": "logins from this address",
 }
 

@@ -91,6 +91,7 @@ class Gateway(Handler[Responder]):
         self._observers = observers
         self.capture: Callable[[Exchange, Call], None] | None = None  # called with each call, if prompts are captured
         self.learn_run: Callable[[str, str], Awaitable[None] | None] | None = None  # with each run and its parent
+        self.renew: Callable[[], None] = _nothing  # compiles the catalog again if addresses or lists changed
         self._trace = trace
         self._body_timeout = settings.body_timeout_secs
         self._max_body = int(settings.max_body_mb * 1024 * 1024)
@@ -112,9 +113,6 @@ class Gateway(Handler[Responder]):
         self._dispatcher.adopt(catalog)
 
     # -- once per request -------------------------------------------------------------------------
-
-    def takes(self, path: str) -> bool:
-        return True
 
     def begin(self, request: Request) -> Responder:
         given = request.headers.get(_REQUEST_ID) if request.rare else None
@@ -319,13 +317,25 @@ class Gateway(Handler[Responder]):
 
     async def _dispatch_listed(self, responder: Responder, route: Route, call: Call, pending: ListsPending) -> None:
         """Dispatch a call whose model may be in the providers' own lists; wait for these first."""
-        await self._lists.wait(pending.providers)
+        await self._lists.wait(pending.sites)
+        self._renew_catalog(responder.exchange)
         await self._dispatch(responder, route, call, waited=True)
 
     async def _serve_models(self, responder: Responder, route: Route) -> None:
-        catalog = responder.exchange.catalog
-        await self._lists.wait(catalog.stale_lists(self._dispatcher.now()))
-        await responder.send_models(catalog, route.path)
+        exchange = responder.exchange
+        await self._lists.wait(exchange.catalog.stale_lists(self._dispatcher.now()))
+        self._renew_catalog(exchange)
+        await responder.send_models(exchange.catalog, route.path)
+
+    def _renew_catalog(self, exchange: Exchange) -> None:
+        """Use the catalog with the models that were waited for, unless another configuration is in force."""
+        self.renew()
+        if self.catalog.config is exchange.catalog.config:
+            exchange.catalog = self.catalog
+
+
+def _nothing() -> None:
+    """No addresses change."""
 
 
 async def _served_after(learning: Awaitable[None], serve: Answer, responder: Responder) -> None:

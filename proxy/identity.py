@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from proxy.config.labels import Labels
-from proxy.config.schema import Limits
+from proxy.config.limit_schema import Limits
 from proxy.routing.access import ALL, Access
 
 
@@ -14,7 +14,8 @@ class Client(Struct, frozen=True, cache_hash=True):
     ``address:…``.
 
     Members of ``limits`` replace the configured level ``perClient``. ``passthrough``: the client may use paths that are
-    relayed unchanged, including those that keep objects at a provider. The hash is cached, as each request looks up its
+    relayed unchanged, including those that keep objects at a provider. ``scopes``: all that its credential has, as
+    routes to services may require them. The hash is cached, as each request looks up its
     limits by the client.
 
     The rest says who uses and pays: ``key``: ID of the API key, of the database or ``config:NAME``; ``owner``,
@@ -27,6 +28,7 @@ class Client(Struct, frozen=True, cache_hash=True):
     access: Access = ALL
     limits: Limits | None = None
     passthrough: bool = True
+    scopes: frozenset[str] = frozenset()
     key: str = ""
     owner: str = ""
     team: str = ""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from proxy import __version__
+from proxy.addresses.book import AddressBook
 from proxy.client.dial import Dialer
 from proxy.config.follow import Follow
 from proxy.config.left_out import LeftOutModel, summary
@@ -26,6 +27,7 @@ from proxy.pricing.catalog import PriceCatalog
 from proxy.routing.catalog import Catalog
 from proxy.routing.lists import ModelLists
 from proxy.routing.live import Registry
+from proxy.runtime.renewal import Renewal
 
 Adopt = Callable[[Config, Catalog], None]
 
@@ -34,7 +36,8 @@ class RunningConfig:
     """``start`` prepares the first configuration; ``follow`` reads the files again, if there are any.
 
     The root sets ``adopt``, which puts a prepared configuration in force and may raise ConfigError before anything
-    has changed, and ``on_reload``, which takes the outcome of each reload.
+    has changed, and ``on_reload``, which takes the outcome of each reload. Each function in ``on_catalog`` takes the
+    catalog that is compiled again for other addresses of services, or for other models at them.
     """
 
     adopt: Adopt
@@ -51,10 +54,11 @@ class RunningConfig:
         observers: Observers,
         dialer: Dialer,
         pseudonym: str,
+        book: AddressBook,
         prices: PriceDocument | None = None,
     ) -> None:
         """``left_out``: models of the files that are not in ``config``. ``pseudonym`` names the process in ``Via``.
-        ``prices``: ``None`` for the shipped ones.
+        ``book``: the addresses of services. ``prices``: ``None`` for the shipped ones.
         """
         self.config = config
         self.waiting: Sequence[str] = ()  # changed keys that take effect at the next start only
@@ -64,6 +68,9 @@ class RunningConfig:
         self.lists = ModelLists()
         self.demo = DemoProvider()
         self.left_out = left_out
+        self.book = book
+        self.on_catalog: list[Callable[[Catalog], None]] = []
+        self._renewal = Renewal(self._renew)
         self._source = source
         self._log = log
         self._metrics = metrics
@@ -89,6 +96,7 @@ class RunningConfig:
         self.catalog = self._compiled(config, self.left_out, self._prices)
         self._publish(self.catalog)
         self.lists.changed = self._list_models
+        self.book.on_change.append(self._addresses_changed)
 
     def hide(self, secrets: set[str]) -> None:
         """Mask these in the log as well. Old secrets stay masked: running exchanges still use them."""
@@ -121,7 +129,7 @@ class RunningConfig:
         self.hide(secrets_in(config))
         catalog = self._compiled(config, loaded.left_out, loaded.prices)
         self.adopt(config, catalog)
-        self.config, self.catalog, self.waiting = config, catalog, waiting
+        self.config, self.catalog, self.waiting, self._prices = config, catalog, waiting, loaded.prices
         self._publish(catalog)
         self._log_taken(loaded, why)
 
@@ -157,7 +165,29 @@ class RunningConfig:
 
     # -- what is made of a configuration ------------------------------------------------------------
 
-    def _compiled(self, config: Config, left_out: Sequence[LeftOutModel], prices: PriceDocument | None) -> Catalog:
+    def renew(self) -> None:
+        """Compile the catalog now if addresses or lists changed."""
+        self._renewal.now()
+
+    def _addresses_changed(self, service: str) -> None:
+        if any(service in provider.services for provider in self.config.providers.values()):
+            self._renewal.ask()
+
+    def _renew(self) -> None:
+        """Put a catalog of the same configuration in force, with the present addresses and their models."""
+        self.catalog = catalog = self._compiled(self.config, self.left_out, self._prices, self.catalog)
+        for listener in self.on_catalog:
+            listener(catalog)
+        self._publish(catalog)
+        self.registry.retire(catalog.keys)
+
+    def _compiled(
+        self,
+        config: Config,
+        left_out: Sequence[LeftOutModel],
+        prices: PriceDocument | None,
+        before: Catalog | None = None,
+    ) -> Catalog:
         return Catalog(
             config,
             self.registry,
@@ -168,6 +198,8 @@ class RunningConfig:
             left_out=left_out,
             prices=None if prices is None else PriceCatalog(prices),
             epoch=time.time() - asyncio.get_running_loop().time(),
+            groups=self.book.group,
+            before=before,
         )
 
     def _publish(self, catalog: Catalog) -> None:
@@ -176,21 +208,31 @@ class RunningConfig:
         self._metrics.set_labels(
             ((d.provider.name, d.upstream_model or "") for d in catalog.deployments), catalog.providers
         )
-        self.lists.keep(catalog.providers.values())
-        self._list_models()
+        self.lists.keep(catalog.providers.values(), asyncio.get_running_loop().time())
+        self._name_listed()
 
     def _list_models(self) -> None:
-        """Name the models in the providers' own lists in metrics."""
+        """A provider lists other models: name them in metrics. Those of services become deployments."""
+        self._name_listed()
+        if any(provider.any_model and provider.settings.services for provider in self.catalog.providers.values()):
+            self._renewal.ask()
+
+    def _name_listed(self) -> None:
         self._metrics.listed.know(self.catalog.listed_models())
 
     def _read_certificates(self, config: Config) -> None:
-        """Read the files of every provider's TLS settings, before a request needs them. Raises ConfigError."""
+        """Read the files of TLS settings to providers and services, before requests need them. Raises ConfigError."""
+        used = [
+            (f"providers.{name}", each.tls)
+            for name, each in config.providers.items()
+            if each.services or any(address.startswith("https:") for address in each.addresses)
+        ]
+        used += [(f"services.{name}", each.tls) for name, each in config.services.items() if each.uses_tls]
         mistakes = []
-        for name, provider in config.providers.items():
-            if any(address.startswith("https:") for address in provider.addresses):
-                try:
-                    self._dialer.context(provider.tls)
-                except OSError as error:
-                    mistakes.append(f"providers.{name}.tls: the certificates cannot be used: {error}")
+        for name, tls in used:
+            try:
+                self._dialer.context(tls)
+            except OSError as error:
+                mistakes.append(f"{name}.tls: the certificates cannot be used: {error}")
         if mistakes:
             raise ConfigError(mistakes)

@@ -1,7 +1,7 @@
 """The entry point: ``Serving.handle`` is called for every request of every listener.
 
-It checks the protocol, host and origin of a request, and limits how many run. The first handler that takes the path
-answers the request. Any exception becomes an error for the client. At the end the handler settles the request.
+It checks the protocol, host and origin of a request, and limits how many run. The first handler that begins a request
+answers it. Any exception becomes an error for the client. At the end the handler settles the request.
 """
 
 from __future__ import annotations
@@ -43,12 +43,11 @@ class Handler(ABC, Generic[Work]):
     cross_origin: ClassVar[bool]  # web pages of other origins may use it (CORS)
 
     @abstractmethod
-    def takes(self, path: str) -> bool:
-        """Whether requests for ``path`` are for this handler."""
+    def begin(self, request: Request) -> Work | None:
+        """Make the state of a request, which the other methods get as ``work``; ``None``: it is for another handler.
 
-    @abstractmethod
-    def begin(self, request: Request) -> Work:
-        """Make the state of a request, which the other methods get as ``work``."""
+        Never ``None`` for one of ``paths``.
+        """
 
     @abstractmethod
     def answer(self, work: Work) -> Awaitable[None]:
@@ -90,7 +89,7 @@ class Serving:
         report: Callable[[BaseException, str], None] | None = None,
         protect_metrics: bool = False,
     ) -> None:
-        """The first handler that takes a path answers it; the last handler must take every path.
+        """The first handler that begins a request answers it; the last handler must begin every request.
 
         ``reject`` counts malformed requests, by error code. ``pseudonym`` names this process in ``Via``. ``report``
         gets internal errors, with the request ID. ``protect_metrics``: a scrape needs the admin token.
@@ -114,7 +113,7 @@ class Serving:
         """Replace the handlers before the first request. For handlers that are made with this object."""
         self._handlers = handlers
         self._by_path: dict[str, Handler[Any]] = {
-            path: self._handler_for(path) for handler in handlers for path in handler.paths
+            path: handler for handler in reversed(handlers) for path in handler.paths
         }
 
     @property
@@ -130,8 +129,8 @@ class Serving:
         ``begun``: handler and state of a request that another handler has made and checked.
         """
         if begun is None:
-            handler = self._by_path.get(request.path) or self._handler_for(request.path)
-            work = handler.begin(request)
+            known = self._by_path.get(request.path)
+            handler, work = self._begun(request) if known is None else (known, known.begin(request))
         else:
             handler, work = begun
         try:
@@ -180,8 +179,12 @@ class Serving:
         self._reject(fault.code or fault.kind)
         refuse(reply, fault)
 
-    def _handler_for(self, path: str) -> Handler[Any]:
-        return next(handler for handler in self._handlers if handler.takes(path))
+    def _begun(self, request: Request) -> tuple[Handler[Any], object]:
+        for handler in self._handlers:
+            work = handler.begin(request)
+            if work is not None:
+                return handler, work
+        raise RuntimeError("The last handler must begin every request.")
 
     def _check_loop(self, request: Request) -> None:
         """Raises LoopDetected for a request that this process has sent. Two gateways in a row are no loop."""

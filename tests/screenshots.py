@@ -55,7 +55,20 @@ EVENTS = {
     "url": "amqp://rabbitmq.example.org",
     "webhooks": [{"url": url, "types": ["budget_threshold"]} for url in HOOKS],
 }
-PAGES = ("overview", "models", "requests", "waterfall", "usage", "budgets", "keys", "limits", "events", "try", "config")
+PAGES = (
+    "overview",
+    "models",
+    "requests",
+    "waterfall",
+    "usage",
+    "budgets",
+    "keys",
+    "limits",
+    "services",
+    "events",
+    "try",
+    "config",
+)
 SHOWN = (
     *("overview-light-wide", "overview-dark-wide", "models-light-wide", "waterfall-light-wide", "usage-light-wide"),
     *(

@@ -31,8 +31,14 @@ STEPS = [
     "connections to providers",
     "issued credentials",
     "providers' lists of models",
+    "models of services",
     "shared breakers",
     "control plane",
+    "database of services",
+    "observers of services",
+    "discovery of services",
+    "services and routes of the store",
+    "health checks of services",
     "listener",
     "admin.listen",
     "running requests",
@@ -82,9 +88,10 @@ async def test_every_component_is_closed_in_reverse_order(steps: list[str]) -> N
     pytest.importorskip("redis")
     app = application(**EVERYTHING)
     await app.start()
-    assert steps == STEPS
+    begun = [*steps]
     steps.clear()
     await app.stop()
+    assert begun == STEPS
     assert steps == [f"-{step}" for step in reversed(STEPS)]
 
 
@@ -105,8 +112,8 @@ async def test_a_failed_start_closes_exactly_what_had_started(steps: list[str]) 
     ("break_", "last"),
     [
         (lambda app: setattr(app.running, "start", _refuses), "demo provider"),
-        (lambda app: setattr(app, "_share_breakers", _refuses), "providers' lists of models"),
-        (lambda app: setattr(app, "_listen", _refuses), "control plane"),
+        (lambda app: setattr(app, "_share_breakers", _refuses), "models of services"),
+        (lambda app: setattr(app, "_listen", _refuses), "health checks of services"),
     ],
 )
 async def test_a_failure_at_any_step_closes_exactly_what_had_started(

@@ -36,7 +36,7 @@ from tests.support.steps import Script
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # one browser
 
-PAGES = ["overview", "models", "requests", "usage", "budgets", "keys", "limits", "events", "try", "config"]
+PAGES = ["overview", "models", "requests", "usage", "budgets", "keys", "limits", "services", "events", "try", "config"]
 CALL = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 MARKUP = "<img src=x onerror=alert(1)>"
 

@@ -33,6 +33,7 @@ WORDS = frozenset(
         "by",
         "and",
         "or",
+        "unless",
         "on",
         "histogram_quantile",
         "max_over_time",
@@ -82,6 +83,8 @@ async def served() -> dict[str, set[str]]:
             client = await gw.client()
             call = {"model": "m", "messages": [], "stream": True}
             assert (await client.fetch("POST", "/v1/chat/completions", json=call)).status == 200
+            gw.app.metrics.services.checked("s", True, 0.1)
+            gw.app.metrics.services.seconds.cell("s").observe(0.1)
             text = (await client.fetch("GET", "/metrics")).body.decode()
             found: dict[str, set[str]] = {}
             for name, labels in re.findall(r"^([a-z_]+)(?:\{(.*)\})? ", text, re.MULTILINE):

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from proxy.routing.endpoints import ENDPOINTS, UNSUPPORTED, Endpoint
+from proxy.config.own_paths import UNSUPPORTED
+from proxy.routing.endpoints import ENDPOINTS, Endpoint
 from tests.support import Answer, Chunk, Headers, LastChunk, Upstream, completion, json_answer
 from tests.support.gateway import Gateway, one_provider
 from tests.support.recorded import SHARED

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from proxy.addresses.book import AddressBook
 from proxy.client.dial import Dialer
 from proxy.config.loader import Loaded
 from proxy.config.schema import Config
@@ -31,6 +32,7 @@ class Root:
         self.adopted: list[tuple[Config, Catalog]] = []
         self.results: list[ReloadResult] = []
         self.refuses = False
+        self.book = AddressBook()
         self._written = io.BytesIO()
         self.running = RunningConfig(
             to_config(source),
@@ -41,6 +43,7 @@ class Root:
             observers=Observers(),
             dialer=Dialer({}),
             pseudonym="sluice-test",
+            book=self.book,
         )
         self.running.adopt = self._adopt
         self.running.on_reload = self.results.append

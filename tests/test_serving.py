@@ -81,11 +81,8 @@ class Simple(Handler[FakeRequest]):
         self.ends: list[str] = []
         self.settled = 0
 
-    def takes(self, path: str) -> bool:
-        return path.startswith(self._prefix)
-
-    def begin(self, request: Request) -> FakeRequest:
-        return cast("FakeRequest", request)
+    def begin(self, request: Request) -> FakeRequest | None:
+        return cast("FakeRequest", request) if request.path.startswith(self._prefix) else None
 
     async def answer(self, request: FakeRequest) -> None:
         if self._act is not None:
@@ -156,12 +153,12 @@ async def test_the_first_handler_that_accepts_a_path_serves_it() -> None:
     assert (admin.settled, api.settled) == (1, 1)
 
 
-async def test_an_earlier_handler_wins_over_an_exact_path_of_a_later_one() -> None:
-    admin, api = Simple("/admin"), Simple("/")
-    api.paths = ["/admin/x", "/v1/x"]
-    fixture = Fixture(admin, api)
-    assert (await fixture.handle(FakeRequest("/admin/x"))).wire.written.endswith(b"/admin")
+async def test_an_exact_path_belongs_to_its_handler_whatever_an_earlier_one_takes() -> None:
+    services, api = Simple("/v1"), Simple("/")
+    api.paths = ["/v1/x"]
+    fixture = Fixture(services, api)
     assert (await fixture.handle(FakeRequest("/v1/x"))).wire.written.endswith(b"\r\n/")
+    assert (await fixture.handle(FakeRequest("/v1/y"))).wire.written.endswith(b"/v1")
 
 
 async def test_internal_requests_are_not_checked_again() -> None:

@@ -16,7 +16,8 @@ from hmac import compare_digest
 from msgspec import Struct
 
 from proxy.config.labels import sorted_labels
-from proxy.config.schema import ConfiguredKey, Limits
+from proxy.config.limit_schema import Limits
+from proxy.config.schema import ConfiguredKey
 from proxy.identity import Client
 from proxy.routing.access import access
 
@@ -80,6 +81,7 @@ class ApiKey(Struct, frozen=True, kw_only=True):
             access=access(self.models, self.providers),
             limits=self.limits,
             passthrough=PASSTHROUGH in self.scopes,
+            scopes=frozenset(self.scopes),
             key=self.id,
             owner=self.owner,
             team=self.team,

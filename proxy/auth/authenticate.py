@@ -104,13 +104,29 @@ class Authenticator:
         if self._nothing_else:
             raise CertificateRequired(detail="no certificate that is listed")
         if self._keys is None and self.verifier is None:
-            address = request.remote if self._direct else self.address(request)
-            given = request.headers.get(_CLIENT_ID)
-            return _unproven(short(given, LONGEST_ID), address) if given else _nameless(address)
+            return self.anonymous(request)
         secrets = all_presented(request.headers)
         if not secrets:
             raise Unauthorized(detail="no credential")
         return await self._any_of(tuple(secrets))
+
+    def recognize(self, request: Request) -> Client | None:
+        """What ``identify`` returns, without a wait; ``None``: it has to wait, or refuses."""
+        name, clients = request.certificate_name, self.certificates
+        if clients is not None and name and (client := clients[name]) is not None:
+            return client
+        if self._nothing_else:
+            return None
+        if self._keys is None and self.verifier is None:
+            return self.anonymous(request)
+        secret = presented(request.headers)
+        return self._known(secret) if secret is not None else None
+
+    def anonymous(self, request: Request) -> Client:
+        """The client of a request that needs no credential: what it calls itself, else its address."""
+        address = request.remote if self._direct else self.address(request)
+        given = request.headers.get(_CLIENT_ID) if request.rare else None
+        return _unproven(short(given, LONGEST_ID), address) if given else _nameless(address)
 
     def address(self, request: Request) -> str:
         """The client's address, ``""`` on a Unix socket. Only trusted proxies are believed."""

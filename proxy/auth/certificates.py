@@ -34,6 +34,7 @@ class CertificateClients(Memo[str, Client | None]):
             access=access(entry.models, entry.providers),
             limits=entry.limits,
             passthrough=PASSTHROUGH in entry.scopes,
+            scopes=frozenset(entry.scopes),
             owner=entry.owner or key,
             team=entry.team,
             project=entry.project,

@@ -13,7 +13,8 @@ import msgspec
 
 from proxy.auth.apikey import PASSTHROUGH
 from proxy.config.labels import MOST_LABELS, Labels, label_name, label_value, sorted_labels
-from proxy.config.schema import Jwt, Limits
+from proxy.config.limit_schema import Limits
+from proxy.config.schema import Jwt
 from proxy.errors import Unauthorized
 from proxy.identity import Client
 from proxy.routing.access import access
@@ -63,12 +64,14 @@ def client_of(claims: Claims, settings: Jwt) -> Client:
         whose = f"{issuer}|{subject}"
         if names.owner == names.client and (issuer or "|" in subject):
             owner = whose
+    scopes = frozenset(_words(claims, names.scope) or ())
     return Client(
         id=f"jwt:{whose}",
         name=subject,
         access=access(_reach(claims, names.models), _reach(claims, names.providers)),
         limits=_limits(claims, names.limits),
-        passthrough=PASSTHROUGH in (_words(claims, names.scope) or ()),
+        passthrough=PASSTHROUGH in scopes,
+        scopes=scopes,
         owner=owner,
         team=_optional_name(claims, names.team),
         project=_optional_name(claims, names.project),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from proxy.auth.apikey import PASSTHROUGH, hash_of, new_key
 from proxy.config import checks
 from proxy.config.labels import label_name, label_value
+from proxy.config.service_checks import scope
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -61,6 +62,12 @@ def _add_options(made: argparse.ArgumentParser) -> None:
         action="append",
         metavar="NAME",
         help="a provider that it may use; repeat for more (default: all)",
+    )
+    made.add_argument(
+        "--scope",
+        type=_scope,
+        action="append",
+        help="a scope that routes to services may require; repeat for more",
     )
     made.add_argument(
         "--passthrough",
@@ -119,7 +126,7 @@ def _entry(arguments: argparse.Namespace, hash_text: str) -> dict[str, Any]:
         "expires": arguments.expires,
         "models": arguments.model,
         "providers": arguments.provider,
-        "scopes": [PASSTHROUGH] if arguments.passthrough else [],
+        "scopes": [*([PASSTHROUGH] if arguments.passthrough else ()), *(arguments.scope or ())],
     }
     return {name: _literal(value) for name, value in entry.items() if value}
 
@@ -144,6 +151,10 @@ def _name(text: str) -> str:
     if not text or len(text) > LONGEST_NAME:
         raise argparse.ArgumentTypeError(f"must have from 1 to {LONGEST_NAME} characters")
     return _checked(checks.name, text)
+
+
+def _scope(text: str) -> str:
+    return _checked(scope, text)
 
 
 def _label(text: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 from msgspec import ValidationError, convert, to_builtins
 
 from proxy.auth.apikey import ApiKey
-from proxy.config.schema import Limits
+from proxy.config.limit_schema import Limits
 
 Record = Mapping[str, Any]
 

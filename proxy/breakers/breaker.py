@@ -334,6 +334,12 @@ class Breaker:
             self.on_change(self, old, now)
 
 
+def end_cooldown(breaker: Breaker, now: float) -> None:
+    """Let an open breaker admit a probe now, unless it was forced open."""
+    if breaker.state == "open" and not breaker.forced_open:
+        breaker._step("cooled", now)
+
+
 def _perform(breaker: Breaker, action: Action) -> None:
     """Perform an action of the table that needs no argument."""
     match action:

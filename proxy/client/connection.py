@@ -30,7 +30,7 @@ from typing import Final, cast
 import httptools
 
 from proxy.client.dial import Forwarding, Origin
-from proxy.client.parser import ResponseParser, Sink, discard
+from proxy.client.parser import ResponseParser, Sink, WholeSink, discard
 from proxy.errors import ConnectionBroken, GatewayError, UpstreamFault
 from proxy.net.outbox import BatchedTransport, Outbox
 
@@ -75,6 +75,8 @@ class UpstreamConnection(asyncio.BufferedProtocol):
     """At most one request at a time.
 
     ``on_frame`` takes chunks that come alone in a read, and returns whether it did: see the fast lane above.
+    ``on_pause`` is called after each read that neither ends an answer nor a chunk of it: what it brought may be all for
+    a while.
     """
 
     __slots__ = (
@@ -91,6 +93,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         "last_read",
         "on_frame",
         "on_lost",
+        "on_pause",
         "origin",
         "paused",
         "sending",
@@ -115,6 +118,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._parser = ResponseParser()
         self.transport: asyncio.Transport | None = None
         self.on_frame: Callable[[bytes, bytes], bool] | None = None
+        self.on_pause: Callable[[], None] | None = None
         self.paused = False
         self.sending = False  # a request body is still being written
         self.keep_alive = False  # the last response ended where it should: another request may follow
@@ -134,13 +138,23 @@ class UpstreamConnection(asyncio.BufferedProtocol):
 
     # -- once per request -------------------------------------------------------------------------
 
-    def send(self, segments: Sequence[bytes | memoryview], sink: Sink, now: float, no_body: bool = False) -> None:
-        """Start a request at the moment ``now``. ``no_body``: its response has none whatever the head says (HEAD)."""
+    def send(
+        self,
+        segments: Sequence[bytes | memoryview],
+        sink: Sink,
+        now: float,
+        no_body: bool = False,
+        whole: WholeSink | None = None,
+    ) -> None:
+        """Start a request at the moment ``now``. ``no_body``: its response has none whatever the head says (HEAD).
+
+        ``whole`` takes what a sink for answers of models never sees.
+        """
         assert self._parser.sink is None
         self.uses += 1
         self.keep_alive = False
         self.last_read = now
-        self._parser.begin(sink, no_body, self.forwarding is not None)
+        self._parser.begin(sink, no_body, self.forwarding is not None, whole)
         transport = self.transport
         if transport is None:
             return  # closed: the loop calls ``connection_lost`` next
@@ -207,13 +221,16 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         if parser.complete:
             if parser.sink is not None:  # else it was dropped within ``feed``
                 self.keep_alive = parser.keep_alive and not self.sending
-                parser.sink = self.on_frame = None
+                parser.sink = parser.whole = self.on_frame = self.on_pause = None
                 parser.consume = discard
                 sink.end()
         elif parser.head is None:
             self._fail(parser.oversized())
-        elif parser.between_chunks and data[-1] != LF:
-            parser.between_chunks = False  # the next chunk's size has begun
+        elif parser.between_chunks:
+            if data[-1] != LF:
+                parser.between_chunks = False  # the next chunk's size has begun
+        elif self.on_pause is not None:
+            self.on_pause()
 
     def eof_received(self) -> None:
         return None  # close the transport: HTTP/1.1 providers do not half-close in earnest
@@ -251,5 +268,5 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         sink.broken(fault)
 
     def _forget(self) -> None:
-        self._parser.sink = self.on_frame = None
+        self._parser.sink = self._parser.whole = self.on_frame = self.on_pause = None
         self._parser.consume = discard

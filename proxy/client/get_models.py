@@ -11,12 +11,12 @@ from multidict import CIMultiDict
 
 from proxy.client.credentials.base import UnsignedRequest
 from proxy.client.credentials.refresher import CredentialRefresher
+from proxy.client.plain_get import PlainGet
 from proxy.config.provider_schema import Tls
-from proxy.config.proxies import proxy_url
 from proxy.config.remote import FetchFailed, bounded
 from proxy.providers.keys import Key
 from proxy.providers.provider import Site
-from proxy.routing.names import LONGEST_UNLISTED
+from proxy.routing.unlisted import LONGEST_UNLISTED
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
@@ -49,15 +49,12 @@ class ModelsRequest:
         environ: Mapping[str, str],
         credentials: CredentialRefresher | None = None,
     ) -> None:
-        self._context = context
-        self._environ = environ
+        self._get = PlainGet(context, environ)
         self._credentials = credentials or CredentialRefresher(environ)
 
     def session(self, seconds: float) -> ClientSession:
         """A session with this time limit for each request."""
-        from aiohttp import ClientSession, ClientTimeout, DummyCookieJar  # a slow import, needed only here
-
-        return ClientSession(timeout=ClientTimeout(total=seconds), cookie_jar=DummyCookieJar())
+        return self._get.session(seconds)
 
     async def names(self, session: ClientSession, site: Site, key: Key) -> list[str]:
         """All names in the list that a request can have, at most ``MOST_NAMES``.
@@ -85,8 +82,7 @@ class ModelsRequest:
     ) -> AsyncIterator[ClientResponse]:
         """The response of any status to the request of one page; ``query``: of a page that is not the first.
 
-        Redirects are not followed: they could lead the key anywhere. Raises what aiohttp raises, and TimeoutError,
-        OSError, ValueError. Their messages may contain the address. Raises UpstreamAuthFailed without a credential.
+        Raises what ``PlainGet.send`` raises, and UpstreamAuthFailed without a credential.
         """
         from yarl import URL
 
@@ -99,13 +95,7 @@ class ModelsRequest:
             headers.setdefault("Host", url.host_port_subcomponent or "")
             unsigned = UnsignedRequest("GET", url.raw_path_qs, [*headers.items()])
             _add_lines(headers, await self._credentials.lines(key.source, unsigned))
-        async with session.get(
-            url,
-            headers=headers,
-            ssl=self._context(settings.tls) if url.scheme == "https" else True,
-            proxy=proxy_url(str(url), self._environ),
-            allow_redirects=False,
-        ) as response:
+        async with self._get.send(session, url, headers, settings.tls) as response:
             yield response
 
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from proxy.errors import BrokenAnswer
 from proxy.net import headers as policy
-from proxy.net.headers import DROP, TO_CLIENT, USUAL_CONNECTION, Header, NameMemo, Verdict, joined
+from proxy.net.headers import DROP, TO_CLIENT, USUAL_CONNECTION, Header, NameMemo, Verdict, Verdicts, joined
 
 EVENT_STREAM: Final = b"Content-Type: text/event-stream; charset=utf-8\r\n"
 _READ: Final = frozenset((b"content-type", b"content-length", b"content-encoding", b"transfer-encoding"))
@@ -59,14 +59,23 @@ _FAMILIAR: Final = frozenset(
 _SUSPECT: Final = b"?"  # instead of the name of a field whose value might be a credential
 
 
-class _Marks(NameMemo[tuple[bytes | None, Verdict]]):
-    """By name: the lower-case name of a field that is read here, or ``None``; and the verdict for the client."""
+class HeadMarks(NameMemo[tuple[bytes | None, Verdict]]):
+    """By name: the lower-case name of a field that is read here, or ``None``; and the verdict for the client.
+
+    ``searched``: values of unfamiliar fields are searched for credentials.
+    """
+
+    def __init__(self, verdicts: Verdicts, *, searched: bool) -> None:
+        super().__init__()
+        self._verdicts = verdicts
+        self._searched = searched
 
     def compute(self, key: bytes) -> tuple[bytes | None, Verdict]:
-        lower, verdict = key.lower(), TO_CLIENT.compute(key)
+        lower, verdict = key.lower(), self._verdicts.compute(key)
         if lower in _READ:
             return lower, verdict
-        return None if verdict == DROP or lower in _FAMILIAR else _SUSPECT, verdict
+        harmless = verdict == DROP or lower in _FAMILIAR or not self._searched
+        return None if harmless else _SUSPECT, verdict
 
 
 class _Kinds(NameMemo[bytes]):
@@ -77,13 +86,19 @@ class _Kinds(NameMemo[bytes]):
 
 
 # Results of pure functions, remembered.
-_mark_of: Final = _Marks().__getitem__
+_MARKS: Final = HeadMarks(TO_CLIENT, searched=True)
 _kind_of: Final = _Kinds().__getitem__
 
 
-def read_head(status: int, headers: list[Header]) -> Head:
-    """Raises BrokenAnswer for heads that two readers could frame differently.
+def read_head(
+    status: int,
+    headers: list[Header],
+    mark_of: Callable[[bytes], tuple[bytes | None, Verdict]] = _MARKS.__getitem__,
+    slowly: Callable[[list[Header]], bytes] = policy.to_client,
+) -> Head:
+    """``mark_of`` and ``slowly``, where ``Connection`` names fields, decide on the lines for the client.
 
+    Raises BrokenAnswer for heads that two readers could frame differently.
     RFC 9112 6.1 and 6.3: a proxy ought to treat a message with both lengths, or with a coding other than plain
     ``chunked``, as an error.
     """
@@ -93,7 +108,7 @@ def read_head(status: int, headers: list[Header]) -> Head:
     suspect = status >= 400
     lines: list[bytes] = []
     for name, value in headers:
-        field, beginning = _mark_of(name)
+        field, beginning = mark_of(name)
         if beginning:
             lines.append(beginning + value)
         elif beginning is None and value not in USUAL_CONNECTION:
@@ -119,6 +134,6 @@ def read_head(status: int, headers: list[Header]) -> Head:
     if chunked and length is not None:
         raise BrokenAnswer("The provider's answer has both Content-Length and Transfer-Encoding.")
     framed = chunked or length is not None or status in (204, 304)
-    block = policy.to_client(headers) if depends else joined(lines)
+    block = slowly(headers) if depends else joined(lines)
     json_length = length if length and kind == b"application/json" and status == 200 and not coding else 0
     return Head(status, headers, kind, coding, length, framed, block, suspect, json_length)

@@ -34,10 +34,24 @@ class Sink(Protocol):
         """The response will not come, or not to its end; the connection is closed."""
 
 
+class WholeSink(Protocol):
+    """Takes what a sink for answers of models never sees. The calls come from the read callback, too."""
+
+    def read_head(self, status: int, headers: list[Header]) -> Head:
+        """Read the final head, in place of ``head.read_head``. Raises GatewayError to refuse the response."""
+
+    def interim(self, status: int, headers: list[Header]) -> None:
+        """An interim response: 100, 102, 103 or an unknown one, never 101."""
+
+    def trailer(self, name: bytes, value: bytes) -> None:
+        """A trailer field, after the body and before ``end``."""
+
+
 class ResponseParser:
     """``begin`` before each response, ``feed`` its bytes, then look at ``complete``.
 
-    ``sink`` takes the response, and ``consume`` its body. Reset both to drop them.
+    ``sink`` takes the response, and ``consume`` its body. Reset both to drop them. ``whole``: takes the rest of this
+    response.
 
     ``between_chunks`` is true where the next byte begins a chunk of an uncompressed body, so that a whole chunk may be
     taken past the parser. ``keep_alive``: the response ended where its head said, and another one may follow.
@@ -57,12 +71,14 @@ class ResponseParser:
         "head_bytes",
         "keep_alive",
         "sink",
+        "whole",
     )
 
     def __init__(self) -> None:
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self.feed: Callable[[bytes | memoryview], None] = self._parser.feed_data  # raises httptools.HttpParserError
         self.sink: Sink | None = None
+        self.whole: WholeSink | None = None
         self._headers: list[Header] = []
         self._informational = 0
         self._no_body = False
@@ -77,15 +93,24 @@ class ResponseParser:
     def __repr__(self) -> str:
         return f"<ResponseParser {self.head!r}{' complete' if self.complete else ''}>"
 
-    def begin(self, sink: Sink, no_body: bool, proxied: bool) -> None:
+    def begin(self, sink: Sink, no_body: bool, proxied: bool, whole: WholeSink | None = None) -> None:
         """Expect a response. ``no_body``: to HEAD. ``proxied``: a forward proxy may answer instead of the origin."""
+        if self._no_body:
+            self._renew()
         self.sink = sink
+        self.whole = whole
         self._headers = []
         self._no_body = no_body
         self._proxied = proxied
         self._informational = self.head_bytes = 0
         self.head = None
         self.complete = self.keep_alive = self.between_chunks = False
+
+    def _renew(self) -> None:
+        """After a response to HEAD the parser of httptools still waits for the body that its head announces."""
+        if self._parser is not None:
+            self._parser = httptools.HttpResponseParser(self)
+            self.feed = self._parser.feed_data
 
     def close(self) -> None:
         """Nothing is fed after this. The parser of httptools refers to this object: the cycle is broken."""
@@ -126,10 +151,11 @@ class ResponseParser:
         if self.head is None:
             self._headers.append((name, value))
             return
-        # A trailer: RFC 9110 6.5.1 allows to discard it.
         self.head_bytes += len(name) + len(value)
         if self.head_bytes > 2 * MAX_HEAD_BYTES:
             raise BrokenAnswer("The provider's trailers are too large.")
+        if self.whole is not None:  # else the trailer is discarded, as RFC 9110 6.5.1 allows
+            self.whole.trailer(name, value)
 
     def on_headers_complete(self) -> None:
         parser, sink = self._parser, self.sink
@@ -143,14 +169,18 @@ class ResponseParser:
             return
         if status == 407 and self._proxied:
             raise ConnectFailed(MESSAGES["upstream_proxy"], code="upstream_proxy", detail="the proxy answers 407")
-        self.head = head = read_head(status, headers)
+        whole = self.whole
+        self.head = head = read_head(status, headers) if whole is None else whole.read_head(status, headers)
         self.consume = sink.head(head)
         if self._no_body:
             self.complete = True
+            self.keep_alive = parser.should_keep_alive()
 
     def on_body(self, data: bytes) -> None:
         if not self.complete:
             self.consume(data)
+        else:
+            self.keep_alive = False  # a body after a response to HEAD
 
     def on_chunk_header(self) -> None:
         self.between_chunks = False
@@ -172,7 +202,9 @@ class ResponseParser:
         self._informational += 1
         if status == 101 or self._informational > MAX_INFORMATIONAL:
             raise BrokenAnswer("The provider sent an interim response that was not requested.")
-        self._headers = []
+        headers, self._headers = self._headers, []
+        if self.whole is not None:
+            self.whole.interim(status, headers)
 
 
 def _too_many() -> BrokenAnswer:

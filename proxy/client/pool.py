@@ -30,11 +30,12 @@ class PoolMetrics(Protocol):
 class _OriginGroup:
     """The connections of one origin."""
 
-    __slots__ = ("idle", "open", "waiters")
+    __slots__ = ("idle", "left", "open", "waiters")
 
     def __init__(self) -> None:
         self.idle: deque[UpstreamConnection] = deque()
         self.open = 0  # connected or being dialled
+        self.left = False  # its address left: connections end with their response
         self.waiters: deque[asyncio.Future[None]] = deque()
 
 
@@ -100,6 +101,7 @@ class ConnectionPool:
         group = self._groups.get(origin)
         if group is None:
             group = self._groups[origin] = _OriginGroup()
+        group.left = False
         maximum = self._settings.max_connections
         deadline = self._loop.time() + self._settings.wait_secs if self._settings.wait_secs else None
         while maximum and group.open >= maximum:
@@ -125,7 +127,7 @@ class ConnectionPool:
     def release(self, connection: UpstreamConnection) -> None:
         """The response ended: keep the connection if it may be used again. ``take`` looks at its age."""
         group = self._groups.get(connection.origin)
-        if group is None or self._closed or not connection.keep_alive:
+        if group is None or self._closed or group.left or not connection.keep_alive:
             connection.abort()
             return
         group.idle.append(connection)
@@ -133,6 +135,16 @@ class ConnectionPool:
             self._wake(group)
         if self._sweep is None and self._settings.idle_secs:
             self._sweep = self._loop.call_later(self._settings.idle_secs / 2, self._expire)
+
+    def leave(self, origin: Origin) -> None:
+        """The origin's address left: close its idle connections now, and the others when their response has ended."""
+        group = self._groups.get(origin)
+        if group is None:
+            return
+        group.left = True
+        for connection in [*group.idle]:
+            connection.abort()
+        self._forget(origin, group)
 
     def close(self) -> None:
         """Close every connection, busy ones too."""
@@ -152,6 +164,12 @@ class ConnectionPool:
             group.idle.remove(connection)
         group.open -= 1
         self._wake(group)
+        self._forget(connection.origin, group)
+
+    def _forget(self, origin: Origin, group: _OriginGroup) -> None:
+        """Drop the group of an address that left, once nothing is open there."""
+        if group.left and not group.open and not group.waiters and self._groups.get(origin) is group:
+            del self._groups[origin]
 
     async def _wait(self, group: _OriginGroup, deadline: float | None) -> None:
         if len(group.waiters) >= MAX_WAITERS:

@@ -43,7 +43,7 @@ def main(arguments: argparse.Namespace) -> int:
     accepting, only = any_model(config), fallback_only(config)
     for name, provider in config.providers.items():
         names = "  takes any model name" if name in accepting else "  only as the fallback" if name == only else ""
-        print(f"  {name}  {', '.join(provider.addresses)}  {_key(provider)}{names}")
+        print(f"  {name}  {', '.join(_addresses(config, provider))}  {_key(provider)}{names}")
     if config.providers:
         print("models:" if config.models else "models: none listed, GET /v1/models has those of the providers")
     for model in config.models:
@@ -133,6 +133,19 @@ def _clients(config: Config) -> str:
         names = len(auth.certificates)
         kinds.append(f"client certificates ({names} name{'s' if names > 1 else ''} in auth.certificates)")
     return " or ".join(kinds)
+
+
+def _addresses(config: Config, provider: ProviderSettings) -> Iterator[str]:
+    from proxy.config.address_schema import service_url
+
+    for address in provider.addresses:
+        service = service_url(address)
+        if service is None:
+            yield address
+            continue
+        settings = config.services.get(service.name)
+        count = len(settings.addresses) if settings is not None else 0
+        yield f"{address} ({count} configured address{'' if count == 1 else 'es'})"
 
 
 def _key(provider: ProviderSettings) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from proxy.config.address_schema import service_url
 from proxy.config.known_providers import HOSTED, KNOWN_PROVIDERS, KnownProvider
 from proxy.config.schema import Config, ServerSettings
 
@@ -43,6 +44,8 @@ def doubtful_addresses(config: Config) -> Iterator[str]:
     """One line for each base URL that is probably not an API's."""
     for name, provider in config.providers.items():
         for address in provider.addresses:
+            if service_url(address) is not None:
+                continue
             if is_own(address, config.server):
                 yield f"providers.{name}.baseUrl: {address} is the gateway's own address"
             elif expected := _expected(name, address):

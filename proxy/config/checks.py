@@ -11,16 +11,30 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from ipaddress import IPv6Network, ip_network
+from os.path import isfile
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from proxy.config.address_schema import SERVICE
 from proxy.config.backends import database_url, redis_prefix, redis_url
 from proxy.config.broker_checks import BrokerUrl, broker_url, exchange_name
 from proxy.config.budget_checks import budget_level, budget_name, time_zone
 from proxy.config.labels import label_name, label_value
 from proxy.config.mistakes import near, quoted
 from proxy.config.secret import Secret, SecretUrl
+from proxy.config.service_checks import (
+    route_host,
+    route_id,
+    route_method,
+    route_path,
+    route_pattern,
+    route_rewrite,
+    scope,
+    service_name,
+    service_url,
+    statuses,
+)
 from proxy.config.webhook_checks import WebhookUrl, webhook_secret
 
 Check = Callable[[str], str]
@@ -67,6 +81,10 @@ def base_url(text: str) -> str:
     if complaint:
         raise ValueError(complaint)
     return address.rstrip("/") + (f"?{query}" if query else "")
+
+
+def provider_url(text: str) -> str:
+    return service_url(text) if text.startswith(SERVICE) else base_url(text)
 
 
 def _not_a_query(text: str) -> str:
@@ -312,7 +330,7 @@ def kinds(folder: Path, providers: Mapping[str, object] | None) -> dict[str, Che
 
     def file(text: str) -> str:
         path = folder / text
-        if text and not path.is_file():
+        if text and not isfile(path):  # unlike Path.is_file, it does not raise for a name that is too long
             raise ValueError(f"no such file: {path}")
         return str(path) if text else ""
 
@@ -331,6 +349,8 @@ def kinds(folder: Path, providers: Mapping[str, object] | None) -> dict[str, Che
         "optional provider": lambda text: known_provider(text) if text else "",
         "key": key,
         "base url": base_url,
+        "provider url": provider_url,
+        "optional provider url": lambda text: provider_url(text) if text else "",
         "optional base url": lambda text: base_url(text) if text else "",
         "base path": base_path,
         "listen host": listen_host,
@@ -361,6 +381,15 @@ def kinds(folder: Path, providers: Mapping[str, object] | None) -> dict[str, Che
         "webhook url": list_url,
         "webhook secret": webhook_secret,
         "network": network,
+        "service name": service_name,
+        "scope": scope,
+        "route id": route_id,
+        "route host": route_host,
+        "route path": route_path,
+        "route pattern": route_pattern,
+        "route rewrite": route_rewrite,
+        "route method": route_method,
+        "statuses": statuses,
         "listen address": lambda text: listen_address(text) if text else "",
         "file or url": lambda text: list_url(text) if is_url(text) else file(text),
     }

@@ -11,6 +11,7 @@ from msgspec import Struct, field, inspect
 from msgspec.structs import fields, replace
 
 from proxy.config import aliases, document
+from proxy.config.address_schema import service_url
 from proxy.config.advice import doubtful_addresses
 from proxy.config.aliases import Report
 from proxy.config.budget_advice import unknown_subjects
@@ -166,7 +167,9 @@ def _section(name: str, path: Path | None, environ: Mapping[str, str], env_file:
 def _urls(config: Config) -> Iterator[str]:
     """All HTTP URLs that the gateway connects to by itself."""
     for provider in config.providers.values():
-        yield from provider.addresses
+        yield from (address for address in provider.addresses if service_url(address) is None)
+    for service in config.services.values():
+        yield from (address.url for address in service.addresses)
     if config.auth.jwt is not None and config.auth.jwt.jwks_url:
         yield config.auth.jwt.jwks_url
     if config.observe.tracing.enabled:

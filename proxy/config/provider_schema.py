@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 from msgspec import UNSET, Meta, UnsetType, field
 
+from proxy.config.address_schema import OptionalProviderUrl, ProviderAddress, service_url
 from proxy.config.patches import PatchName
 from proxy.config.price_schema import PriceRows
 from proxy.config.types import (
-    BaseUrl,
     Count,
     File,
     ForwardHeader,
@@ -113,10 +113,11 @@ class CloudSettings(Section, frozen=True):
 class ProviderSettings(Section, frozen=True):
     """A provider: addresses and credentials.
 
-    Several addresses share the load. Of several keys, those that are refused or rate-limited get a cooldown. Without a
-    key setting, none is sent; if all keys are empty, the provider is not used.
+    Several addresses share the load by their weights; ``service://name`` stands for those of a service.
+    Of several keys, those that are refused or rate-limited get a cooldown. Without a key setting, none is sent; if all
+    keys are empty, the provider is not used.
     ``kind``: how its API is addressed; unset: that of the host (Azure's, Anthropic's, Google's or AWS's), else
-    ``openai``.
+    ``openai``, also for a service.
     ``cloud``: without a key, for the kinds ``vertex`` and ``bedrock``.
     ``dialects``: what it speaks beside or instead of the dialects of its kind.
     ``quota_group``: a 429 for one of its models starts a cooldown for all. ``passthrough``: entries ``METHOD /prefix``.
@@ -124,8 +125,8 @@ class ProviderSettings(Section, frozen=True):
     only the fallback.
     """
 
-    base_url: OptionalBaseUrl = ""
-    base_urls: list[BaseUrl] = []
+    base_url: OptionalProviderUrl = ""
+    base_urls: list[Annotated[ProviderAddress, Meta(extra={"short": "url"})]] = []
     kind: ProviderKindName | UnsetType = UNSET
     dialects: Dialects = field(default_factory=Dialects)
     enabled: bool = True
@@ -144,9 +145,24 @@ class ProviderSettings(Section, frozen=True):
     any_model: bool | UnsetType = UNSET
 
     @property
+    def entries(self) -> tuple[ProviderAddress, ...]:
+        """All addresses, the first of each URL."""
+        own = (ProviderAddress(self.base_url),) if self.base_url else ()
+        found: dict[str, ProviderAddress] = {}
+        for each in (*own, *self.base_urls):
+            found.setdefault(each.url, each)
+        return tuple(found.values())
+
+    @property
     def addresses(self) -> tuple[str, ...]:
-        """All base URLs, without duplicates."""
-        return tuple(dict.fromkeys(filter(None, (self.base_url, *self.base_urls))))
+        """All base URLs, without duplicates; ``service://name`` for those of a service."""
+        return tuple(each.url for each in self.entries)
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Names of the services that it takes addresses from."""
+        found = (service_url(address) for address in self.addresses)
+        return tuple(dict.fromkeys(each.name for each in found if each is not None))
 
     @property
     def kind_name(self) -> ProviderKindName:
@@ -171,6 +187,8 @@ _is_bedrock_host = re.compile(r"(?:.+\.)?bedrock-(?:runtime|mantle)(?:-fips)?\..
 
 
 def _kind_at(address: str) -> ProviderKindName:
+    if service_url(address) is not None:
+        return "openai"
     parts = urlsplit(address)
     host, path = parts.hostname or "", parts.path.rstrip("/")
     if host.endswith(AZURE_HOSTS):  # Foundry serves Claude at https://RESOURCE.services.ai.azure.com/anthropic/v1

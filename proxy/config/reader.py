@@ -61,6 +61,11 @@ class ConfigReader:
                     one = self._struct(item, value, path)
                     return one if one is BROKEN else [one]
                 return self.read(expected.type, [value] if isinstance(value, str) else value, path)
+            case inspect.Metadata(extra={"short": key}):
+                if not isinstance(value, str):
+                    return self.read(expected.type, value, path)
+                short = _field(expected.type, key)
+                return _made(expected.type, short, self.read(short.type, value, path))
             case inspect.UnionType():
                 return self.read(_only(expected), value, path)
             case inspect.StructType():
@@ -218,8 +223,12 @@ class ConfigReader:
     def _item(self, expected: inspect.Type, text: str, path: str, repr_: str) -> Any:
         """A text from the environment as ``expected``. References in it are not expanded."""
         if isinstance(expected, inspect.Metadata):
+            extra = expected.extra or {}
+            if "short" in extra:
+                short = _field(expected.type, extra["short"])
+                return _made(expected.type, short, self._item(short.type, text, path, repr_))
             value = self._convert(expected.type, text, path, repr_=repr_)
-            return self._checked((expected.extra or {})["kind"], value, path)
+            return self._checked(extra["kind"], value, path)
         return self._convert(expected, _from_text(expected, text), path, repr_=repr_)
 
     def _filled(self, value: Any, path: str) -> Any:
@@ -245,9 +254,12 @@ class ConfigReader:
                 spelled = {str(each).lower(): each for each in expected.values}
                 if isinstance(value, bool):  # YAML 1.1 reads on and off as booleans
                     value = "on" if value else "off"
-                if isinstance(value, str) and (word := _SYNONYMS.get(value.lower(), value.lower())) in spelled:
+                word = str(value).lower() if isinstance(value, str | int) else ""
+                if (word := _SYNONYMS.get(word, word)) in spelled:
                     return spelled[word]
-                choice = ", ".join(map(quoted, map(str, expected.values)))
+                choice = ", ".join(
+                    str(each) if isinstance(each, int) else quoted(str(each)) for each in expected.values
+                )
                 return self.refuse(path, f"expected one of {choice}, got {repr_ or shown(value)}")
             case inspect.BoolType():
                 if isinstance(value, bool):
@@ -291,8 +303,7 @@ def _is_number(value: Any, whole: bool) -> bool:
 def type_at(expected: Any, path: str) -> inspect.Type:
     """The type of the setting at a dotted path below the struct type ``expected``."""
     for key in path.split("."):
-        struct: Any = _only(expected) if isinstance(expected, inspect.UnionType) else expected
-        expected = next(field.type for field in struct.fields if field.encode_name == key)
+        expected = _field(_only(expected) if isinstance(expected, inspect.UnionType) else expected, key).type
     found: inspect.Type = expected
     return found
 
@@ -300,6 +311,17 @@ def type_at(expected: Any, path: str) -> inspect.Type:
 def _only(expected: inspect.UnionType) -> inspect.Type:
     """``X`` of the type ``X | None``."""
     return next(kind for kind in expected.types if not isinstance(kind, inspect.NoneType))
+
+
+def _field(struct: inspect.Type, key: str) -> inspect.Field:
+    assert isinstance(struct, inspect.StructType)
+    return next(field for field in struct.fields if field.encode_name == key)
+
+
+def _made(struct: inspect.Type, field: inspect.Field, value: Any) -> Any:
+    """A struct of which only one field is given."""
+    assert isinstance(struct, inspect.StructType)
+    return BROKEN if value is BROKEN else struct.cls(**{field.name: value})
 
 
 def _item_type(expected: inspect.Metadata) -> inspect.Type | None:

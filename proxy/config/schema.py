@@ -1,9 +1,9 @@
 """The configuration's shape: what config.yaml may contain.
 
 Keys are camelCase in the files and snake_case here. Durations are seconds unless the key says otherwise. All structs
-are frozen: a loaded configuration never changes, it is replaced. Constrained types are in ``types.py``, providers and
-models in ``provider_schema.py``, logging and observability in ``observe_schema.py``, money in ``billing_schema.py``,
-events in ``events_schema.py``.
+are frozen: a loaded configuration never changes, it is replaced. Constrained types are in ``types.py``, rate limits in
+``limit_schema.py``, providers and models in ``provider_schema.py``, services and routes in ``service_schema.py``,
+logging and observability in ``observe_schema.py``, money in ``billing_schema.py``, events in ``events_schema.py``.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from msgspec import UNSET, Meta, UnsetType, field
 
 from proxy.config.billing_schema import Billing, BudgetSettings
 from proxy.config.events_schema import Events
+from proxy.config.limit_schema import Limits
 from proxy.config.observe_schema import Logging, Observe
 from proxy.config.provider_schema import ModelSettings, PoolSettings, ProviderSettings, Timeouts
+from proxy.config.service_schema import DiscoverySettings, RouteSettings, ServiceSettings
 from proxy.config.types import (
     AllowedHost,
     BasePath,
@@ -48,8 +50,10 @@ from proxy.config.types import (
     PositiveInt,
     RedisPrefix,
     RedisUrl,
+    ScopeName,
     Seconds,
     Section,
+    ServiceName,
     SocketMode,
     SpoolMegabytes,
 )
@@ -143,20 +147,6 @@ class CircuitBreaker(Section, frozen=True):
     shared: bool = False  # replicas tell each other, through Redis, what is open or unavailable
 
 
-class Limits(Section, frozen=True):
-    """Limits for each member of one level; unset: no limit.
-
-    ``burst_size``: requests that may come at once (unset: the number per minute, or per hour).
-    """
-
-    enabled: bool = True
-    requests_per_minute: PositiveInt | UnsetType = UNSET
-    requests_per_hour: PositiveInt | UnsetType = UNSET
-    tokens_per_minute: PositiveInt | UnsetType = UNSET
-    concurrent: PositiveInt | UnsetType = UNSET
-    burst_size: PositiveInt | UnsetType = UNSET
-
-
 class TokenEstimate(Section, frozen=True):
     """Tokens reserved for parts of a request without text, and for output of unknown length."""
 
@@ -233,7 +223,7 @@ class ConfiguredKey(Section, frozen=True):
     expires: Moment = ""  # ISO 8601; "": never
     models: list[Name] = []
     providers: list[KnownProvider] = []
-    scopes: list[Literal["passthrough"]] = []
+    scopes: list[ScopeName] = []
     limits: Limits | None = None
 
 
@@ -250,7 +240,7 @@ class ConfiguredCertificate(Section, frozen=True):
     labels: LabelMap = {}
     models: list[Name] = []
     providers: list[KnownProvider] = []
-    scopes: list[Literal["passthrough"]] = []
+    scopes: list[ScopeName] = []
     limits: Limits | None = None
 
 
@@ -370,6 +360,9 @@ class Config(Section, frozen=True):
     data_dir: Folder = "data"  # of the working directory
     models: list[ModelSettings] = []
     aliases: dict[Name, ModelNames] = {}  # `*` in an alias matches any text
+    services: dict[ServiceName, ServiceSettings] = {}
+    routes: list[RouteSettings] = []
+    discovery: DiscoverySettings = field(default_factory=DiscoverySettings)
 
     @property
     def records_usage(self) -> bool:

@@ -9,13 +9,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, get_args
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 from msgspec.structs import fields
 
 from proxy.config.advice import address_mistake, key_mistake
 from proxy.config.billing_schema import Billing, BudgetSettings
 from proxy.config.budget_checks import AMOUNTS, CALLERS, budget_mistakes, repeated_names
+from proxy.config.complaint import Complaint as Complaint
 from proxy.config.known_providers import KNOWN_PROVIDERS
+from proxy.config.limit_schema import Limits
 from proxy.config.mistakes import near, quoted
 from proxy.config.patches import PATCHES, PatchName
 from proxy.config.price_schema import ClassPrices, ContextPrices, ModelPrices, TierPrices, is_exact
@@ -28,17 +30,8 @@ from proxy.config.provider_schema import (
     Tls,
     WireDialect,
 )
-from proxy.config.schema import (
-    Admin,
-    Auth,
-    Config,
-    Fallback,
-    Jwt,
-    Limits,
-    ListenTls,
-    RateLimiting,
-    ServerSettings,
-)
+from proxy.config.schema import Admin, Auth, Config, Fallback, Jwt, ListenTls, RateLimiting, ServerSettings
+from proxy.config.service_sections import SERVICE_CHECKS, between_routes, unknown_services
 
 SHORTEST_SECRET = 32  # bytes: as many as the hash of HS256 has (RFC 7518, section 3.2)
 SHORTEST_TOKEN = 16  # characters of the admin token
@@ -53,17 +46,6 @@ _LEVELS = {
     "perModel": "per_model",
     "perProvider": "per_provider",
 }
-
-
-class Complaint(Struct, frozen=True):
-    """What is wrong with ``key`` (``""``: the section itself).
-
-    ``reads`` are the keys that the check depends on. If one of them has a mistake, the complaint is dropped.
-    """
-
-    key: str
-    text: str
-    reads: tuple[str, ...] = ()
 
 
 def complaints(value: Any, path: str = "") -> Iterable[Complaint]:
@@ -83,6 +65,7 @@ def between(config: Config) -> Iterator[Complaint]:
     yield from _event_receivers(config)
     for name in repeated_names(config.budgets):
         yield Complaint("budgets", f"more than one has the name {quoted(name)}")
+    yield from between_routes(config)
     tls = config.server.tls
     if config.auth.certificates and config.auth.mode != "none" and not (tls is not None and tls.client_ca):
         text = "is missing: auth.certificates needs the CA of these certificates"
@@ -133,9 +116,21 @@ def idle(config: Config) -> Iterator[Complaint]:
             yield Complaint(
                 f"budgets[{number}]", f"has no effect: auth.mode is none, so no caller says its {budget.per}"
             )
+    yield from _unknown_services(config)
+    yield from unknown_services(config)
     if config.budgets and not config.has_ledger:
         why = "the ledger is elsewhere (ledger.mode)" if config.records_usage else "no ledger is kept (ledger.enabled)"
         yield Complaint("budgets", f"count from the start of the gateway, as {why}")
+
+
+def _unknown_services(config: Config) -> Iterator[Complaint]:
+    """Services of providers that may still come at run time, or are misspelled."""
+    for name, provider in config.providers.items():
+        for service in provider.services:
+            if service not in config.services:
+                hint = near(service, config.services)
+                text = f"no service {quoted(service)} is configured{hint or '; it has no address until one is added'}"
+                yield Complaint(f"providers.{name}", text)
 
 
 def _provider(provider: ProviderSettings, name: str) -> Iterator[Complaint]:
@@ -144,7 +139,7 @@ def _provider(provider: ProviderSettings, name: str) -> Iterator[Complaint]:
         if hint := near(name, KNOWN_PROVIDERS):
             key, text = "", f"unknown provider {quoted(name)}{hint} Any other provider needs a baseUrl"
         yield Complaint(key, text, ("baseUrl", "baseUrls"))
-    for key, addresses in (("baseUrl", [provider.base_url]), ("baseUrls", provider.base_urls)):
+    for key, addresses in (("baseUrl", [provider.base_url]), ("baseUrls", [each.url for each in provider.base_urls])):
         yield from (Complaint(key, text) for address in addresses if (text := address_mistake(address)))
     for wire in get_args(WireDialect):
         entry = getattr(provider.dialects, wire)
@@ -181,7 +176,9 @@ def _cloud(provider: ProviderSettings) -> Iterator[Complaint]:
 def _dialect_mistakes(provider: ProviderSettings, entry: DialectSettings) -> Iterator[str]:
     if text := address_mistake(entry.base_url):
         yield text
-    if len(provider.addresses) > 1:
+    if provider.services:
+        yield f"is one address, but those of the service {provider.services[0]} change; remove it"
+    elif len(provider.addresses) > 1:
         yield f"is one address, but the provider has {len(provider.addresses)}; write one provider for each address"
 
 
@@ -364,4 +361,5 @@ _CHECKS: dict[type, Callable[[Any], Iterable[Complaint]]] = {
     BudgetSettings: _budget,
     ListenTls: _listen_tls,
     ServerSettings: _server,
+    **SERVICE_CHECKS,
 }

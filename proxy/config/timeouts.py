@@ -6,6 +6,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from proxy.config.provider_schema import ModelSettings, ProviderSettings, Timeouts
 from proxy.config.schema import Config
+from proxy.config.service_schema import ServiceSettings
 
 
 class Clocks(Struct, frozen=True):
@@ -19,6 +20,7 @@ class Clocks(Struct, frozen=True):
     client_stall: float = 60.0
 
 
+SERVICE = Clocks(headers=60.0, first_content=0.0)
 STREAM = Clocks()
 PLAIN = Clocks(headers=0.0, first_content=0.0, total=600.0)
 
@@ -45,6 +47,16 @@ def resolve(
     if not streaming:
         clocks["headers"] = clocks["first_content"] = 0.0
     return Clocks(**clocks)
+
+
+def of_service(config: Config, service: ServiceSettings) -> Clocks:
+    """The clocks of an attempt at a service: its own, then top level, then defaults.
+
+    ``headers`` begins when the request is sent. ``first_content`` is off: only answers of models have such an event.
+    """
+    places = [service.timeouts, config.timeouts]
+    clocks = {name: _nearest(places, name, getattr(SERVICE, name)) for name in Clocks.__struct_fields__}
+    return Clocks(**clocks | {"first_content": 0.0})
 
 
 def _has_own_pace(timeouts: Timeouts) -> bool:

@@ -28,11 +28,8 @@ class ElsewhereHandler(Handler[Request]):
         self._message = message
         self._router = router
 
-    def takes(self, path: str) -> bool:
-        return self._takes(path)
-
-    def begin(self, request: Request) -> Request:
-        return request
+    def begin(self, request: Request) -> Request | None:
+        return request if self._takes(request.path) else None
 
     async def answer(self, request: Request) -> None:
         if self._router is not None and request.method == "OPTIONS" and request.path == "/":

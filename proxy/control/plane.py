@@ -40,6 +40,7 @@ from proxy.control.openapi.document import OpenApiHandler
 from proxy.control.pages.dashboard import DashboardPages
 from proxy.control.pages.docs import DocsPages
 from proxy.control.pages.metrics import MetricsPage
+from proxy.control.services.routes import service_routes
 from proxy.control.settings.config import ConfigHandler
 from proxy.control.settings.log_level import LogLevelHandler
 from proxy.control.settings.rate_limits import RateLimitHandler
@@ -60,6 +61,7 @@ from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics
 from proxy.observe.observers import Observers
 from proxy.providers.credential_source import CredentialSource
+from proxy.services.opening import ServiceParts
 from proxy.serving import Serving
 
 
@@ -90,6 +92,7 @@ class ControlPlane:
         recorder: Callable[[], RecorderStatus | None],
         events: Announcer,
         process: str,
+        services: ServiceParts,
         lists: ModelListSource,
         models_request: ModelsRequest,
         credential_failure: Callable[[CredentialSource], str],
@@ -147,6 +150,7 @@ class ControlPlane:
             *PricedModelsHandler(index, clock).routes(),
             *BudgetHandlers(limiter.book, BudgetSurvey(limiter.book, ledger, live)).routes(),
             *BillingHandlers(balances, live, bodies).routes(),
+            *service_routes(services, live, self.credential, credentials.authenticator.address, clock, bodies),
             *EventHandlers(
                 ReceiverSurvey(outbox, live, recorder, clock.wall), outbox, BrokerLetters(live), bodies
             ).routes(),

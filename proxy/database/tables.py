@@ -253,6 +253,55 @@ EVENT_IDS = Table(
 )
 
 
+# Services, routes, and overrides of addresses that were made at run time. ``version``: the change that made the row.
+ROUTING_ENTRIES = Table(
+    "routing_entries",
+    METADATA,
+    Column("kind", Text, primary_key=True),  # service, route, override
+    Column("name", Text, primary_key=True),
+    Column("body", Text, nullable=False),  # JSON, as the admin API takes it
+    Column("version", BigInteger, nullable=False),
+    Column("changed_at", Double, nullable=False),
+    _text("changed_by"),
+)
+
+# Each change of these entries, forever: who changed what. ``seq`` is the version of all of them together.
+ROUTING_CHANGES = Table(
+    "routing_changes",
+    METADATA,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("before", Text),  # JSON; NULL: there was none
+    Column("after", Text),  # JSON; NULL: it was deleted
+    Column("at", Double, nullable=False),
+    _text("by"),
+    Index(None, "kind", "name", "seq"),
+    sqlite_autoincrement=True,
+)
+
+# What active checks say of the addresses of services, from the one replica that makes them.
+ADDRESS_HEALTH = Table(
+    "address_health",
+    METADATA,
+    Column("service", Text, primary_key=True),
+    Column("url", Text, primary_key=True),
+    Column("healthy", Boolean, nullable=False),
+    Column("since", Double, nullable=False),  # of this state
+    Column("checked_at", Double, nullable=False),
+    _text("error"),  # of the last failed check
+)
+
+# What one process of the fleet does at a time. ``holder`` has it until a time.
+LEASES = Table(
+    "leases",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    _text("holder"),
+    Column("until", Double, nullable=False, server_default="0"),
+)
+
+
 class Now(ColumnElement[float]):
     """The database's clock when the statement runs, not when its transaction began."""
 

@@ -76,13 +76,18 @@ class Dispatcher:
         self.contents = contents or ContentFetcher({}, lambda: tls.context(Tls()))
 
     def adopt(self, catalog: Catalog) -> None:
-        """Use the sites of this catalog from now on."""
-        self.origins = Origins(
-            (site, _origin(site))
+        """Use the sites of this catalog from now on. Connections to addresses that left are closed."""
+        before = self.origins
+        sites = [
+            site
             for provider in catalog.providers.values()
             for main in provider.sites
+            if main.address.present
             for site in (main, *main.speaking.values())
-        )
+        ]
+        self.origins = Origins((site, before.get(site) or _origin(site)) for site in sites)
+        for origin in {*before.values()} - {*self.origins.values()}:
+            self.context.pool.leave(origin)
 
     def open_connections(self) -> dict[str, int]:
         """Open upstream connections by provider, for the metrics."""

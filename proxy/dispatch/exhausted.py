@@ -20,6 +20,7 @@ from proxy.routing.rules import FailureKind
 
 MESSAGE: Final = 2000  # characters
 # SDKs sleep for a Retry-After of up to a minute, twice. To its user such a client seems to hang.
+ADDRESS_SECS: Final = 1.0  # after which a service may have an address
 LONGEST_WAIT: Final = 5.0  # seconds
 _LIMITED: Final = (FailureKind.RATE_LIMITED, FailureKind.OUT_OF_QUOTA)
 _PERMANENT: Final = {FailureKind.AUTH, FailureKind.OUT_OF_QUOTA}  # only an operator can fix these
@@ -43,6 +44,7 @@ def exhausted(
     passed = [_cause(*each) for each in plan.skipped]
     passed += [FailureKind.RATE_LIMITED if each.provider.keys.limited else FailureKind.AUTH for each in keyless]
     passed += [FailureKind.RATE_LIMITED if by == "limit" else FailureKind.OUT_OF_QUOTA for _, by in limited]
+    absent = any(reason == "no_address" for _, reason in plan.skipped)
     status = rules.final_status(tried, passed)
     causes = {*tried, *passed}
     # A refused key in cooldown has a replacement, so a new request may succeed.
@@ -50,14 +52,15 @@ def exhausted(
     error = UpstreamFault(
         _message(exchange, plan, last, keyless, limited, now),
         status=status,
-        code=_code(exchange, last, status, causes),
+        code=_code(exchange, last, status, causes, absent),
         detail=exchange.error_detail,
     )
     if status == 404:
         error.kind, error.param = "invalid_request", "model"
     elif status == 429:
         error.kind = "rate_limited"
-    _advise(error, [plan.cooldown_secs(now), *_waits(plan, last, keyless, now)], final)
+    waits = [plan.cooldown_secs(now), *_waits(plan, last, keyless, now)]
+    _advise(error, [*waits, ADDRESS_SECS] if absent else waits, final)
     return error
 
 
@@ -94,12 +97,12 @@ def _message(
     return f"{message} The last provider said: {quoted}" if quoted else message
 
 
-def _code(exchange: Exchange, last: AttemptFailure | None, status: int, causes: set[FailureKind]) -> str:
+def _code(exchange: Exchange, last: AttemptFailure | None, status: int, causes: set[FailureKind], absent: bool) -> str:
     if status == 404:
         return "model_not_found"
     if last is None or not exchange.attempts:
         if status != 429:
-            return "no_candidate"
+            return "no_address" if absent else "no_candidate"
         return "insufficient_quota" if causes == {FailureKind.OUT_OF_QUOTA} else "rate_limit_exceeded"
     own = last.error.code if last.error is not None else None
     if isinstance(own, str) and _is_code(own):

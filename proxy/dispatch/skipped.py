@@ -11,6 +11,7 @@ from proxy.routing.plan import Reason
 
 _TEXTS: Final[dict[Reason, str]] = {
     "disabled": "not available",
+    "no_address": "its service has no address now",
     "breaker_open": "circuit breaker open",
     "unavailable": "the provider does not know the model",
     "resting": "rate limited",

@@ -40,7 +40,7 @@ async def dispatch_form(
         try:
             plan = plan_form(dispatcher, responder, named, route.pinned)
         except ListsPending as pending:
-            await lists.wait(pending.providers)
+            await lists.wait(pending.sites)
             plan = plan_form(dispatcher, responder, named, route.pinned, waited=True)
 
         def body(attempt: Attempt) -> tuple[AsyncIterator[bytes], int | None]:

@@ -14,7 +14,7 @@ from msgspec.structs import force_setattr
 
 from proxy.budgets.base import Charge, Shortfall, Wants
 
-Level = Literal["global", "client", "address", "model", "provider"]
+Level = Literal["global", "client", "address", "model", "provider", "route"]
 Unit = Literal["requestsPerMinute", "requestsPerHour", "tokensPerMinute", "concurrent"]
 
 MINUTE, HOUR = 60.0, 3600.0

@@ -82,6 +82,11 @@ class Limiter:
             self._shared.seeds.reader = seeds
             seeds.sums.share = self._shared.seed
 
+    @property
+    def snapshot(self) -> LimiterSnapshot:
+        """The rules in force."""
+        return self._snapshot
+
     def own_limits(self) -> dict[tuple[str, str], Limit]:
         """``LimiterSnapshot.own_limits`` of the current rules."""
         return self._snapshot.own_limits()

@@ -237,7 +237,7 @@ class Reservation(Struct, eq=False):
             self._snapshot.store.settle(corrections, slots, lease)
 
     def _error(self, verdict: Verdict) -> RateLimited:
-        error = _error(verdict)
+        error = rate_limited(verdict)
         self._tightest = part_of(verdict), verdict.limit
         self._level = error.limit
         return error
@@ -283,11 +283,16 @@ class Reservation(Struct, eq=False):
         part, limit = self._tightest
         if limit is None:
             return budgets
-        return budgets + b"X-RateLimit-Limit: %d\r\nX-RateLimit-Remaining: %d\r\nX-RateLimit-Reset: %d\r\n" % (
-            limit.quota,
-            remaining(limit, part),
-            ceil(self._snapshot.wall() + part * limit.refill),
-        )
+        return budgets + limit_lines(limit, part, self._snapshot.wall())
+
+
+def limit_lines(limit: Limit, part: float, wall: float) -> bytes:
+    """``X-RateLimit-...`` of a bucket, of which ``part`` is used, at a Unix time."""
+    return b"X-RateLimit-Limit: %d\r\nX-RateLimit-Remaining: %d\r\nX-RateLimit-Reset: %d\r\n" % (
+        limit.quota,
+        remaining(limit, part),
+        ceil(wall + part * limit.refill),
+    )
 
 
 def remaining(limit: Limit, part: float) -> int:
@@ -301,7 +306,7 @@ def _bill(store: Store, lease: int, holds: Holds, charges: list[Charge]) -> None
         holds.charged(charges)
 
 
-def _error(verdict: Verdict) -> RateLimited:
+def rate_limited(verdict: Verdict) -> RateLimited:
     limit = verdict.limit
     assert limit is not None
     retry_after = max(1, ceil(verdict.retry_after))

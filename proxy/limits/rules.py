@@ -6,7 +6,8 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from proxy.caches import LruCache
-from proxy.config.schema import Auth, Limits, RateLimiting, TokenEstimate
+from proxy.config.limit_schema import Limits
+from proxy.config.schema import Auth, RateLimiting, TokenEstimate
 from proxy.identity import Client
 from proxy.limits.base import HOUR, MINUTE, Cost, Level, Limit, Unit
 
@@ -66,11 +67,11 @@ class Rules:
         self._base = _effective(settings, settings.per_client)
         self._known: LruCache[Limits, Bounds] = LruCache(MOST_OVERRIDES)  # bounded, as JWTs may carry limits
         self.estimates: TokenEstimate = settings.token_estimate
-        self.shared = _bounds("global", _effective(settings, settings.global_))
-        self.own = _bounds("client", self._base)
-        self.address = _bounds("address", _of_addresses(settings))
-        self.model = _bounds("model", _effective(settings, settings.per_model))
-        self.provider = _bounds("provider", _effective(settings, settings.per_provider))
+        self.shared = bounds_of("global", _effective(settings, settings.global_))
+        self.own = bounds_of("client", self._base)
+        self.address = bounds_of("address", _of_addresses(settings))
+        self.model = bounds_of("model", _effective(settings, settings.per_model))
+        self.provider = bounds_of("provider", _effective(settings, settings.per_provider))
         levels = (self.shared, self.own, self.address, self.model, self.provider)
         self.counts_tokens = any(level.tokens is not None for level in levels)
         self.has_slots = any(map(_has_slots, levels))
@@ -121,7 +122,7 @@ class Rules:
     def _compiled(self, overrides: Limits) -> Bounds:
         bounds = UNBOUNDED
         if overrides.enabled and not self.inactive:
-            bounds = _bounds("client", _merged(self._base, overrides))
+            bounds = bounds_of("client", _merged(self._base, overrides))
         self._known.put(overrides, bounds)
         self.counts_tokens = self.counts_tokens or bounds.tokens is not None
         self.has_slots = self.has_slots or _has_slots(bounds)
@@ -161,7 +162,7 @@ def _merged(base: Limits | None, overrides: Limits) -> Limits:
     return replace(base, **{name: bound for name, bound in own.items() if bound is not UNSET})
 
 
-def _bounds(level: Level, limits: Limits | None) -> Bounds:
+def bounds_of(level: Level, limits: Limits | None) -> Bounds:
     if limits is None:
         return UNBOUNDED
     minute, hour, burst = limits.requests_per_minute, limits.requests_per_hour, limits.burst_size

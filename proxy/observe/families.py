@@ -16,7 +16,7 @@ DIRECTIONS: Final = ("input", "cached", "output", "reasoning")
 COST_SOURCES: Final = ("operator", "provider", "catalog", "estimated")
 UNKNOWN_COSTS: Final = ("usage", "price")  # what is not known of them
 # Levels whose limit can refuse a request (``limits.base.Level``), and the level of requests that none refused.
-LEVELS: Final = ("global", "client", "address", "model", "provider")
+LEVELS: Final = ("global", "client", "address", "model", "provider", "route")
 EVERY_LEVEL: Final = "all"
 # Kinds of requests that are not calls to models; unrouted ones are preflights or refused.
 OTHERS: Final = ("models", "passthrough", "page", "preflight", "refused")

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, Protocol, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -39,6 +39,12 @@ LONGEST_CALLBACK = 60.0
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 # Three times as fast as formatting.
 _MILLISECONDS = tuple(f".{number:03d}Z" for number in range(1000))
+
+
+def close(log: Log, timeout: float) -> None:
+    """Write what is queued, within ``timeout`` seconds, and from now on each line at once."""
+    log.attach(None)
+    log.flush(timeout)
 
 
 def opened(path: str, level: Level) -> Log:
@@ -91,6 +97,28 @@ class Line(msgspec.Struct, gc=False):
     labels: dict[str, str] | UnsetType
 
 
+class Timed(Protocol):
+    """What has ended, in seconds of the loop's clock."""
+
+    @property
+    def began(self) -> float: ...
+    @property
+    def ended(self) -> float | None: ...
+
+
+class TimedLine(Protocol):
+    """A line of what has ended."""
+
+    @property
+    def time(self) -> str: ...
+    @property
+    def level(self) -> Level: ...
+
+
+T = TypeVar("T", bound=Timed)
+L = TypeVar("L", bound=TimedLine)
+
+
 class Log:
     """Writes lines of at least ``level`` to ``stream``. ``now`` is the wall clock in seconds.
 
@@ -128,15 +156,34 @@ class Log:
 
     def exchanges(self, ended: Sequence[Exchange]) -> None:
         """Write a line for each settled exchange, with the time of its end; all in one write."""
+        self.ended(ended, _level, self._line_of, _readable_exchange)
+
+    def ended(
+        self,
+        ended: Sequence[T],
+        level_of: Callable[[T], Level],
+        line_of: Callable[[T, str], L],
+        readable: Callable[[L], str],
+    ) -> None:
+        """Write a line for each of what has ended, with the time of its end; all in one write.
+
+        ``line_of`` gets the time. ``readable``: the line for a terminal, without its time and level.
+        """
         rank = self._rank
         if rank > RANKS["info"]:
-            ended = [exchange for exchange in ended if RANKS[_level(exchange)] >= rank]
-        if ended:
-            line_of = self._line_of
-            lines = [line_of(exchange, stamp) for exchange, stamp in zip(ended, self._stamps(ended), strict=False)]
-            self._sink.write(self._encoded(lines))
+            ended = [each for each in ended if RANKS[level_of(each)] >= rank]
+        if not ended:
+            return
+        lines = [line_of(each, stamp) for each, stamp in zip(ended, self._stamps(ended), strict=False)]
+        if self._readable:
+            self._sink.write(b"".join(_readable(line.time, line.level, readable(line)) for line in lines))
+            return
+        try:
+            self._sink.write(self._encoder.encode_lines(lines))
+        except UnicodeEncodeError:
+            self._sink.write(b"".join(map(self._encode, lines)))
 
-    def _stamps(self, ended: Sequence[Exchange]) -> Iterable[str]:
+    def _stamps(self, ended: Sequence[Timed]) -> Iterable[str]:
         """The end of each exchange as wall time; without a loop, the present time."""
         wall = self._now()
         if self._loop is None:
@@ -165,7 +212,7 @@ class Log:
             exchange.status,
             outcome,
             exchange.error and truncate(exchange.error),
-            exchange.error_detail and self._text(exchange.error_detail),
+            exchange.error_detail and self.text(exchange.error_detail),
             len(exchange.attempts),
             UNSET if usual else _failures(exchange),
             exchange.fallback_used or UNSET,
@@ -189,14 +236,6 @@ class Log:
             dict(labels) if labels else UNSET,
         )
 
-    def _encoded(self, lines: list[Line]) -> bytes:
-        if self._readable:
-            return b"".join(map(_readable_exchange, lines))
-        try:
-            return self._encoder.encode_lines(lines)
-        except UnicodeEncodeError:
-            return b"".join(map(self._encode, lines))
-
     def debug(self, message: str, /, **fields: object) -> None:
         self.write("debug", message, fields)
 
@@ -213,8 +252,8 @@ class Log:
         """Write a message. Values of ``fields`` that JSON does not support become text."""
         if RANKS[level] >= self._rank:
             self.catch_up()
-            plain = {key: _plain(value, self._text) for key, value in fields.items()}
-            self._sink.put(self._line(level, self._text(message), plain))
+            plain = {key: _plain(value, self.text) for key, value in fields.items()}
+            self._sink.put(self._line(level, self.text(message), plain))
 
     def flush(self, timeout: float = 0.0) -> None:
         """Write what is queued. Waits at most ``timeout`` seconds for a slow reader, for the shutdown."""
@@ -245,14 +284,15 @@ class Log:
             self._date = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
         return self._date + _MILLISECONDS[int((moment - second) * 1000)]
 
-    def _encode(self, line: Line | dict[str, object]) -> bytes:
+    def _encode(self, line: object) -> bytes:
         try:
             return self._encoder.encode(line) + b"\n"
         except UnicodeEncodeError:
             # aiohttp decodes invalid bytes of a request to lone surrogates, which JSON cannot represent.
             return self._encoder.encode(_without_surrogates(msgspec.to_builtins(line))) + b"\n"
 
-    def _text(self, text: str) -> str:
+    def text(self, text: str) -> str:
+        """Text from others for a line: without secrets, and truncated."""
         # Masked before it is truncated, so that no part of a secret remains.
         masked = self._mask(text[: 2 * TEXT])
         return truncate(masked, TEXT)
@@ -296,7 +336,7 @@ def _readable(stamp: str, level: Level, text: str) -> bytes:
     return f"{stamp} {level:<7} {visible}\n".encode()
 
 
-def _readable_exchange(line: Line) -> bytes:
+def _readable_exchange(line: Line) -> str:
     words = [
         f"{line.status or '---'} {line.outcome} {line.endpoint}",
         f"{line.model or '-'} -> {line.provider or '-'}/{line.upstream_model or '-'}",
@@ -319,7 +359,7 @@ def _readable_exchange(line: Line) -> bytes:
         words += [f"{name}={value}" for name, value in line.labels.items()]
     words.append(line.request_id)
     words += filter(None, (line.error, line.detail))
-    return _readable(line.time, line.level, "  ".join(words))
+    return "  ".join(words)
 
 
 def _known(tokens: int | None) -> str:

@@ -41,6 +41,7 @@ from proxy.observe.gauges import (
 from proxy.observe.lag import Lag
 from proxy.observe.listed import ListedModels
 from proxy.observe.process_limits import ProcessLimits
+from proxy.observe.service_metrics import ServiceMetrics
 from proxy.pricing.bill import Bill
 from proxy.pricing.rates import NANO
 
@@ -76,8 +77,8 @@ class Metrics:
     The plain numbers are incremented by their owners. Callables are called at each scrape: ``running`` (exchanges in
     progress), ``upstream_connections`` (by provider), ``breakers``, ``components`` (whether each is up), ``recorder``
     (of the ledger; ``None``: there is none), ``balances`` (of accounts; empty: there are none), ``budgets`` (it yields
-    between portions). ``registry`` has what prometheus_client measures, including ``connect_seconds`` for
-    ``prometheus_async.aio.time``.
+    between portions). ``services``: what is measured of services. ``registry`` has what prometheus_client measures,
+    including ``connect_seconds`` for ``prometheus_async.aio.time``.
     """
 
     def __init__(self, *, max_label_sets: int = 500, version: str = "unknown") -> None:
@@ -99,6 +100,7 @@ class Metrics:
         self.fallbacks = 0
 
         self.families = families = Families(max_label_sets)
+        self.services = ServiceMetrics(max_label_sets)
         self._unfolded = 0  # exchanges since the last fold
         self._bound = max_label_sets
         self._known: frozenset[tuple[str, str]] = frozenset()
@@ -201,9 +203,10 @@ class Metrics:
         _named(self.families.rejected, reason).value += 1
 
     def gather(self) -> Generator[None]:
-        """Sample the breakers and budgets for ``collect``; yields between portions."""
+        """Sample breakers, budgets and services for ``collect``; yields between portions."""
         self._breaker_states = yield from breaker_states(self.breakers(), self._bound)
         self._budgets = yield from self.budgets()
+        yield from self.services.gather()
 
     def collect(self) -> Iterator[Family[Count] | Family[HistogramCell]]:
         """Current families, except those of ``registry``; breakers and budgets are from the last ``gather``."""
@@ -247,6 +250,7 @@ class Metrics:
             yield from budget_amounts(self._budgets, self._bound)
         if balances := self.balances():
             yield user_balances(balances)
+        yield from self.services.collect()
 
     def _fold(self) -> None:
         self._unfolded = 0

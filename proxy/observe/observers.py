@@ -9,18 +9,21 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Final, Generic, Protocol, TypeVar
 
 from proxy.exchange import Exchange
+
+Ended = TypeVar("Ended")  # what has ended: a call to a model, or a request to a service
+_Seen = TypeVar("_Seen", contravariant=True)
 
 BATCH_SECS: Final = 0.02
 MAX_BATCH: Final = 64  # exchanges; reporting them blocks the loop for less than a millisecond
 
 
-class ExactObserver(Protocol):
+class ExactObserver(Protocol[_Seen]):
     """Sees every settled exchange, however it ended, before the process does anything else: a ledger, for example."""
 
-    def offer(self, exchange: Exchange) -> None:
+    def offer(self, exchange: _Seen) -> None:
         """Take what is needed of ``exchange``. Must not wait.
 
         Its catalog and what it was granted of the limits are still there, and are dropped when this returns. The rest
@@ -28,11 +31,11 @@ class ExactObserver(Protocol):
         """
 
 
-LossyObserver = Callable[[Sequence[Exchange]], None]
+LossyObserver = Callable[[Sequence[Ended]], None]
 """Takes exchanges in the order in which they ended; must not wait. A process that is killed loses the last of them."""
 
 
-class Observers:
+class ObserversOf(Generic[Ended]):
     """``offer``, then ``put``, each exchange when it is settled.
 
     ``put`` hands exchanges to every lossy observer after ``BATCH_SECS``, when ``MAX_BATCH`` wait, or at a ``flush``;
@@ -40,9 +43,9 @@ class Observers:
     """
 
     def __init__(self) -> None:
-        self.exact: tuple[ExactObserver, ...] = ()
-        self.lossy: tuple[LossyObserver, ...] = ()
-        self._waiting: list[Exchange] = []
+        self.exact: tuple[ExactObserver[Ended], ...] = ()
+        self.lossy: tuple[LossyObserver[Ended], ...] = ()
+        self._waiting: list[Ended] = []
         self._max_batch = 1
         self._timer_runs = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -57,7 +60,7 @@ class Observers:
         self._loop, self._max_batch = loop, MAX_BATCH if loop is not None else 1
         self.flush()
 
-    def offer(self, exchange: Exchange) -> None:
+    def offer(self, exchange: Ended) -> None:
         """Hand ``exchange`` to every exact observer."""
         for observer in self.exact:
             try:
@@ -65,7 +68,7 @@ class Observers:
             except Exception as error:  # must not prevent settlement
                 self._report(error)
 
-    def put(self, exchange: Exchange) -> None:
+    def put(self, exchange: Ended) -> None:
         """Queue ``exchange`` for the lossy observers. Nobody changes it any more."""
         waiting = self._waiting
         waiting.append(exchange)
@@ -94,3 +97,6 @@ class Observers:
         if self._loop is None:
             raise error
         self._loop.call_exception_handler({"message": "Exchanges could not be reported.", "exception": error})
+
+
+Observers = ObserversOf[Exchange]  # of calls to models, and of all requests that are not for a service

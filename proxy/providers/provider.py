@@ -1,4 +1,4 @@
-"""A configured provider: its addresses, its credentials, and what may be sent to it.
+"""A configured provider: its credentials, what may be sent to it, and its sites, one for each address.
 
 Compiled once from the configuration. What differs between kinds of providers is in ``base.py`` and its siblings.
 """
@@ -6,7 +6,7 @@ Compiled once from the configuration. What differs between kinds of providers is
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, get_args
 from urllib.parse import unquote_plus
 
@@ -17,6 +17,7 @@ from proxy.config.provider_schema import CredentialName, DialectSettings, Provid
 from proxy.config.provider_schema import ProviderSettings as Settings
 from proxy.dialects.table import DIALECTS, Dialect
 from proxy.errors import ConfigError
+from proxy.providers.address import SiteAddress, configured_addresses
 from proxy.providers.base import ProviderKind
 from proxy.providers.credential import CREDENTIALS
 from proxy.providers.credential_source import CredentialSource
@@ -43,10 +44,12 @@ _is_credential = re.compile("auth|key|token|secret|passw|cookie", re.IGNORECASE)
 class Provider:
     """``settings``, compiled. ``kind`` says how requests to it look.
 
+    ``sites``: one for each present address. ``place`` replaces them when the addresses of a service change.
     ``dialect`` is that of its answers for text, ``None`` where it speaks the dialect of each endpoint.
     """
 
     __slots__ = (
+        "_version",
         "any_model",
         "before_id",
         "configured",
@@ -57,6 +60,7 @@ class Provider:
         "kind",
         "learnt",
         "name",
+        "numbers",
         "passthrough",
         "redact",
         "settings",
@@ -85,13 +89,16 @@ class Provider:
         self.before_id = self.via + b"x-request-id: "
         self.configured_json = self.configured | {b"content-type"}
         self.keys = state.keys
+        self.numbers = state.numbers
         if self.keys.source is not None:
             _check_source(name, self.kind, settings, self.keys.source)
         self.learnt = state.learnt
         # Removes our credentials from what the provider sends.
         headers = (_bare(value) for name, value in settings.headers.items() if _is_credential(name))
         self.redact = Redactor((*settings.keys, *headers))
-        self.sites = tuple(self._site(address, version) for address in settings.addresses)
+        self._version = version
+        self.sites: tuple[Site, ...] = ()
+        self.place(configured_addresses(settings))
 
     def __repr__(self) -> str:
         return f"<Provider {self.name}>"
@@ -103,14 +110,19 @@ class Provider:
             for allowed, prefix in self.passthrough
         )
 
-    def _site(self, address: str, version: str) -> Site:
+    def place(self, addresses: Iterable[SiteAddress]) -> None:
+        """Have sites at these addresses. Those that it has already stay the same objects."""
+        known = {site.address: site for site in self.sites}
+        self.sites = tuple(known.get(each) or self._site(each) for each in addresses)
+
+    def _site(self, address: SiteAddress) -> Site:
         """The site at ``address``, with the others that speak further dialects."""
         own = self.kind
-        main = Site(self, address, version, own, own.credential)
-        main.speaking = dict(self._speaking(main, version))
+        main = Site(self, address, address.url, self._version, own, own.credential)
+        main.speaking = dict(self._speaking(main))
         return main
 
-    def _speaking(self, main: Site, version: str) -> Iterator[tuple[WireDialect, Site]]:
+    def _speaking(self, main: Site) -> Iterator[tuple[WireDialect, Site]]:
         for wire in WIRES:
             entry = getattr(self.settings.dialects, wire)
             if wire not in self.kind.wires and entry is UNSET:
@@ -124,24 +136,43 @@ class Provider:
             kind = self.kind if wire in self.kind.wires else kind_of(beside)
             usual = kind.credential if kind is self.kind else usual
             credential = usual if entry.credential is UNSET else entry.credential
-            address = entry.base_url or own
-            same = (kind, address, credential) == (main.kind, main.base_url, main.kind.credential)
-            yield wire, main if same else Site(self, address, version, kind, credential)
+            url = entry.base_url or own
+            same = (kind, url, credential) == (main.kind, main.base_url, main.kind.credential)
+            yield wire, main if same else Site(self, main.address, url, self._version, kind, credential)
 
 
 class Site:
     """One base URL of a provider, with the request heads for it.
 
-    ``kind`` is that of the API there. ``speaking``: the site to use for each dialect; only those in
+    ``address`` is that of the provider, from which ``base_url`` may differ for a dialect. ``kind`` is that of the API
+    there. ``speaking``: the site to use for each dialect; only those in
     ``Provider.sites`` have any.
     """
 
-    __slots__ = ("_credential", "_dropped", "_lines", "_path", "_query", "base_url", "kind", "provider", "speaking")
+    __slots__ = (
+        "_credential",
+        "_dropped",
+        "_lines",
+        "_path",
+        "_query",
+        "address",
+        "base_url",
+        "kind",
+        "provider",
+        "speaking",
+    )
 
     def __init__(
-        self, provider: Provider, base_url: str, version: str, kind: ProviderKind, credential: CredentialName
+        self,
+        provider: Provider,
+        address: SiteAddress,
+        base_url: str,
+        version: str,
+        kind: ProviderKind,
+        credential: CredentialName,
     ) -> None:
         self.provider = provider
+        self.address = address
         self.base_url = base_url
         self.kind = kind
         self.speaking: Mapping[WireDialect, Site] = {}

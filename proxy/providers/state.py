@@ -8,6 +8,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from proxy.config.provider_schema import ProviderSettings as Settings
+from proxy.providers.address import AddressNumbers
 from proxy.providers.credential import CREDENTIALS
 from proxy.providers.keys import KeyRing
 from proxy.providers.kinds import kind_of
@@ -26,11 +27,15 @@ class Learnt:
 
 
 class ProviderState(Struct, frozen=True):
-    """``about``: the addresses and the setting that ``learnt`` belongs to. With others, it starts anew."""
+    """``about``: the addresses and the setting that ``learnt`` belongs to. With others, it starts anew.
+
+    ``numbers``: of the addresses that it takes from services.
+    """
 
     keys: KeyRing
     learnt: Learnt
     about: tuple[tuple[str, ...], str]
+    numbers: AddressNumbers
 
 
 def state_of(settings: Settings, before: ProviderState | None = None) -> ProviderState:
@@ -43,5 +48,5 @@ def state_of(settings: Settings, before: ProviderState | None = None) -> Provide
     keys = KeyRing(() if own else settings.keys, None if before is None else before.keys, source)
     about = settings.addresses, settings.usage_in_stream
     if before is not None and before.about == about:
-        return ProviderState(keys, before.learnt, about)
-    return ProviderState(keys, Learnt(settings.usage_in_stream != "never"), about)
+        return ProviderState(keys, before.learnt, about, before.numbers)
+    return ProviderState(keys, Learnt(settings.usage_in_stream != "never"), about, AddressNumbers())

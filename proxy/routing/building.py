@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable
 from typing import TypeAlias
 
 from msgspec import UNSET
@@ -15,6 +15,7 @@ from proxy.pricing.operator import operator_sheet
 from proxy.pricing.sheet import PriceSheet
 from proxy.pricing.vendors import vendor_at
 from proxy.providers.base import EmbeddingMethod
+from proxy.providers.models.servers import server_name
 from proxy.providers.provider import Provider, Site
 from proxy.routing.deployment import Deployment
 from proxy.routing.endpoints import paths_of, served
@@ -29,27 +30,62 @@ _ServiceKey: TypeAlias = tuple[Site, bool, bool, frozenset[WireDialect], Embeddi
 
 
 class DeploymentBuilder:
-    """Builds deployments. ``registry`` owns their live state, by key. ``prices``, ``epoch``: as in ``Catalog``."""
+    """Builds deployments. ``registry`` owns their live state, by key. ``prices``, ``epoch``: as in ``Catalog``.
+
+    It serves all catalogs of one configuration. A deployment of the last one is used again if its site is the same.
+    """
 
     def __init__(
         self, config: Config, registry: Registry, prices: PriceCatalog | None = None, epoch: float = 0.0
     ) -> None:
         self._config = config
         self._registry = registry
-        if prices is None and any(map(vendor_at, _addresses(config))):
-            prices = shipped()  # read now, as it would delay a request
         self._prices = prices
+        self._checked: set[tuple[str, str]] = set()  # providers and models
+        self._prefers: dict[tuple[str, str, str, str], bool] = {}
+        self._built: dict[tuple[Site, str], Deployment] = {}  # of the present catalog
+        self._before: dict[tuple[Site, str], Deployment] = {}  # of the one before
         self._epoch = epoch
         self._clocks: dict[tuple[str, Timeouts | None], AllClocks] = {}
         self._services: dict[_ServiceKey, Service] = {}
         self._patches: dict[Site, Patches] = {}
 
+    def begin(self, sites: Collection[Site]) -> None:
+        """Begin another catalog, with these sites."""
+        self._built, self._before = {}, self._built
+        self._services = {key: each for key, each in self._services.items() if key[0] in sites}
+        self._patches = {site: each for site, each in self._patches.items() if site in sites}
+        if self._prices is None and any(vendor_at(site.base_url) for site in sites):
+            self._prices = shipped()  # read now, as it would delay a request
+
+    def end(self) -> None:
+        """All deployments of the catalog are built."""
+        self._before = {}
+
     def configured(self, site: Site, model: ModelSettings) -> Deployment:
         """The deployment for one configured model at one address. Raises ConfigError for a wrong setting of it."""
-        found = self.build(site, model.name, model.upstream_model, model)
-        for endpoint in found.translated.values():
+        key = site, model.name
+        found = self._before.get(key)
+        if found is None:
+            found = self.build(site, model.name, model.upstream_model, model)
+            self._check(found)
+        self._built[key] = found
+        return found
+
+    def _check(self, deployment: Deployment) -> None:
+        """Look at the settings of a model once for each provider. Raises ConfigError."""
+        key = deployment.provider.name, deployment.name
+        if key in self._checked:
+            return
+        for endpoint in deployment.translated.values():
             if endpoint.dialect.provider is not None:
-                found.facts(endpoint.path)
+                deployment.facts(endpoint.path)
+        self._checked.add(key)
+
+    def discovered(self, site: Site, name: str) -> Deployment:
+        """The deployment for a model that an address of a service lists."""
+        key = site, name
+        found = self._built[key] = self._before.get(key) or self.build(site, name, name)
         return found
 
     def build(
@@ -61,8 +97,8 @@ class DeploymentBuilder:
         # The key survives a reload. Another upstream model is another deployment, even under the same name.
         key = f"{label}@{site.base_url}" if upstream in (None, name) else f"{label}={upstream}@{site.base_url}"
         quota = (model.quota_group if model is not None else "") or provider.settings.quota_group
-        if len(provider.sites) > 1:
-            label = f"{label}#{provider.sites.index(site) + 1}"
+        if number := site.address.number:
+            label = f"{label}#{number}"
         return Deployment(
             site,
             self.service(site, model, upstream or name, names_model=upstream is not None),
@@ -101,7 +137,7 @@ class DeploymentBuilder:
         ``upstream``: the provider's name of the model, ``""`` where no model is meant.
         """
         paths, translates = served(model), self._config.translate.enabled
-        responses_first = translates and bool(upstream) and prefers_responses(site, model, upstream)
+        responses_first = translates and bool(upstream) and self._prefers_responses(site, model, upstream)
         lacking = site.kind.wires - site.kind.wires_of(upstream) if upstream else frozenset[WireDialect]()
         embeds_by = site.kind.embeds_by(upstream)
         key = site, names_model, responses_first, lacking, embeds_by, paths
@@ -118,9 +154,20 @@ class DeploymentBuilder:
             )
         return found
 
-    def paths(self, provider: Provider, wire: WireDialect) -> frozenset[str]:
+    def _prefers_responses(self, site: Site, model: ModelSettings | None, upstream: str) -> bool:
+        """The same at all addresses of a provider at which the same server answers."""
+        if model is None:
+            return prefers_responses(site, model, upstream)
+        name = site.provider.name
+        key = name, server_name(name, site.base_url), model.name, upstream
+        found = self._prefers.get(key)
+        if found is None:
+            found = self._prefers[key] = prefers_responses(site, model, upstream)
+        return found
+
+    def paths(self, sites: Iterable[Site], wire: WireDialect) -> frozenset[str]:
         """Paths of the dialect's endpoints that a provider serves for the names of its own list."""
-        services = [self.service(site) for site in provider.sites]
+        services = [self.service(site) for site in sites]
         return frozenset(path for path in paths_of(wire) if any(path in service.sites for service in services))
 
     def _clocks_of(self, provider: Provider, model: ModelSettings | None) -> AllClocks:
@@ -135,8 +182,3 @@ class DeploymentBuilder:
                 resolve(self._config, provider.settings, model, True, media=True),
             )
         return found
-
-
-def _addresses(config: Config) -> Iterator[str]:
-    for provider in config.providers.values():
-        yield from provider.addresses

@@ -1,12 +1,13 @@
 """The catalog: deployments compiled from the configuration, and plans made from them.
 
-A catalog never changes. A reload makes a new one, and an exchange keeps the one that it began with. Turns and cached
+A catalog never changes. A reload makes a new one, as does a change of the addresses of a service, and an exchange
+keeps the one that it began with. Turns and cached
 results belong to the catalog; the live state of deployments does not (``routing/live.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -14,15 +15,18 @@ from msgspec import Struct
 from proxy.config.any_model import any_model
 from proxy.config.left_out import LeftOutModel
 from proxy.config.schema import Config, Fallback
+from proxy.dialects.call import AUTO
 from proxy.errors import GatewayError
 from proxy.pricing.catalog import PriceCatalog
-from proxy.providers.provider import Provider
+from proxy.providers.provider import Provider, Site
 from proxy.routing import faults
 from proxy.routing.access import ALL, Access, forbidden, forbidden_provider
+from proxy.routing.addresses import Groups, no_services, present_addresses
 from proxy.routing.aliases import Aliases
 from proxy.routing.building import DeploymentBuilder
 from proxy.routing.criteria_filter import CriteriaFilter, no_match, nothing_left
 from proxy.routing.deployment import Deployment
+from proxy.routing.discovered import discovered, suits_auto
 from proxy.routing.endpoints import OPAQUE, PATHS
 from proxy.routing.listing import available
 from proxy.routing.lists import ListsPending, ModelLists
@@ -35,6 +39,7 @@ from proxy.routing.spec import Spec
 from proxy.routing.strategies import RoundRobin, Tier
 from proxy.routing.tier_filter import TierFilter
 from proxy.routing.tiers import Tiers, auto_tiers
+from proxy.routing.unlisted import UnlistedNames
 from proxy.wire.criteria import NONE, Criteria
 
 if TYPE_CHECKING:
@@ -48,7 +53,9 @@ class Catalog:
 
     ``lists``: model lists fetched from providers; they outlive the catalog. ``left_out``: configured models whose
     provider is not in use, for a helpful error. ``prices``: ``None`` for the shipped ones. ``epoch``: Unix time at
-    which the clock of ``now`` was 0, for prices that change at a date.
+    which the clock of ``now`` was 0, for prices that change at a date. ``groups``: the addresses of services.
+    ``before``: if it is of the same configuration, what has not changed since is used again.
+    ``discovered``: deployments of models that the addresses of services list.
     """
 
     def __init__(
@@ -63,39 +70,52 @@ class Catalog:
         left_out: Sequence[LeftOutModel] = (),
         prices: PriceCatalog | None = None,
         epoch: float = 0.0,
+        groups: Groups = no_services,
+        before: Catalog | None = None,
     ) -> None:
         self.config = config
         self._lists = lists = lists or ModelLists()
-        accepting = any_model(config)
-        self.providers = {
-            name: Provider(
-                name, settings, registry.provider(name, settings), version=version, any_model=name in accepting, via=via
-            )
-            for name, settings in config.providers.items()
-        }
-        self._builder = builder = DeploymentBuilder(config, registry, prices, epoch)
+        if before is not None and before.config is config:
+            providers, builder = before.providers, before._builder
+        else:
+            accepting = any_model(config)
+            states = {name: registry.provider(name, settings) for name, settings in config.providers.items()}
+            providers = {
+                name: Provider(
+                    name, config.providers[name], state, version=version, any_model=name in accepting, via=via
+                )
+                for name, state in states.items()
+            }
+            builder = DeploymentBuilder(config, registry, prices, epoch)
+        self.providers: Mapping[str, Provider] = providers
+        self._builder: DeploymentBuilder = builder
+        for provider in self.providers.values():
+            provider.place(present_addresses(provider, groups, config.discovery.region))
+        builder.begin({site for provider in self.providers.values() for site in provider.sites})
         self.deployments = tuple(
             builder.configured(site, model)
             for model in config.models
             if model.provider in self.providers
             for site in self.providers[model.provider].sites
         )
+        self.discovered = tuple(discovered(self.providers.values(), lists, builder))
         self.patches = united(  # of bodies that any provider may get
             [
                 *(deployment.patches for deployment in self.deployments),
                 *(builder.patches(site) for provider in self.providers.values() for site in provider.sites),
             ]
         )
-        self._names = names = Names(config.routing, self.providers, self.deployments, builder, lists, left_out)
+        self._unlisted = UnlistedNames(config.routing, providers, builder, lists, left_out)
+        self._names = names = Names(config.routing, self.deployments, self.discovered, self._unlisted)
         self.aliases = Aliases(config.aliases, names.is_configured)
-        self._passthrough = {
-            name: RoundRobin([builder.build(provider.sites[0], "", None)]) for name, provider in self.providers.items()
-        }
+        # Files and the like are at one address, which is the same as long as it is there.
+        nearest = {name: min(each.sites, key=lambda site: site.address.tier) for name, each in self.providers.items()}
+        self._passthrough = {name: RoundRobin([builder.build(site, "", None)]) for name, site in nearest.items()}
         self._by_criteria = CriteriaFilter(self.deployments)
         self._by_endpoint = TierFilter(Deployment.serves)
         self._by_auto_endpoint = TierFilter(Deployment.serves_auto)
         self._by_access: TierFilter[Access] = TierFilter(lambda deployment, access: access.allows(deployment))
-        usable = tuple(filter(available, self.deployments))
+        usable = (*filter(available, self.deployments), *filter(suits_auto, self.discovered))
         self._auto = self._auto_by_path(usable)
         self._auto_at = {
             provider.name: auto_tiers(config.routing, (each for each in usable if each.provider is provider))
@@ -112,6 +132,7 @@ class Catalog:
         self._cached: dict[str, tuple[dict[str, Tiers], Tier | None]] = {
             path: ({}, self._fallback_tier[path]) for path in PATHS
         }
+        builder.end()
         self.pages = ModelPages(self.deployments, names, builder, self.aliases, lists, created)
 
     # -- once per request -------------------------------------------------------------------------
@@ -139,7 +160,7 @@ class Catalog:
         """
         found = self._resolve(spec, pinned, now)
         if spec.auto:
-            self._find_auto(found, spec.endpoint, pinned)
+            self._find_auto(found, spec, pinned, now)
         if spec.access is not ALL:
             self._restrict(found, spec)
         if not (found.named or found.auto or found.unavailable):
@@ -150,7 +171,7 @@ class Catalog:
         tiers = (*found.named, *found.auto)
         plan = Plan(tiers, spec.endpoint, spec.affinity, random, fallback, tuple(found.unknown))
         if found.unavailable:
-            plan.skip(found.unavailable, "disabled")
+            _skip_unavailable(plan, found.unavailable)
         if spec.criteria is not NONE:
             self._narrow(plan, found, spec.criteria, now)
         return plan
@@ -159,23 +180,30 @@ class Catalog:
         """The plan for a request without a model, on a path of one provider. Raises ClientFault (403)."""
         if not access.allows_provider(provider):
             raise forbidden_provider(provider.name)
-        return Plan((self._passthrough[provider.name],), OPAQUE.path, b"", random)
+        tier = self._passthrough[provider.name]
+        usable = [each for each in tier.deployments if available(each)]
+        plan = Plan((tier,) if usable else (), OPAQUE.path, b"", random)
+        if not usable:
+            _skip_unavailable(plan, tier.deployments)
+        return plan
 
     def _resolve(self, spec: Spec, pinned: Provider | None, now: float) -> _Resolution:
         """Resolve the names of a spec."""
-        names, found = self._names, _Resolution()
+        names, unlisted, found = self._names, self._unlisted, _Resolution()
         for name in dict.fromkeys(spec.names):
             tiers = names.configured(name) if pinned is None else names.at(pinned, name)
             if tiers:
                 self._serve(found, name, tiers, spec.endpoint, remember=pinned is None)
             elif unavailable := names.unavailable(name, pinned):
                 found.unavailable += unavailable
-            elif unlisted := (
-                names.unlisted(name, now, waited=spec.waited) if pinned is None else names.unlisted_at(pinned, name)
+            elif passed := (
+                unlisted.find(name, now, waited=spec.waited) if pinned is None else unlisted.at(pinned, name)
             ):
-                self._serve(found, name, unlisted, spec.endpoint, remember=False)
-            elif pinned is None and not spec.waited and (unsure := names.unsure(name, now)):
+                self._serve(found, name, passed, spec.endpoint, remember=False)
+            elif pinned is None and not spec.waited and (unsure := unlisted.unsure(name, now)):
                 raise ListsPending(unsure)
+            elif absent := unlisted.absent(name, pinned):
+                found.unavailable += absent
             else:
                 found.unknown.append(name)
         return found
@@ -189,17 +217,28 @@ class Catalog:
         elif remember and endpoint in self._cached and name not in self.aliases.exact:
             self._cached[endpoint][0][name] = served
 
-    def _find_auto(self, found: _Resolution, endpoint: str, pinned: Provider | None) -> None:
-        """Add what ``auto`` stands for. At a provider without configured models, the provider chooses itself."""
+    def _find_auto(self, found: _Resolution, spec: Spec, pinned: Provider | None, now: float) -> None:
+        """Add what ``auto`` stands for. At a provider without configured models, the provider chooses itself.
+
+        Raises ListsPending if only models of a list that is not fetched yet could be chosen.
+        """
+        endpoint = spec.endpoint
+        candidates: Sequence[Deployment] = (*self.deployments, *self.discovered)
         if pinned is None:
-            candidates: Sequence[Deployment] = self.deployments
             found.auto = self._auto.get(endpoint) or ()
         else:
-            candidates = [deployment for deployment in self.deployments if deployment.provider is pinned]
+            candidates = [deployment for deployment in candidates if deployment.provider is pinned]
             own = self._by_auto_endpoint.apply(self._auto_at[pinned.name], endpoint)
-            found.auto = own if candidates else self._by_endpoint.apply((self._passthrough[pinned.name],), endpoint)
-        if not found.auto:
-            found.unavailable += [each for each in candidates if not available(each) and each.serves_auto(endpoint)]
+            passed = filter(lambda tier: all(map(available, tier.deployments)), (self._passthrough[pinned.name],))
+            found.auto = own if candidates else self._by_endpoint.apply(passed, endpoint)
+        if found.auto:
+            return
+        found.unavailable += [each for each in candidates if not available(each) and each.serves_auto(endpoint)]
+        if found.named or found.unavailable:
+            return
+        if not spec.waited and (unsure := self._unlisted.undiscovered(pinned, now)):
+            raise ListsPending(unsure)
+        found.unavailable += self._unlisted.absent(AUTO, pinned)
 
     def _restrict(self, found: _Resolution, spec: Spec) -> None:
         """Remove what the credential may not use. Raises ClientFault (403) if nothing is left."""
@@ -220,9 +259,9 @@ class Catalog:
             return faults.not_served(name, deployments, spec.endpoint)
         if not spec.auto:
             return self.pages.unknown(spec.names[0], spec.access)
-        if self.deployments:
+        if self.deployments or self.discovered:
             return faults.auto_not_served(spec.endpoint)
-        return faults.auto_unlisted() if self._names.any_model else faults.no_model()
+        return faults.auto_unlisted() if self._unlisted.any_model else faults.no_model()
 
     def _narrow(self, plan: Plan, found: _Resolution, criteria: Criteria, now: float) -> None:
         """Apply the criteria to what ``auto`` stands for. Of named models, only ``prefer_fast`` is applied."""
@@ -258,11 +297,17 @@ class Catalog:
 
     def listed_models(self) -> list[tuple[str, str]]:
         """Models that providers list themselves, as (provider, upstream name)."""
-        return [(provider.name, name) for provider, name, _ in self._names.listed()]
+        return [(provider.name, name) for provider, name, _ in self._unlisted.listed()]
 
-    def stale_lists(self, now: float) -> list[Provider]:
-        """Providers whose model list should be fetched before GET models is answered."""
-        return self._lists.stale(self._names.any_model, now)
+    def stale_lists(self, now: float) -> list[Site]:
+        """Addresses whose model list should be fetched before GET models is answered."""
+        return self._lists.stale(self._unlisted.any_model, now)
+
+    @property
+    def keys(self) -> set[str]:
+        """Keys of the live states of all deployments that it has compiled."""
+        passed = (each for tier in self._passthrough.values() for each in tier.deployments)
+        return {each.key for each in (*self.deployments, *self.discovered, *self.fallback, *passed)}
 
     # -- compiling --------------------------------------------------------------------------------
 
@@ -271,7 +316,7 @@ class Catalog:
         made: dict[tuple[Deployment, ...], Tiers] = {}
         found = {}
         for path in PATHS:
-            candidates = tuple(deployment for deployment in usable if deployment.serves_auto(path))
+            candidates = tuple([each for each in usable if path in each.auto_paths])
             if candidates not in made:
                 made[candidates] = auto_tiers(self.config.routing, candidates)
             found[path] = made[candidates]
@@ -284,9 +329,8 @@ class Catalog:
         own = [deployment for deployment in self.deployments if deployment.provider is provider]
         found = [deployment for deployment in own if deployment.name == wanted.model]
         found = found or [deployment for deployment in own if deployment.upstream_model == wanted.model]
-        if found:
-            return tuple(filter(available, found))
-        return tuple(self._builder.build(site, wanted.model, wanted.model) for site in provider.sites)
+        found = found or [self._builder.build(site, wanted.model, wanted.model) for site in provider.sites]
+        return tuple(filter(available, found))
 
 
 class _Resolution(Struct):
@@ -297,6 +341,11 @@ class _Resolution(Struct):
     unknown: list[str] = []
     unserved: dict[str, list[Deployment]] = {}
     unavailable: list[Deployment] = []
+
+
+def _skip_unavailable(plan: Plan, deployments: Sequence[Deployment]) -> None:
+    for deployment in deployments:
+        plan.skip((deployment,), "disabled" if deployment.site.address.present else "no_address")
 
 
 def _succeeds(deployment: Deployment, least: float, now: float) -> bool:

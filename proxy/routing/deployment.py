@@ -26,6 +26,8 @@ class Deployment:
     ``upstream_model``: the model's name at the provider; ``None``: the name in the body is sent unchanged.
     ``model``: its configuration, ``None`` if there is none. ``label``: display name, without an address.
     ``key``: of its ``live`` state. ``endpoints``: paths that it is configured to serve; ``None``: not configured.
+    ``available``: its model is, and its provider has an address. ``tier``, ``weight``: of the address, as in
+    ``SiteAddress``; the weight is that of the model, too. ``auto_paths``: those that ``auto`` may choose it for.
     ``dialects``: of its answers, by the path of the endpoint; ``sites``: where its requests go, without the paths that
     the provider cannot serve. ``translated``: the provider's endpoint, by the paths of endpoints whose requests are
     translated. ``patches``: what its requests need changed, only for paths with any. ``cloud``: its requests need what
@@ -36,6 +38,8 @@ class Deployment:
         "_facts",
         "_heads",
         "_issuers",
+        "auto_paths",
+        "available",
         "clocks",
         "cloud",
         "context_size",
@@ -59,6 +63,7 @@ class Deployment:
         "site",
         "sites",
         "stream_clocks",
+        "tier",
         "translated",
         "upstream_model",
         "weight",
@@ -95,11 +100,14 @@ class Deployment:
         self.patches = patches
         self.prices = prices
         self.epoch = epoch
-        self.weight = 1.0 if model is None else model.weight
+        self.available = site.address.present and (model is None or model.available)
+        self.tier = site.address.tier
+        self.weight = site.address.weight * (1.0 if model is None else model.weight)
         self.context_size = 0 if model is None else model.context_size  # tokens; 0: unknown
         self.max_concurrent = 0 if model is None else model.max_concurrent  # 0: no bound
         self.endpoints = served(model)
         self.clocks, self.stream_clocks, self.media_clocks, self.media_stream_clocks = clocks
+        self.auto_paths = frozenset(filter(self._suits, (*self.sites, *self.translated)))
         self._heads: dict[tuple[str, int], bytes] = {}
         self._facts: dict[str, ModelFacts] = {}
         self._issuers: dict[str, str] = {}
@@ -115,6 +123,9 @@ class Deployment:
 
     def serves_auto(self, endpoint: str) -> bool:
         """Whether ``auto`` may choose it for this path. A model without a type is for text."""
+        return endpoint in self.auto_paths
+
+    def _suits(self, endpoint: str) -> bool:
         chosen, target = TEXT if self.endpoints is None else self.endpoints, self.translated.get(endpoint)
         if target is not None and target.path in chosen:
             return True

@@ -156,24 +156,3 @@ GEMINI_UNROUTED = Endpoint("-", GEMINI_OTHER, False, False, "opaque", "any", kin
 def paths_of(wire: WireDialect) -> frozenset[str]:
     """The paths of the endpoints that need this dialect."""
     return frozenset(endpoint.path for endpoint in ENDPOINTS if endpoint.wire == wire)
-
-
-# Objects that OpenAI keeps between requests. Only the configured ``defaultProvider`` can serve these:
-# https://platform.openai.com/docs/api-reference (files, batches, assistants, ...)
-STATEFUL = frozenset(
-    ("assistants", "batches", "chatkit", "containers", "content_provenance_checks", "conversations", "evals",
-     "files", "fine_tuning", "realtime", "skills", "threads", "uploads", "vector_stores", "videos")
-)  # fmt: skip
-# Stateless paths that the gateway does not serve itself; relayed to ``defaultProvider`` as well.
-UNSUPPORTED = frozenset(("images/variations", "responses/compact", "content_provenance_checks", "realtime"))
-STATEFUL_BELOW = (
-    "responses/",
-    "chat/completions/",
-    "audio/voices",
-    "audio/voice_consents",
-    "images/variations",
-    "models/",
-)
-
-# Administration of the provider's account: never relayed.
-FORBIDDEN = frozenset(("organization", "projects", "organizations", "compliance"))

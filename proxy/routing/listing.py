@@ -43,7 +43,7 @@ def model_object(name: str, owner: str, created: int) -> bytes:
 
 
 def available(deployment: Deployment) -> bool:
-    return deployment.model is None or deployment.model.available
+    return deployment.available
 
 
 def unknown(model: str, known: Collection[str], own: Iterable[str], providers: Sequence[str] = ()) -> ClientFault:
@@ -109,6 +109,8 @@ def _object(name: str, owner: str, created: int) -> dict[str, object]:
 
 
 def _rows(deployments: Iterable[Deployment]) -> list[dict[str, object]]:
+    """One for each configured model, whatever the number of its addresses."""
+    found = {(each.provider.name, each.name): each for each in reversed(list(deployments)) if each.model is not None}
     return [
         {
             "name": deployment.name,
@@ -116,8 +118,8 @@ def _rows(deployments: Iterable[Deployment]) -> list[dict[str, object]]:
             "type": model.kind,
             "contextSize": model.context_size or None,
             "tags": model.tags,
-            "available": model.available,
+            "available": deployment.available,
         }
-        for deployment in deployments
-        if (model := deployment.model) is not None and deployment.site is deployment.provider.sites[0]
+        for deployment in reversed(found.values())
+        if (model := deployment.model) is not None
     ]

@@ -6,7 +6,7 @@ A reload replaces the ``Catalog``, but not the live state. All catalogs share th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import chain
 from math import inf
 from typing import Final
@@ -112,6 +112,11 @@ class Registry:
         if found.quota.group != quota:
             found.quota = self._quota(quota)
         return found
+
+    def retire(self, used: Collection[str]) -> None:
+        """Keep the states of all other keys like those of unlisted names: their addresses left, and may come back."""
+        for key in self._lives.keys() - used:
+            self._keep(self._lives.pop(key), True)
 
     def provider(self, name: str, settings: ProviderSettings) -> ProviderState:
         """The state of a configured provider, with the cooldowns of unchanged keys."""

@@ -75,8 +75,8 @@ class ModelPages:
             served = frozenset(path for path in paths_of(wire) if any(each.serves(path) for each in deployments))
             if served:
                 found.setdefault(alias, ListedModel(alias, served))
-        for provider, name, ours in self._names.listed():
-            served = self._builder.paths(provider, wire)
+        for provider, name, ours in self._names.unlisted.listed():
+            served = self._builder.paths(provider.sites, wire)
             if served and access.allows_name(provider.name, name) and not self._names.is_configured(ours):
                 found.setdefault(ours, ListedModel(ours, served))
         return list(found.values())
@@ -93,7 +93,7 @@ class ModelPages:
             fetched = [(alias, deployments[0].provider.name) for alias, deployments in self._aliased(access)]
             fetched += [
                 (ours, provider.name)
-                for provider, name, ours in self._names.listed()
+                for provider, name, ours in self._names.unlisted.listed()
                 if access.allows_name(provider.name, name) and not self._names.is_configured(ours)
             ]
             found = listing.listing(own, fetched, self._created, details=not codex)
@@ -119,7 +119,7 @@ class ModelPages:
             for deployment in tier.deployments:
                 if access.allows(deployment):
                     return listing.model_object(deployment.name, deployment.provider.name, self._created)
-        for provider, model, ours in self._names.listed():
+        for provider, model, ours in self._names.unlisted.listed():
             if name in (ours, f"{provider.name}/{model}") and access.allows_name(provider.name, model):
                 return listing.model_object(name, provider.name, self._created)
         return None
@@ -127,9 +127,11 @@ class ModelPages:
     def unknown(self, model: str, access: Access = ALL) -> ClientFault:
         """The 404 for an unknown name, with suggestions that this access allows."""
         providers = [
-            provider.name for provider in self._names.possible_providers(model) if access.allows_provider(provider)
+            provider.name
+            for provider in self._names.unlisted.possible_providers(model)
+            if access.allows_provider(provider)
         ]
-        if (out := self._names.left_out(model)) is not None and access.allows_name(out.provider, out.name):
+        if (out := self._names.unlisted.left_out(model)) is not None and access.allows_name(out.provider, out.name):
             return listing.left_out(model, out, providers)
         listed_only = self._names.listed_only(model)
         if listed_only is not None and access.allows_provider(listed_only[0]):
@@ -137,5 +139,7 @@ class ModelPages:
             own, upstream = self._names.known(access, provider)
             return listing.unlisted(model, rest, provider.name, [*own, *upstream])
         own, upstream = self._names.known(access)
-        upstream += [ours for provider, name, ours in self._names.listed() if access.allows_name(provider.name, name)]
+        upstream += [
+            ours for provider, name, ours in self._names.unlisted.listed() if access.allows_name(provider.name, name)
+        ]
         return listing.unknown(model, [*own, *upstream], own, providers)

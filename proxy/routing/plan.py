@@ -15,8 +15,11 @@ from msgspec import Struct
 from proxy.routing.deployment import Deployment
 from proxy.routing.strategies import NAMES, Tier
 
-# Why a deployment is skipped; "disabled": it is configured with ``available: false``.
-Reason = Literal["disabled", "breaker_open", "unavailable", "resting", "busy", "success_rate", "context", "prefill"]
+# Why a deployment is skipped; "disabled": it is configured with ``available: false``. "no_address":
+# its provider takes its addresses from a service, which has none.
+Reason = Literal[
+    "disabled", "no_address", "breaker_open", "unavailable", "resting", "busy", "success_rate", "context", "prefill"
+]
 
 # A header line has no room for more.
 MOST_EXPLAINED: Final = 20

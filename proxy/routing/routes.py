@@ -13,6 +13,18 @@ from msgspec.structs import replace
 from multidict import istr
 
 from proxy.caches import LruCache
+from proxy.config.own_paths import (
+    AZURE_BASES,
+    AZURE_DEPLOYMENTS,
+    FORBIDDEN,
+    GEMINI_BASES,
+    PINNED,
+    STATEFUL,
+    STATEFUL_BELOW,
+    UNSUPPORTED,
+    bases_of,
+    resource,
+)
 from proxy.config.provider_schema import WireDialect
 from proxy.errors import ClientFault
 from proxy.providers.provider import Provider
@@ -22,15 +34,11 @@ from proxy.routing.endpoints import (
     ANTHROPIC_MODELS,
     ANTHROPIC_UNROUTED,
     ENDPOINTS,
-    FORBIDDEN,
     GEMINI_MODELS,
     GEMINI_UNROUTED,
     MODELS,
     OPAQUE,
-    STATEFUL,
-    STATEFUL_BELOW,
     UNROUTED,
-    UNSUPPORTED,
     Endpoint,
 )
 
@@ -38,15 +46,6 @@ from proxy.routing.endpoints import (
 _DOT_SEGMENT = re.compile(r"(?:^|/)\.\.?(?:;[^/]*)?(?:/|$)")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")  # RFC 3986, section 2.1; with it IIS' %u002e
 DECODINGS = 4
-# The base paths of Azure's v1 API and of its versioned one, and what precedes a model's name in the latter:
-# https://learn.microsoft.com/azure/ai-services/openai/reference
-AZURE_BASES = ("/openai/v1", "/openai")
-AZURE_DEPLOYMENTS = "/openai/deployments/"
-# The base path of clients made for Claude in Microsoft Foundry.
-FOUNDRY_BASE = "/anthropic/v1"
-# The base paths of Google's API beside ours, and its resources: https://ai.google.dev/api
-GEMINI_BASES = ("/v1beta/", "/v1alpha/")
-_resource = re.compile(r"(models|tunedModels)/(.+):([A-Za-z]+)").fullmatch
 _ANTHROPIC: Final = istr("anthropic-version")
 _GOOGLE_CLIENT: Final = istr("x-goog-api-client")
 _GOOGLE_KEY: Final = istr("x-goog-api-key")
@@ -77,7 +76,7 @@ class Routes:
     """Finds the route for a request. ``posted`` holds those of POST requests by their exact path."""
 
     def __init__(self, base_paths: tuple[str, ...]) -> None:
-        self._bases = tuple(base.rstrip("/") + "/" for base in dict.fromkeys((*base_paths, *AZURE_BASES, FOUNDRY_BASE)))
+        self._bases = bases_of(base_paths)
         # The longest first: "chat/completions" ends with another endpoint's name.
         names = {endpoint.alias or endpoint.path: endpoint for endpoint in ENDPOINTS if not endpoint.in_path}
         self._by_name = dict(sorted(names.items(), key=lambda item: -len(item[0])))
@@ -105,8 +104,8 @@ class Routes:
     def _find(self, method: str, path: str, catalog: Catalog, client: WireDialect) -> Route:
         route = self.posted.get(path)
         check_path(path)
-        if path.startswith("/proxy/"):
-            return self._pinned(method, path[len("/proxy/") :], catalog)
+        if path.startswith(PINNED):
+            return self._pinned(method, path[len(PINNED) :], catalog)
         if path.startswith(AZURE_DEPLOYMENTS):
             return self._azure(method, path[len(AZURE_DEPLOYMENTS) :])
         if path.startswith(GEMINI_BASES):
@@ -147,7 +146,7 @@ class Routes:
     def _gemini(self, method: str, path: str) -> Route:
         """The route for Google's API; ``path`` is what follows its base path."""
         path = path.removesuffix("/")
-        if (found := _resource(path)) is not None and found[3] in _GEMINI_METHODS:
+        if (found := resource(path)) is not None and found[3] in _GEMINI_METHODS:
             if method != "POST":
                 raise _not_allowed("POST")
             endpoint = _GEMINI_METHODS[found[3]]
@@ -166,7 +165,7 @@ class Routes:
 
     def _below(self, method: str, path: str, known: Route | None, catalog: Catalog, models: Endpoint) -> Route:
         """The route below one of our base paths; ``models``: the client's kind of list."""
-        if method == "POST" and path.startswith(("models/", "tunedModels/")) and _resource(path) is not None:
+        if method == "POST" and path.startswith(("models/", "tunedModels/")) and resource(path) is not None:
             return self._gemini(method, path)
         if path == "models" or path.startswith("models/"):
             if method in ("GET", "HEAD"):
@@ -248,7 +247,7 @@ class Routes:
         listed = provider.allows(method, rest)
         if endpoint is not None and method == "POST" and (_speaks(provider, endpoint) or not listed):
             return Route(endpoint, endpoint.path, provider)
-        if method == "POST" and (found := _resource(rest)) is not None and found[3] in _GEMINI_METHODS:
+        if method == "POST" and (found := resource(rest)) is not None and found[3] in _GEMINI_METHODS:
             return replace(self._gemini(method, rest), pinned=provider)
         if listed:
             return Route(OPAQUE, rest, provider)

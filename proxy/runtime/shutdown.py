@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
-from typing import Final
+from typing import Any, Final
 
 STEP_SECS: Final = 5.0
 
@@ -27,6 +27,11 @@ class ShutdownStack:
     def push(self, step: str, close: Close, seconds: Callable[[], float] = lambda: STEP_SECS) -> None:
         """``step`` names the part in the log. ``seconds`` is called when the step begins."""
         self._steps.push_async_callback(self._run, step, close, seconds)
+
+    def push_task(self, step: str, work: Coroutine[Any, Any, None]) -> None:
+        """Run ``work`` in a task that is named ``step``, and is canceled at the stop."""
+        task = asyncio.create_task(work, name=step)
+        self.push(step, lambda: _cancel(task))
 
     async def close(self) -> None:
         """Run every step that was pushed since the last ``close``."""
@@ -52,6 +57,11 @@ class ShutdownStack:
         self._left.add(task)
         task.add_done_callback(_retrieve)
         task.cancel()
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait((task,))
 
 
 def _retrieve(task: asyncio.Future[None]) -> None:

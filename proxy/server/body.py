@@ -64,7 +64,7 @@ class BodyReader(Struct, eq=False):
             return  # all of it came with the head; it is counted when it is read
         declared = self.declared
         if declared is not None and declared > self.limit:
-            raise self._too_large()
+            raise self.too_large()
         if self.request.http11 and self.request.headers.get("Expect", "").lower() == "100-continue":
             self.request.send_continue()
 
@@ -119,7 +119,7 @@ class BodyReader(Struct, eq=False):
             async for raw in self.raw():
                 arrived += len(raw)
                 if arrived > self.limit:  # some codings allow any number of bytes that decode to nothing
-                    raise self._too_large()
+                    raise self.too_large()
                 for piece in decoder.feed(raw):
                     self._count(len(piece), hold=hold)
                     yield piece
@@ -139,6 +139,12 @@ class BodyReader(Struct, eq=False):
             self._count(len(piece), hold=False)
             yield piece
 
+    def take(self) -> bytes:
+        """All of a body that has come, without decoding. Raises ClientFault (413), Overloaded."""
+        data = self.request.payload.read_nowait(-1)
+        self._count(len(data))
+        return data
+
     def hold(self, size: int) -> None:
         """Count what else is held for the request, until it is released. Raises Overloaded."""
         self.budget.take(size)
@@ -153,11 +159,12 @@ class BodyReader(Struct, eq=False):
     def _count(self, size: int, *, hold: bool = True) -> None:
         self.received = received = self.received + size
         if received > self.limit:
-            raise self._too_large()
+            raise self.too_large()
         if hold:
             self.hold(size)
 
-    def _too_large(self) -> ClientFault:
+    def too_large(self) -> ClientFault:
+        """The fault of a body beyond the limit."""
         megabytes = self.limit / (1024 * 1024)
         return ClientFault(f"The request body is larger than {megabytes:g} MB.", status=413, code="request_too_large")
 
@@ -165,14 +172,15 @@ class BodyReader(Struct, eq=False):
         """The body without decoding and counting. Raises ClientFault (400, 408), ClientGone."""
         payload = self.request.payload
         loop = asyncio.get_running_loop()
-        began = loop.time()
-        taken = 0
+        taken, waited = 0, 0.0  # waited for the client: a reader that is slow itself is not the client's fault
         while not payload.at_eof():
             # A body that trickles must end; a large one on a slow line may take long.
-            deadline = began + self.timeout + taken / MIN_RATE if self.timeout else None
+            asked = loop.time()
+            deadline = asked - waited + self.timeout + taken / MIN_RATE if self.timeout else None
             try:
                 async with asyncio.timeout_at(deadline):
                     piece = await payload.readany()
+                waited += loop.time() - asked
             except TimeoutError:
                 raise ClientFault("The request body did not arrive in time.", status=408, code="body_timeout") from None
             except (RequestPayloadError, ConnectionError) as exc:

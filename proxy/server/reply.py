@@ -125,11 +125,17 @@ class Reply(Outlet):
     def count(self, size: int) -> None:
         self.bytes_out += size
 
-    def end(self, last: bytes = b"") -> None:
+    def interim(self, status: int, header_lines: bytes) -> None:
+        """An interim response before the answer (RFC 9110 15.2), unless HTTP/1.0, which knows none."""
+        if not self.begun and not self.http10:
+            self._transport.write(b"".join((_STATUS_LINES[status], header_lines, b"\r\n")))
+
+    def end(self, last: bytes = b"", trailers: bytes = b"") -> None:
+        """``trailers``: serialized lines, which only a chunked body can have."""
         self.ended = True
         tail = self._frame(last) if last and not self.head_only else b""
         if self._chunked:
-            tail += CHUNKED_END
+            tail += b"0\r\n%b\r\n" % trailers if trailers else CHUNKED_END
         if tail:
             self._transport.write(tail)
         if self._remaining:  # fewer bytes than Content-Length: must not look whole

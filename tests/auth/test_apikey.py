@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.auth.apikey import ApiKey, digest_from, digest_of, hash_from, hash_of, new_key, of_configuration, unused
-from proxy.config.schema import ConfiguredKey, Limits
+from proxy.config.limit_schema import Limits
+from proxy.config.schema import ConfiguredKey
 from proxy.routing.access import ALL, Access
 
 OLD, NEW, FOREIGN = (hash_of(f"sk-{word}") for word in ("old", "new", "foreign"))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from proxy.auth.certificates import CertificateClients, clients_of
-from proxy.config.schema import Auth, ConfiguredCertificate, Limits
+from proxy.config.limit_schema import Limits
+from proxy.config.schema import Auth, ConfiguredCertificate
 from proxy.identity import Client
 from proxy.routing.access import ALL
 

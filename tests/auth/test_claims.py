@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.auth.claims import client_of, good_until
-from proxy.config.schema import Jwt, JwtClaims, Limits
+from proxy.config.limit_schema import Limits
+from proxy.config.schema import Jwt, JwtClaims
 from proxy.errors import Unauthorized
 from proxy.identity import Client
 from proxy.routing.access import ALL, Access

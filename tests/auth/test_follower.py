@@ -13,7 +13,7 @@ from proxy.auth.apikey import digest_from, new_key
 from proxy.auth.cache import KeyCache
 from proxy.auth.follower import Follower
 from proxy.auth.keystore import DatabaseDown, DatabaseKeys
-from proxy.config.schema import Limits
+from proxy.config.limit_schema import Limits
 from tests.auth.stores import OwnStore
 from tests.database.databases import KINDS, Forwarder, new_database
 from tests.support.patience import until

@@ -18,7 +18,7 @@ from proxy.auth import keystore
 from proxy.auth.apikey import ApiKey, new_key
 from proxy.auth.keystore import DatabaseDown, DatabaseKeys
 from proxy.auth.lookups import MOST
-from proxy.config.schema import Limits
+from proxy.config.limit_schema import Limits
 from proxy.database import drivers
 from proxy.database.engine import Engine
 from proxy.database.health import DatabaseHealth

@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from proxy.auth.apikey import ApiKey
 from proxy.auth.records import DEFAULTS, KeyFields, RecordReader, columns
-from proxy.config.schema import Limits
+from proxy.config.limit_schema import Limits
 
 ROW: dict[str, Any] = {
     "id": "key_1",

@@ -20,8 +20,9 @@ from multidict import CIMultiDict
 
 from proxy.auth.apikey import new_key
 from proxy.auth.credentials import Credentials
+from proxy.config.limit_schema import Limits
 from proxy.config.provider_schema import ModelSettings, ProviderSettings
-from proxy.config.schema import Auth, Config, ConfiguredKey, Database, Limits, RateLimiting
+from proxy.config.schema import Auth, Config, ConfiguredKey, Database, RateLimiting
 from proxy.database.opening import LazyEngine
 from proxy.exchange import Exchange
 from proxy.limits.limiter import Limiter

@@ -26,7 +26,8 @@ from typing import NamedTuple
 
 from tests.bench.call_recorder import OUT
 from tests.bench.child import ROOT, cores
-from tests.bench.dialects import CHAT, DIALECTS
+from tests.bench.dialects import CHAT
+from tests.bench.gets import TRAFFIC
 from tests.bench.peers.sluice import Sluice
 from tests.bench.run import upstream
 
@@ -174,11 +175,11 @@ def main() -> None:
     parser.add_argument("--tree", type=Path, default=ROOT, metavar="FOLDER", help="the checkout to run")
     parser.add_argument("--stream", action="store_true", help=f"a stream of {EVENTS} events instead of a JSON response")
     parser.add_argument("--tree-of-calls", action="store_true", help="print every call, indented by its depth")
-    parser.add_argument("--dialect", choices=list(DIALECTS), default=CHAT.name, help="of client and provider (chat)")
-    parser.add_argument("--provider-dialect", choices=list(DIALECTS), help="if the provider speaks another one")
+    parser.add_argument("--dialect", choices=list(TRAFFIC), default=CHAT.name, help="of client and provider (chat)")
+    parser.add_argument("--provider-dialect", choices=list(TRAFFIC), help="if the provider speaks another one")
     parser.add_argument("--size", type=int, default=0, metavar="BYTES", help="about so many in the body of a request")
     chosen = parser.parse_args()
-    traffic, spoken = DIALECTS[chosen.dialect], DIALECTS[chosen.provider_dialect or chosen.dialect]
+    traffic, spoken = TRAFFIC[chosen.dialect], TRAFFIC[chosen.provider_dialect or chosen.dialect]
     signal.alarm(LIMIT)
     if chosen.stream:
         request = traffic.stream_request(traffic.path, Sluice.model, EVENTS, INTERVAL)

@@ -6,6 +6,7 @@
     python -m tests.bench.instructions --calls              per event of a tool call's arguments
     python -m tests.bench.instructions --dialect messages   Anthropic's API, on both sides
     python -m tests.bench.instructions --dialect messages --provider-dialect chat    translated
+    python -m tests.bench.instructions --dialect get        requests without a body, to a service
     python -m tests.bench.instructions --size 4000          requests with tools and earlier turns
     python -m tests.bench.instructions --config '{"ledger": {"enabled": false}}'
 
@@ -31,7 +32,8 @@ import time
 from pathlib import Path
 
 from tests.bench.child import ROOT, cores
-from tests.bench.dialects import CHAT, DIALECTS
+from tests.bench.dialects import CHAT
+from tests.bench.gets import TRAFFIC
 from tests.bench.peers.sluice import Sluice
 from tests.bench.run import upstream
 from tests.bench.traffic import Traffic
@@ -131,15 +133,15 @@ def main() -> None:
     )
     what.add_argument("--calls", action="store_true", help="the same for a stream of a tool call's arguments")
     what.add_argument("--streams", action="store_true", help="count per stream of two events")
-    parser.add_argument("--dialect", choices=list(DIALECTS), default=CHAT.name, help="of client and provider (chat)")
-    parser.add_argument("--provider-dialect", choices=list(DIALECTS), help="if the provider speaks another one")
+    parser.add_argument("--dialect", choices=list(TRAFFIC), default=CHAT.name, help="of client and provider (chat)")
+    parser.add_argument("--provider-dialect", choices=list(TRAFFIC), help="if the provider speaks another one")
     parser.add_argument("--config", type=json.loads, default={}, metavar="JSON", help="merged into the configuration")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="callgrind's own output, for callgrind_annotate")
     chosen = parser.parse_args()
     if shutil.which("valgrind") is None:
         raise SystemExit("valgrind is missing (Debian: apt-get install valgrind)")
     signal.alarm(LIMIT)
-    traffic, spoken = DIALECTS[chosen.dialect], DIALECTS[chosen.provider_dialect or chosen.dialect]
+    traffic, spoken = TRAFFIC[chosen.dialect], TRAFFIC[chosen.provider_dialect or chosen.dialect]
     warm, requests, number, unit = load_of(chosen, traffic)
     with tempfile.TemporaryDirectory(prefix="sluice-bench-") as name, upstream(Path(name)) as provider:
         tree, folder = chosen.tree.resolve(), Path(name)

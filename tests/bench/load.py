@@ -21,6 +21,7 @@ from msgspec import Struct, convert
 
 from tests.bench.client import Caller, StreamClient
 from tests.bench.dialects import DIALECTS
+from tests.bench.gets import TRAFFIC
 from tests.bench.measure import busy_ns, cpu_ns, memory
 from tests.bench.traffic import Events, Traffic
 from tests.bench.verify import Samples, Stream
@@ -52,7 +53,7 @@ class Target(Struct):
 
     @property
     def traffic(self) -> Traffic:
-        return DIALECTS[self.dialect]
+        return TRAFFIC[self.dialect]
 
     def sent(self, *, calls: bool) -> Events | None:
         """What the upstream sends, where the client gets something else."""

@@ -53,7 +53,7 @@ async def _measure(rounds: int, request: float) -> int:
     without: list[float] = []
     with_: list[float] = []
     for number in range(rounds + 1):
-        pair: list[tuple[list[float], tuple[LossyObserver, ...]]] = [
+        pair: list[tuple[list[float], tuple[LossyObserver[Exchange], ...]]] = [
             (without, (metrics.settle,)),
             (with_, (metrics.settle, recorder.settle)),
         ]
@@ -72,7 +72,7 @@ async def _measure(rounds: int, request: float) -> int:
     return 0 if share <= LIMIT else 1
 
 
-def _round(catalog: Catalog, reports: Sequence[LossyObserver]) -> float:
+def _round(catalog: Catalog, reports: Sequence[LossyObserver[Exchange]]) -> float:
     """Microseconds of CPU an exchange."""
     exchanges = [_exchange(catalog, number) for number in range(EXCHANGES)]
     begun = time.process_time()

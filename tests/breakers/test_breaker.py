@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, precondition, rule
 
-from proxy.breakers.breaker import Breaker, Change, Permit, Policy, RemoteEvent, State
+from proxy.breakers.breaker import Breaker, Change, Permit, Policy, RemoteEvent, State, end_cooldown
 
 POLICY = Policy(failure_threshold=3, cooldown=60.0, success_threshold=2)
 CHAT, EMBEDDINGS, MODERATIONS = "chat/completions", "embeddings", "moderations"
@@ -411,6 +411,17 @@ def test_retry_at_is_the_end_of_the_cooldown() -> None:
     assert breaker.retry_at == 1060.0  # past: at any moment, when the probe is back
     stage.play("dM")
     assert Stage().play("a+ aM").retry_at is None
+
+
+def test_a_cooldown_is_ended_early_unless_an_operator_opened_the_breaker() -> None:
+    stage = Stage()
+    breaker = stage.play(OPENED)
+    end_cooldown(breaker, stage.now)
+    assert breaker.acquire(CHAT, stage.now).probe
+    assert not breaker.acquire(CHAT, stage.now)
+    stage.play("trip")
+    end_cooldown(breaker, stage.now)
+    assert not breaker.admits(CHAT, stage.now)
 
 
 def test_permits_have_readable_reprs() -> None:

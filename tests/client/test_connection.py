@@ -198,13 +198,14 @@ async def test_a_connection_that_the_provider_closed_while_idle_is_not_reusable(
         assert not line.reusable
 
 
-async def test_a_head_answer_has_no_body_whatever_its_length_says_and_ends_the_connection() -> None:
+async def test_a_head_answer_has_no_body_whatever_its_length_says() -> None:
     async with Upstream() as up, Line(up) as line:
         up.on(lambda request: [OK + b"Content-Length: 1000000\r\n\r\n"])
         sink = await line.answer(b"HEAD /v1/models HTTP/1.1\r\nHost: up\r\n\r\n", no_body=True)
         assert (sink.status, sink.body, sink.fault) == (200, b"", None)
-        # httptools would take the next answer for the body of this one.
-        assert not line.reusable
+        assert line.reusable
+        up.on(lambda request: [OK + b"Content-Length: 2\r\n\r\nok"])
+        assert (await line.answer()).body == b"ok"
 
 
 async def test_a_connection_whose_request_is_still_being_written_is_not_reusable() -> None:

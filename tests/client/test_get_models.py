@@ -12,7 +12,7 @@ import pytest
 from proxy.client.get_models import MOST_NAMES, MOST_PAGES, ListRefused, ModelsRequest
 from proxy.config.provider_schema import Dialects, DialectSettings
 from proxy.providers.model_list import NotAList
-from proxy.routing.names import LONGEST_UNLISTED
+from proxy.routing.unlisted import LONGEST_UNLISTED
 from tests.control.health.rig import no_tls
 from tests.providers.compiled import key_of, provider
 from tests.support import Upstream, json_answer

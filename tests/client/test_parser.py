@@ -5,9 +5,10 @@ from collections.abc import Callable
 import httptools
 import pytest
 
-from proxy.client.head import Head
+from proxy.client.head import Head, read_head
 from proxy.client.parser import MAX_HEAD_BYTES, MAX_HEADERS, MAX_INFORMATIONAL, ResponseParser, discard
 from proxy.errors import BrokenAnswer, ConnectFailed, GatewayError
+from proxy.net.headers import Header
 
 OK = b"HTTP/1.1 200 OK\r\n"
 EMPTY = OK + b"Content-Length: 0\r\n\r\n"
@@ -79,10 +80,55 @@ def test_a_407_is_the_proxys_only_if_there_is_a_proxy() -> None:
     assert fault_of(answer) is None
 
 
-def test_a_response_to_head_is_complete_with_its_head_and_ends_the_connection() -> None:
+def test_a_response_to_head_is_complete_with_its_head() -> None:
     made = parser(Body(), no_body=True)
     made.feed(OK + b"Content-Length: 3\r\n\r\n")
-    assert (made.complete, made.keep_alive) == (True, False)
+    assert (made.complete, made.keep_alive) == (True, True)
+    body = Body()
+    made.begin(body, no_body=False, proxied=False)
+    made.feed(OK + b"Content-Length: 3\r\n\r\nabc")
+    assert (made.complete, made.keep_alive, body.body) == (True, True, b"abc")
+
+
+@pytest.mark.parametrize("rest", [b"abc", b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_a_body_after_a_response_to_head_ends_the_connection(rest: bytes) -> None:
+    body = Body()
+    made = parser(body, no_body=True)
+    made.feed(OK + b"Content-Length: 30\r\n\r\n" + rest)
+    assert (made.complete, made.keep_alive, body.body) == (True, False, b"")
+
+
+class Whole(Body):
+    """A sink that takes what answers of models never need."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.more: list[object] = []
+
+    def read_head(self, status: int, headers: list[Header]) -> Head:
+        self.more.append((status, headers))
+        return read_head(status, headers)
+
+    def interim(self, status: int, headers: list[Header]) -> None:
+        self.more.append((status, headers))
+
+    def trailer(self, name: bytes, value: bytes) -> None:
+        self.more.append((name, value))
+
+
+def test_a_whole_sink_gets_all_heads_and_the_trailers() -> None:
+    whole = Whole()
+    made = parser(whole)
+    made.begin(whole, no_body=False, proxied=False, whole=whole)
+    made.feed(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nA: b\r\n\r\n")
+    made.feed(CHUNKED + b"Set-Cookie: x\r\n\r\n2\r\nab\r\n0\r\nDigest: y\r\n\r\n")
+    assert whole.more == [
+        (100, []),
+        (103, [(b"A", b"b")]),
+        (200, [(b"Transfer-Encoding", b"chunked"), (b"Set-Cookie", b"x")]),
+        (b"Digest", b"y"),
+    ]
+    assert (whole.body, made.complete) == (b"ab", True)
 
 
 def test_bytes_after_the_end_that_begin_a_response_spoil_the_connection() -> None:

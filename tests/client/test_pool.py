@@ -299,6 +299,19 @@ async def test_closing_ends_idle_and_busy_connections_and_the_timer() -> None:
         assert busy.transport is None
 
 
+async def test_connections_to_an_address_that_left_end_when_they_are_idle() -> None:
+    async with scene() as one:
+        busy, idle = await one.open(), await one.open()
+        await one.use(idle)
+        one.pool.leave(one.origin)
+        assert one.take() is None
+        await until(lambda: one.pool.open_by_origin() == {one.origin: 1}, "the idle connection to end")
+        await one.use(busy)
+        await until(lambda: len(one.pool) == 0, "the busy connection to end with its answer")
+        await one.use(await one.open())  # a request that had begun before goes there, or the address is back
+        assert one.take() is not None
+
+
 async def test_the_repr_of_a_pool_counts_its_connections() -> None:
     async with scene() as stage:
         idle = await stage.open()

@@ -53,6 +53,22 @@ def test_the_command_succeeds_where_nothing_failed(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
+def test_a_provider_shows_the_service_that_has_its_addresses(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(
+        "server: {port: 0}\nservices: {llm: {addresses: ['http://127.0.0.1:1']}}\n"
+        "providers: {fleet: {baseUrl: service://llm/v1}, later: {baseUrl: service://none}}\n"
+    )
+    done = check(tmp_path, "--live")
+    lines = done.stdout.splitlines()
+    assert "  fleet  service://llm/v1 (1 configured address)  no key  takes any model name" in lines
+    assert "  later  service://none (0 configured addresses)  no key  takes any model name" in lines
+    assert 'notice: providers.later: no service "none" is configured; it has no address until one is added' in lines
+    assert any(line.startswith("  FAILED   providers.fleet: http://127.0.0.1:1/v1: ") for line in lines)
+    assert (
+        "  warning  providers.later: service://none has no configured address; what is found at run time" in done.stdout
+    )
+
+
 def test_json_has_the_findings_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("server: {port: 0}\n")
     done = check(tmp_path, "--json")

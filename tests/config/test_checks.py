@@ -356,7 +356,8 @@ def test_a_log_path_may_be_missing_but_not_a_folder(tmp_path: Path) -> None:
 
 
 def test_every_kind_of_text_has_a_check() -> None:
-    types = (Path(checks.__file__).parent / "types.py").read_text()
+    folder = Path(checks.__file__).parent
+    types = "".join((folder / name).read_text() for name in ("types.py", "address_schema.py"))
     assert set(re.findall(r'"kind": "([^"]+)"', types)) == set(checks.kinds(Path(), None))
 
 

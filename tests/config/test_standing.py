@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from proxy.config.limit_schema import Limits
 from proxy.config.observe_schema import Logging, Observe
 from proxy.config.provider_schema import PoolSettings
 from proxy.config.schema import (
@@ -13,7 +14,6 @@ from proxy.config.schema import (
     ConfiguredKey,
     Database,
     Jwt,
-    Limits,
     RateLimiting,
     Redis,
     ServerSettings,

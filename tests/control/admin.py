@@ -28,7 +28,7 @@ from proxy.limits.rules import Rules
 from proxy.observe.metrics import Metrics
 from proxy.observe.observers import Observers
 from proxy.providers.keys import Key
-from proxy.providers.provider import Provider
+from proxy.providers.provider import Site
 from proxy.routing.catalog import Catalog
 from proxy.routing.live import Registry
 from proxy.server.request import Request
@@ -98,9 +98,9 @@ class AdminServer(ControlServer):
         """As the log."""
         self.levels.append(level)
 
-    async def wait(self, providers: Iterable[Provider]) -> None:
+    async def wait(self, sites: Iterable[Site]) -> None:
         """As the fetcher of model lists."""
-        self.awaited += [provider.name for provider in providers]
+        self.awaited += [site.provider.name for site in sites]
 
     async def reload(self) -> ReloadResult | None:
         return self.reload_result

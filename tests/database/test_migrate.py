@@ -105,6 +105,7 @@ async def test_sums_of_labels_begin_after_the_rows_that_are_there(url: str) -> N
             "DROP TABLE ledger_labels",
             "DROP TABLE ledger_labels_begin",
             *(f"DROP TABLE {name}" for name in ("outbox", "event_receivers", "event_ids")),
+            *(f"DROP TABLE {name}" for name in ("routing_entries", "routing_changes", "address_health", "leases")),
             "ALTER TABLE accounts DROP COLUMN sequence",
             f"DROP TRIGGER transfers_no_renumber{table}",
             *(f"ALTER TABLE transfers DROP COLUMN {name}" for name in ("sequence", "balance")),

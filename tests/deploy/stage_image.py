@@ -128,7 +128,7 @@ def test_it_has_nothing_that_a_configuration_does_not_need(shell: Container) -> 
 def test_an_unknown_extra_is_refused(store: Engine) -> None:
     built = store.build("localhost/sluice:broken", EXTRAS="redis, postgers")
     assert built.status != 0
-    assert "EXTRAS: there is no extra postgers (there are all,amqp,aws,database,google,jwt," in built.text
+    assert "EXTRAS: there is no extra postgers (there are all,amqp,aws,database,dns,google,jwt," in built.text
 
 
 # -- a container without a network: a sidecar ---------------------------------------------------------

@@ -17,9 +17,13 @@ PLAIN = Origin("http", "127.0.0.1", 1, Tls())
 
 
 def dispatcher(
-    clock: FakeClock | None = None, *, ping_after: float = 0.0, opened: dict[Origin, int] | None = None
+    clock: FakeClock | None = None,
+    *,
+    ping_after: float = 0.0,
+    opened: dict[Origin, int] | None = None,
+    left: list[Origin] | None = None,
 ) -> Any:
-    pool = SimpleNamespace(open_by_origin=lambda: dict(opened or {}))
+    pool = SimpleNamespace(open_by_origin=lambda: dict(opened or {}), leave=[].append if left is None else left.append)
     context = SimpleNamespace(loop=asyncio.get_running_loop(), ping_after=ping_after, ping_every=ping_after, pool=pool)
     return Dispatcher(cast(Any, context), clock)
 
@@ -41,12 +45,14 @@ async def test_each_site_of_the_catalog_has_the_origin_of_its_address() -> None:
 
 
 async def test_a_site_of_an_earlier_catalog_is_still_reached_but_not_kept() -> None:
-    own, old, new = dispatcher(), catalog(a=["http://127.0.0.1:1"]), catalog(b=["http://127.0.0.1:2"])
+    left: list[Origin] = []
+    own, old, new = dispatcher(left=left), catalog(a=["http://127.0.0.1:1"]), catalog(b=["http://127.0.0.1:2"])
     own.adopt(old)
     own.adopt(new)
     [gone] = old.providers["a"].sites
     assert own.origins[gone] == PLAIN
     assert list(own.origins) == list(new.providers["b"].sites)
+    assert left == [PLAIN]  # its connections are closed
 
 
 async def test_open_connections_are_counted_by_provider_and_shared_ones_once() -> None:

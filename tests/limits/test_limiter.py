@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from proxy.config.schema import Config, Limits, RateLimiting
+from proxy.config.limit_schema import Limits
+from proxy.config.schema import Config, RateLimiting
 from proxy.errors import RateLimited
 from proxy.identity import Client
 from proxy.limits.limiter import Limiter

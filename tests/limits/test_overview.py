@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from proxy.config.schema import Auth, Config, ConfiguredCertificate, Limits
+from proxy.config.limit_schema import Limits
+from proxy.config.schema import Auth, Config, ConfiguredCertificate
 from proxy.errors import RateLimited
 from proxy.limits.overview import overview
 from tests.support.gateway import to_config

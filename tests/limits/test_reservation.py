@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from proxy.budgets.base import Wants
+from proxy.config.limit_schema import Limits
 from proxy.config.provider_schema import ModelSettings, ProviderSettings
-from proxy.config.schema import Config, Limits, RateLimiting
+from proxy.config.schema import Config, RateLimiting
 from proxy.dialects.call import Call
 from proxy.dialects.openai.call import REQUESTS
 from proxy.dialects.usage import Usage

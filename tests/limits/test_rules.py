@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from proxy.config.schema import Auth, Limits, RateLimiting
+from proxy.config.limit_schema import Limits
+from proxy.config.schema import Auth, RateLimiting
 from proxy.identity import Client
 from proxy.limits.base import Limit
 from proxy.limits.rules import MOST_OVERRIDES, UNBOUNDED, Bounds, Costs, Rules

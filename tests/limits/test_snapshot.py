@@ -6,7 +6,8 @@ import itertools
 from collections.abc import Sequence
 
 from proxy.budgets.base import Charge, Wants
-from proxy.config.schema import Limits, RateLimiting
+from proxy.config.limit_schema import Limits
+from proxy.config.schema import RateLimiting
 from proxy.identity import Client
 from proxy.limits.base import Cost, Store, Verdict
 from proxy.limits.memory import Memory

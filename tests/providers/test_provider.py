@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.config.address_schema import ProviderAddress
 from proxy.config.provider_schema import Dialects, DialectSettings
 from proxy.errors import ConfigError
 from proxy.providers.provider import Provider
@@ -86,7 +87,7 @@ def test_a_configured_header_replaces_ours_of_the_same_name_in_any_case() -> Non
 
 
 def test_each_address_is_a_site_of_its_own() -> None:
-    compiled = provider("http://a", base_urls=["http://b/v1", "http://a"])
+    compiled = provider("http://a", base_urls=[ProviderAddress("http://b/v1"), ProviderAddress("http://a")])
     assert [site.base_url for site in compiled.sites] == ["http://a", "http://b/v1"]
     assert {site.provider for site in compiled.sites} == {compiled}
 
@@ -205,7 +206,11 @@ def test_a_dialect_may_be_switched_off() -> None:
 
 
 def test_each_address_speaks_a_dialect_without_an_address_of_its_own() -> None:
-    compiled = provider("", base_urls=["http://a/v1", "http://b/v1"], dialects=Dialects(messages=DialectSettings()))
+    compiled = provider(
+        "",
+        base_urls=[ProviderAddress("http://a/v1"), ProviderAddress("http://b/v1")],
+        dialects=Dialects(messages=DialectSettings()),
+    )
     assert [site.speaking["messages"].base_url for site in compiled.sites] == ["http://a/v1", "http://b/v1"]
 
 

@@ -7,7 +7,6 @@ from functools import cache
 
 import pytest
 
-from proxy.routing.affinity import seed
 from proxy.routing.catalog import Catalog
 from proxy.wire.criteria import Criteria
 from tests.support.catalogs import every, plan_for, rivals
@@ -93,10 +92,3 @@ def test_affinity_stays_among_the_cheapest() -> None:
     known = rivals(3, {"inputPrice": 1}, {"inputPrice": 1}, {"inputPrice": 2}, strategy="lowest_cost")
     homes = {home(known, session) for session in SESSIONS[:50]}
     assert homes == {"p0/m", "p1/m"}
-
-
-def test_the_hash_is_the_same_in_every_process() -> None:
-    assert seed(b"sluice") == seed(b"sluice") == int.from_bytes(SLUICE, "big")
-
-
-SLUICE = bytes.fromhex("5145f8a6d6bab0bd")

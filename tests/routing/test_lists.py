@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from proxy.errors import ClientFault
-from proxy.providers.provider import Provider
+from proxy.providers.provider import Site
 from proxy.routing.access import ALL, access
 from proxy.routing.catalog import Catalog
 from proxy.routing.lists import KEPT, RETRY, ListsPending, ModelLists
@@ -28,12 +28,17 @@ class Requested(ModelLists):
     def __init__(self) -> None:
         super().__init__()
         self.requested: list[str] = []
-        self.request = lambda provider: self.requested.append(provider.name)
+        self.request = lambda site: self.requested.append(site.provider.name)
+
+
+def site(known: Catalog, provider: str = "a") -> Site:
+    """The first address of a provider."""
+    return known.providers[provider].sites[0]
 
 
 def listing(known: Catalog, lists: ModelLists, now: float = 0.0, **names: list[str]) -> None:
     for name, found in names.items():
-        lists.end(known.providers[name], now, found)
+        lists.end(site(known, name), now, found)
 
 
 def candidates(known: Catalog, *names: str, now: float = 0.0) -> list[tuple[str, str | None]]:
@@ -81,7 +86,7 @@ def test_configured_names_take_precedence_over_fetched_lists() -> None:
 def test_the_list_of_a_provider_without_any_model_is_not_fetched() -> None:
     lists = Requested()
     known = build(MODELS, OWN | ANY, lists=lists, fallback={"provider": "a", "model": "spare"})
-    assert [each.name for each in known.stale_lists(0.0)] == ["b"]
+    assert [each.provider.name for each in known.stale_lists(0.0)] == ["b"]
     listing(known, lists, a=["paid"])
     assert candidates(known, "paid") == [("b", "paid")]  # the only one that takes any name
     assert "paid" not in [each["id"] for each in json.loads(known.listing)["data"]]
@@ -95,7 +100,7 @@ def test_an_unknown_name_waits_for_lists_that_may_have_it() -> None:
     known = build([], ANY, lists=lists)
     with pytest.raises(ListsPending) as caught:
         plan_for(known, "llama", waited=False)
-    assert [each.name for each in caught.value.providers] == ["a", "b"]
+    assert [each.provider.name for each in caught.value.sites] == ["a", "b"]
     with pytest.raises(ClientFault):  # it has been waited for, in vain
         plan_for(known, "llama")
 
@@ -126,10 +131,10 @@ def test_an_unknown_name_has_a_list_fetched_again_at_most_every_ten_seconds() ->
         plan_for(known, "new", waited=False, now=RETRY - 1)
     with pytest.raises(ListsPending):
         plan_for(known, "new", waited=False, now=RETRY)
-    lists.begin(known.providers["a"])  # one that runs is waited for
+    lists.begin(site(known))  # one that runs is waited for
     with pytest.raises(ListsPending) as caught:
         plan_for(known, "new", waited=False, now=1.0)
-    assert [each.name for each in caught.value.providers] == ["a"]
+    assert [each.provider.name for each in caught.value.sites] == ["a"]
 
 
 def test_an_unlisted_name_refreshes_the_list_in_the_background() -> None:
@@ -137,7 +142,7 @@ def test_an_unlisted_name_refreshes_the_list_in_the_background() -> None:
     known = build([], {"a": ANY["a"]}, lists=lists)
     candidates(known, "x")
     assert lists.requested == ["a"]
-    lists.end(known.providers["a"], 1.0, None)  # it has no list
+    lists.end(site(known), 1.0, None)  # it has no list
     candidates(known, "y", now=KEPT)
     assert lists.requested == ["a"]
     candidates(known, "y", now=KEPT + 1.0)
@@ -147,14 +152,14 @@ def test_an_unlisted_name_refreshes_the_list_in_the_background() -> None:
 def test_a_list_is_used_until_it_is_replaced() -> None:
     lists = ModelLists()
     known = build([], {"a": ANY["a"]}, lists=lists)
-    provider = known.providers["a"]
-    assert known.stale_lists(0.0) == [provider]
+    only = site(known)
+    assert known.stale_lists(0.0) == [only]
     listing(known, lists, a=["qwen"])
     assert known.stale_lists(KEPT - 1) == []
-    assert known.stale_lists(KEPT) == [provider]
-    lists.end(provider, KEPT, None)  # it is down
+    assert known.stale_lists(KEPT) == [only]
+    lists.end(only, KEPT, None)  # it is down
     assert known.stale_lists(KEPT + RETRY - 1) == []
-    assert known.stale_lists(KEPT + RETRY) == [provider]
+    assert known.stale_lists(KEPT + RETRY) == [only]
     assert ids(known) == ["qwen"]
 
 
@@ -218,7 +223,7 @@ def test_a_list_survives_a_reload_unless_its_provider_changed() -> None:
     listing(old, lists, a=["qwen"], b=["llama"])
     moved = ANY | {"b": {"baseUrl": "http://127.0.0.1:9/v1"}}
     new = build([], moved, lists=lists)
-    lists.keep(new.providers.values())
+    lists.keep(new.providers.values(), 0.0)
     assert ids(new) == ["qwen"]
     assert ids(build([], ANY, lists=lists)) == ["qwen"]
 
@@ -227,8 +232,7 @@ def test_changed_is_called_only_for_other_names() -> None:
     lists = ModelLists()
     versions: list[int] = []
     lists.changed = lambda: versions.append(lists.version)
-    [provider] = build([], {"a": ANY["a"]}, lists=lists).providers.values()
-    assert isinstance(provider, Provider)
+    only = site(build([], {"a": ANY["a"]}, lists=lists))
     for names in (["x"], ["x"], None, ["x", "y"]):
-        lists.end(provider, 0.0, names)
+        lists.end(only, 0.0, names)
     assert len(versions) == 2

@@ -166,3 +166,16 @@ def test_a_breaker_that_is_disabled_never_opens() -> None:
     for _ in range(100):
         breaker.fail(breaker.acquire("chat/completions", 0.0), 0.0, "test")
     assert breaker.state == "closed"
+
+
+def test_states_of_addresses_that_left_are_kept_for_their_return_up_to_a_bound() -> None:
+    lives = registry()
+    stays, left = lives.live("stays"), lives.live("left")
+    lives.retire({"stays"})
+    assert (lives.breaker("stays"), lives.breaker("left")) == (stays.breaker, None)
+    assert lives.live("left") is left
+    for number in range(MOST_UNLISTED + 1):
+        lives.live(f"pod-{number}")
+        lives.retire({"stays"})
+    assert len(lives) == MOST_UNLISTED + 1
+    assert lives.live("left") is not left

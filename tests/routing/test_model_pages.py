@@ -80,9 +80,9 @@ def test_models_that_a_provider_lists_itself_are_shown() -> None:
     lists = ModelLists()
     known = build([], {"both": PROVIDERS["both"], "open": PROVIDERS["open"]}, lists=lists)
     for name in ("both", "open"):
-        provider = known.providers[name]
-        lists.begin(provider)
-        lists.end(provider, 0.0, [f"of-{name}"])
+        [site] = known.providers[name].sites
+        lists.begin(site)
+        lists.end(site, 0.0, [f"of-{name}"])
     assert names(known, ANTHROPIC_MODELS) == ["of-both", "of-open"]
     assert names(known, MODELS) == ["of-both", "of-open"]
 

@@ -11,8 +11,8 @@ from proxy.routing.access import access
 from proxy.routing.lists import ListsPending, ModelLists
 from proxy.routing.live import MOST_UNLISTED as MOST_LIVES
 from proxy.routing.live import Registry
-from proxy.routing.names import LONGEST_UNLISTED, MOST_UNLISTED
 from proxy.routing.spec import Spec
+from proxy.routing.unlisted import LONGEST_UNLISTED, MOST_UNLISTED
 from proxy.wire.criteria import NONE
 from tests.routing.samples import ANY, CHAT, LEFT_OUT, MODELS, OPENAI, PROVIDERS, R1, REASONER, catalog, pairs, planned
 from tests.support.catalogs import ENDPOINT, build, every, plan_for
@@ -61,12 +61,12 @@ def test_the_only_provider_gets_an_omitted_model_unless_its_list_lacks_it() -> N
     with pytest.raises(ListsPending):
         plan_for(known, "r1", waited=False)
     assert planned(known, "r1") == [("openai", "r1")]  # the provider gave no list
-    lists.end(known.providers["openai"], 0.0, ["gpt"])
+    lists.end(known.providers["openai"].sites[0], 0.0, ["gpt"])
     with pytest.raises(ClientFault, match="its provider openrouter has no key"):
         plan_for(known, "r1")
     assert planned(known, "openai/r1") == [("openai", "r1")]
     assert planned(known, "unheard-of") == [("openai", "unheard-of")]
-    lists.end(known.providers["openai"], 0.0, ["r1"])
+    lists.end(known.providers["openai"].sites[0], 0.0, ["r1"])
     assert planned(known, "r1") == [("openai", "r1")]
 
 

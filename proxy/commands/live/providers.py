@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from proxy import __version__
+from proxy.addresses.book import AddressBook
 from proxy.client.dial import Dialer
 from proxy.client.get_models import MOST_NAMES, ListRefused, ModelsRequest
 from proxy.commands.live.finding import Finding, Live, failed, ok, warning
@@ -22,6 +23,7 @@ from proxy.providers.keys import Key
 from proxy.providers.model_list import NotAList
 from proxy.providers.provider import Provider, Site
 from proxy.providers.state import state_of
+from proxy.routing.addresses import present_addresses
 
 if TYPE_CHECKING:
     from proxy.commands.live.run import Check
@@ -40,10 +42,17 @@ _REFUSED: Final = {
 def checks(live: Live) -> Iterator[Check]:
     dialer = Dialer(live.environ)
     request = ModelsRequest(dialer.context, live.environ)
+    book = AddressBook()
+    for name, service in live.config.services.items():
+        book.put(name, service, service.addresses, 0.0)
     for name, settings in live.config.providers.items():
         provider = Provider(name, settings, state_of(settings), version=__version__, any_model=False)
+        provider.place(present_addresses(provider, book.group))
         for site, key in _pairs(provider):
             label = _label(site, key)
+            if not site.address.present:
+                yield label, partial(_absent, label, site)
+                continue
             yield label, partial(_site, live, dialer, request, label, site, key)
 
 
@@ -60,6 +69,10 @@ def _label(site: Site, key: Key) -> str:
     if len(provider.sites) > 1:
         label += f" {bare(site.base_url)}"
     return f"{label} key {key.number + 1}" if len(provider.keys) > 1 else label
+
+
+async def _absent(label: str, site: Site) -> Sequence[Finding]:
+    return [warning(label, f"{site.base_url} has no configured address; what is found at run time is not tried here")]
 
 
 async def _site(

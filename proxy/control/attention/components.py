@@ -11,7 +11,8 @@ from proxy.control.health.components import ComponentHealth
 from proxy.control.health.views import ProbeView
 from proxy.control.live import LiveConfig
 
-_ELSEWHERE: Final = ("models", "recorder", "events")  # deployments, the ledger and receivers have entries of their own
+# Deployments, the ledger, receivers and services have entries of their own.
+_ELSEWHERE: Final = ("models", "recorder", "events", "services")
 _LIMITER: Final[Mapping[str, tuple[Severity, str]]] = {
     "local": ("warning", "does not respond: each process limits on its own"),
     "open": ("warning", "does not respond: no request is limited"),

@@ -15,6 +15,7 @@ Severity = Literal["critical", "error", "warning", "notice"]
 Kind = Literal[
     "component",
     "out",
+    "service",
     "credential",
     "keys",
     "cooldown",
@@ -42,7 +43,7 @@ class Trouble(Struct, frozen=True, rename="camel"):
     """``what`` is in trouble, and ``why``, as parts of a sentence. ``failure``: the code of the attempts' failure.
 
     Times are Unix seconds: ``since`` it began, ``until`` it ends by time alone; ``null``: not known. ``provider``,
-    ``deployment``, ``key`` and ``requestId`` name what it is about, ``""`` where there is none.
+    ``deployment``, ``key``, ``requestId`` and ``service`` name what it is about, ``""`` where there is none.
     ``count``: how many deployments, models or addresses it is about.
     """
 
@@ -58,6 +59,7 @@ class Trouble(Struct, frozen=True, rename="camel"):
     deployment: str = ""
     key: str = ""
     request_id: str = ""
+    service: str = ""
 
 
 # Finds troubles of one sort.

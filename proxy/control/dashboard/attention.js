@@ -13,7 +13,7 @@ const KIND = {
   component: "Down", out: "Out of service", credential: "No credential", keys: "Keys", cooldown: "Cooldown", probing: "Probing", errors: "Errors", probe: "Probe failed",
   config: "Mistake", certificate: "Certificate", key: "API key", missing: "Model missing", waiting: "Needs a restart", left_out: "Left out",
   budget: "Budget", balance: "Balance", unpriced: "No price",
-  receiver: "Events", dead_events: "Dead events",
+  receiver: "Events", dead_events: "Dead events", service: "Service",
 };
 
 function state({ kind, severity }) {
@@ -27,6 +27,7 @@ function address({ severity, kind, deployment, provider, key }) {
   if (deployment || provider) return `#/models/${encodeURIComponent(deployment || `${provider}/`)}`;
   if (key) return `#/keys/${encodeURIComponent(key)}`;
   if (kind === "budget" || kind === "balance") return "#/budgets";
+  if (kind === "service") return "#/services";
   if (kind === "receiver" || kind === "dead_events") return "#/events";
   if (severity === "critical" || kind === "unpriced") return "#/models";
   return kind === "config" || kind === "waiting" ? "#/config" : "";

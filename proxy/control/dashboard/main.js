@@ -14,11 +14,12 @@ import * as limits from "./limits.js";
 import * as models from "./models.js";
 import * as overview from "./overview.js";
 import * as requests from "./requests.js";
+import * as services from "./services.js";
 import * as signin from "./signin.js";
 import * as tryit from "./tryit.js";
 import * as usage from "./usage.js";
 
-const PAGES = { overview, models, requests, usage, budgets, keys, limits, events, try: tryit, config };
+const PAGES = { overview, models, requests, usage, budgets, keys, limits, services, events, try: tryit, config };
 const LABELS = { keys: "Keys", limits: "Limits" };
 const ICONS = { try: "tryit" };
 const THEMES = ["system", "light", "dark"];

@@ -74,7 +74,8 @@ class DeploymentIndex:
         catalog = self._live.catalog
         if catalog is not self._indexed:
             self._indexed = catalog
-            self._configured = {each.key: _indexed(each) for each in (*catalog.deployments, *catalog.fallback)}
+            compiled = (*catalog.deployments, *catalog.discovered, *catalog.fallback)
+            self._configured = {each.key: _indexed(each) for each in compiled}
         return self._configured
 
     def _has_state(self, live: LiveState) -> bool:
@@ -88,8 +89,8 @@ class DeploymentIndex:
         if provider is None:
             return None
         name, _, upstream = name.partition("=")
-        place = next((n for n, site in enumerate(provider.sites, 1) if site.base_url == f"http{rest}"), 0)
-        id_ = f"{provider_name}/{name}" + (f"#{place}" if place and len(provider.sites) > 1 else "")
+        number = next((each.address.number for each in provider.sites if each.base_url == f"http{rest}"), 0)
+        id_ = f"{provider_name}/{name}" + (f"#{number}" if number else "")
         return IndexedDeployment(id_, live, name, provider, upstream or name, None)
 
 

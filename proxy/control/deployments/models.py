@@ -10,15 +10,15 @@ from proxy.control.http.operation import Operation
 from proxy.control.http.responses import JSON_HEADERS
 from proxy.control.http.router import ControlRoute
 from proxy.control.openapi.api import ModelListView
-from proxy.providers.provider import Provider
+from proxy.providers.provider import Site
 from proxy.server.request import Request
 
 
 class ModelListSource(Protocol):
     """Fetches the model lists of providers: ``proxy.dispatch.fetching.ListFetcher``."""
 
-    def wait(self, providers: Iterable[Provider]) -> Awaitable[None]:
-        """Wait until the lists of these providers have been fetched."""
+    def wait(self, sites: Iterable[Site]) -> Awaitable[None]:
+        """Wait until the lists of these addresses have been fetched."""
 
 
 class ModelListHandler:

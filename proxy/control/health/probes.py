@@ -80,7 +80,7 @@ class ProviderProbes:
                 return await self._probe(session, site)
 
         providers = self._live.catalog.providers
-        sites = [site for provider in providers.values() for site in provider.sites]
+        sites = [site for provider in providers.values() for site in provider.sites if site.address.present]
         results = await asyncio.gather(*map(one, sites))
         by_provider: dict[str, list[ProbeView]] = {name: [] for name in providers}
         for site, result in zip(sites, results, strict=True):

@@ -14,6 +14,7 @@ from proxy.control.deployments.blocked import Blocked, blocked, in_service, is_m
 from proxy.control.deployments.index import DeploymentIndex, IndexedDeployment
 from proxy.control.health.components import ComponentHealth
 from proxy.control.health.views import BlockedView, ProbeView, ProviderView
+from proxy.providers.provider import Provider
 from proxy.routing.catalog import Catalog
 from proxy.routing.listing import available
 
@@ -53,7 +54,7 @@ class ProviderHealth:
 
     def _any_in_service(self, now: float) -> bool:
         """A provider that accepts any model name counts as up: else one client with a wrong name could take it down."""
-        if any(provider.any_model for provider in self._index.catalog.providers.values()):
+        if any(provider.any_model and _has_address(provider) for provider in self._index.catalog.providers.values()):
             return True
         configured = takewhile(lambda each: each.deployment is not None, self._index)
         return any(_is_usable(each) and in_service(each.live, each.provider.keys, now) for each in configured)
@@ -75,18 +76,20 @@ class ProviderHealth:
 
     async def all(self, probes: Callable[[str], Sequence[ProbeView]]) -> dict[str, ProviderView]:
         """The health of each provider by name. Other tasks run in between."""
-        tallies = {name: _ProviderTally() for name in self._index.catalog.providers}
+        providers = self._index.catalog.providers
+        tallies = {name: _ProviderTally() for name in providers}
         for number, each in enumerate(list(self._index), 1):
             tally = tallies.get(each.provider.name)
             if tally is not None and _is_usable(each):
                 tally.add(each, self._clock.now())
             if not number % PORTION:
                 await asyncio.sleep(0)
-        return {name: self._view(tally, list(probes(name))) for name, tally in tallies.items()}
+        return {name: self._view(providers[name], tally, list(probes(name))) for name, tally in tallies.items()}
 
-    def _view(self, tally: _ProviderTally, probes: list[ProbeView]) -> ProviderView:
+    def _view(self, provider: Provider, tally: _ProviderTally, probes: list[ProbeView]) -> ProviderView:
+        up = tally.in_service or (not tally.deployments and _has_address(provider))
         return ProviderView(
-            status="up" if tally.in_service or not tally.deployments else "down",
+            status="up" if up else "down",
             since=self._clock.unix(tally.since) if tally.since else round(self._began, 3),
             latency_ms=milliseconds(sum(tally.latencies) / len(tally.latencies)) if tally.latencies else None,
             deployments=tally.deployments,
@@ -132,6 +135,11 @@ class _ProviderTally:
         statistics.advance(now)
         if statistics.latency is not None:
             self.latencies.append(statistics.latency)
+
+
+def _has_address(provider: Provider) -> bool:
+    """Whether it has one now; it may take its addresses from a service that has none."""
+    return any(site.address.present for site in provider.sites)
 
 
 def _is_usable(indexed: IndexedDeployment) -> bool:

@@ -11,7 +11,7 @@ from msgspec import Struct
 JSON: Final = "application/json"
 EVENT_STREAM: Final = "text/event-stream"
 
-Tag = Literal["health", "operator", "keys", "usage", "billing", "session"]
+Tag = Literal["health", "operator", "services", "keys", "usage", "billing", "session"]
 
 
 class Operation(Struct, frozen=True):

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from msgspec import Struct
 from msgspec.structs import replace
 
+from proxy.config.own_paths import CONTROL_PATHS, CONTROL_PREFIXES
 from proxy.control.http.operation import Operation
 from proxy.control.http.responses import send_error
 from proxy.errors import ClientFault, GatewayError, Unauthorized
@@ -17,10 +18,8 @@ from proxy.identity import Client
 from proxy.server.request import Request
 from proxy.serving import Handler
 
-# Paths that always belong to the control plane, whether or not a route exists: never treated as paths of the API.
-PREFIXES: Final = ("/admin/", "/auth/", "/health/", "/docs/", "/analytics/", "/billing/", "/orchestrator/")
-PATHS: Final = ("/admin", "/auth", "/health", "/ready", "/metrics")
-GUARDED: Final = ("/admin", "/auth")  # prefixes under which unknown paths need the credential, too
+# Prefixes under which unknown paths need the credential, too.
+GUARDED: Final = ("/admin", "/auth", "/services", "/routes")
 
 
 class Authorizer(Protocol):
@@ -97,7 +96,7 @@ class Router(Handler[Request]):
         self._log = log
         self._flush = flush
         self._count = count
-        self._exact: dict[str, _Methods] = {path: {} for path in PATHS}
+        self._exact: dict[str, _Methods] = {path: {} for path in CONTROL_PATHS}
         self._patterns: list[tuple[re.Pattern[str], _Methods]] = []
         templates: dict[str, _Methods] = {}
         for route in routes:
@@ -108,11 +107,17 @@ class Router(Handler[Request]):
             else:
                 self._exact[path] = self._exact[path.rstrip("/") + "/"] = methods
 
-    def takes(self, path: str) -> bool:
-        return path in self._exact or path.startswith(PREFIXES)
+    @property
+    def exact(self) -> Iterable[str]:
+        """Its paths without parameters."""
+        return self._exact
 
-    def begin(self, request: Request) -> Request:
-        return request
+    def takes(self, path: str) -> bool:
+        """Whether the path is the control plane's, whatever the method."""
+        return path in self._exact or path.startswith(CONTROL_PREFIXES)
+
+    def begin(self, request: Request) -> Request | None:
+        return request if self.takes(request.path) else None
 
     async def answer(self, request: Request) -> None:
         methods, parameters = self._match(request.path)

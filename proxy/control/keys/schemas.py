@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from proxy.config.schema import Limits
-from proxy.config.types import LabelMap, Name, OptionalName, Seconds
+from proxy.config.limit_schema import Limits
+from proxy.config.types import LabelMap, Name, OptionalName, ScopeName, Seconds
 
 Duration = Annotated[float, Meta(gt=0, description="Seconds from now")]
 Timestamp = Annotated[str, Meta(description="A time in ISO 8601", examples=["2030-01-01T00:00:00Z"])]
@@ -29,7 +29,7 @@ class KeyChange(Struct, forbid_unknown_fields=True, rename="camel"):
     enabled: bool | UnsetType = UNSET
     models: list[Name] | UnsetType | None = UNSET
     providers: list[Name] | UnsetType | None = UNSET
-    scopes: list[Literal["passthrough"]] | UnsetType | None = UNSET
+    scopes: list[ScopeName] | UnsetType | None = UNSET
     limits: Limits | UnsetType | None = UNSET
     expires: Timestamp | UnixTime | UnsetType | None = UNSET
     expires_in: Duration | UnsetType | None = UNSET

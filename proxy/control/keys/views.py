@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from msgspec import UNSET, Struct, UnsetType
 
 from proxy.auth.apikey import ApiKey
-from proxy.config.schema import Limits
+from proxy.config.limit_schema import Limits
 
 CONFIGURED: Final = "config:"  # prefix of the ids of keys in the configuration
 

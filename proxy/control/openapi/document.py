@@ -28,6 +28,7 @@ _TAGS: Final = {
     api.TAG: "The API, as OpenAI, Anthropic and Google define it: https://platform.openai.com/docs/api-reference",
     "health": "Health checks for machines, and details for people.",
     "operator": "What the gateway does now, and how to change it.",
+    "services": "Services of any kind, and the routes that lead to them, changed while the gateway runs.",
     "keys": "API keys.",
     "usage": "What was used and what it cost: see the ledger.",
     "billing": "Balances of accounts.",

@@ -67,6 +67,7 @@ _MEANING: Final = {
     "404": "It does not exist, or not for this credential.",
     "408": "The request body did not arrive in time.",
     "409": "The current state does not allow it.",
+    "412": "It was changed since it was read, so `If-Match` does not hold.",
     "413": "The request body is too large.",
     "415": "The content coding of the request body is not supported.",
     "429": "A rate limit of the gateway or the provider is reached, or there were too many wrong tokens.",

@@ -31,6 +31,7 @@ SPEAKING: dict[str, dict[str, str]] = {
     "messages": {"baseUrl": "{origin}/v1", "kind": "anthropic"},
     "responses": {"baseUrl": "{origin}/v1"},
     "gemini": {"baseUrl": "{origin}/v1beta", "kind": "gemini"},
+    "get": {"baseUrl": "{origin}/v1"},
 }
 
 
@@ -89,6 +90,9 @@ class Sluice(Peer):
         }
         config["modelsFile"] = "models.yaml"
         (config.get("routing") or {}).pop("fallback", None)  # it may name a provider of the shipped file
+        if self.traffic.name == "get":
+            config["services"] = {"files": {"addresses": [self.origin]}}
+            config["routes"] = [{"id": "files", "path": "/files", "service": "files", "public": True}]
         config = merged(config, self.changes)
         models = {"models": [{"name": "bench", "provider": "mock", "model": "bench"}]}
         (self.folder / "config.yaml").write_text(json.dumps(config))  # JSON is YAML

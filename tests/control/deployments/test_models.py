@@ -15,4 +15,4 @@ async def test_the_body_is_that_of_the_api() -> None:
 async def test_the_lists_of_providers_are_waited_for() -> None:
     async with AdminServer({"providers": TWO["providers"], "models": TWO["models"][:1]}) as plane:
         await plane.ask("GET", "/admin/models")
-        assert plane.awaited == ["twin"]
+        assert plane.awaited == ["twin", "twin"]  # both addresses

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from proxy.breakers.breaker import Breaker
+from proxy.config.service_schema import ServerAddress
 from proxy.control.clock import WallClock
 from proxy.control.deployments.index import DeploymentIndex, IndexedDeployment
 from proxy.control.deployments.samples import DeploymentSamples, LastFailure
 from proxy.control.deployments.views import SPARKLINE, breaker_view, deployment_view
 from proxy.routing.catalog import Catalog
 from proxy.routing.live import Registry
+from tests.support.fleets import Fleet
 from tests.support.gateway import to_config
 
 CONFIG = {
@@ -53,6 +55,17 @@ def test_a_deployment_without_samples_has_no_measurements() -> None:
     view = deployment_view(deployment(), None, CLOCK)
     assert (view.id, view.upstream_model, view.configured, view.max_concurrent) == ("up/m", "up-m", True, 3)
     assert (view.latency_ms, view.tokens_per_second, view.latency_spark_ms, view.last_error) == (None, None, [], None)
+
+
+def test_a_deployment_of_a_service_has_the_weight_of_its_address_and_no_requests_without_one() -> None:
+    fleet = Fleet(["m"])
+    [absent] = DeploymentIndex(fleet, lambda: 100.0)
+    view = deployment_view(absent, None, CLOCK)
+    assert (view.id, view.available, view.blocked) == ("fleet/m#1", False, "its service has no address now")
+    fleet.set(ServerAddress("http://127.0.0.1:1", weight=0.5))
+    [present] = DeploymentIndex(fleet, lambda: 100.0)
+    view = deployment_view(present, None, CLOCK)
+    assert (view.id, view.available, view.blocked, view.weight) == ("fleet/m#1", True, "", 0.5)
 
 
 def test_samples_are_shown_in_milliseconds() -> None:

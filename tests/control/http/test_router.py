@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.config.own_paths import CONTROL_PATHS, CONTROL_PREFIXES
 from proxy.control.http.responses import send_json
-from proxy.control.http.router import PATHS, PREFIXES, ControlRoute, Router
+from proxy.control.http.router import ControlRoute, Router
 from proxy.errors import GatewayError
 from proxy.identity import Client
 from proxy.server.request import Request
@@ -55,7 +56,7 @@ async def plane() -> AsyncIterator[ControlServer]:
 
 def test_other_paths_are_not_found() -> None:
     router = unattached()
-    for path in (*PATHS, *(prefix + "x" for prefix in PREFIXES), "/", "/admin/things/1"):
+    for path in (*CONTROL_PATHS, *(prefix + "x" for prefix in CONTROL_PREFIXES), "/", "/admin/things/1"):
         assert router.takes(path), path
     for path in ("/v1/models", "/v1/chat/completions", "/healthz", "/adminx", "/authx/y", "/readyz", "/metrics/x", ""):
         assert not router.takes(path), path
@@ -63,7 +64,7 @@ def test_other_paths_are_not_found() -> None:
 
 @given(st.text("adminuthelz/v1{}%."))
 def test_a_path_is_found_by_its_prefix_only(path: str) -> None:
-    ours = path in (*PATHS, "/") or path.startswith(PREFIXES)
+    ours = path in (*CONTROL_PATHS, "/") or path.startswith(CONTROL_PREFIXES)
     assert unattached().takes(path) == ours
 
 

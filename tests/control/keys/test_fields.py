@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.auth.records import KeyFields
-from proxy.config.schema import Limits
+from proxy.config.limit_schema import Limits
 from proxy.control.keys.fields import read_change, read_grace, read_new_key
 from proxy.control.keys.schemas import KeyRotation
 from proxy.errors import ClientFault
@@ -167,7 +167,7 @@ def test_every_mistake_is_reported_at_once() -> None:
             "name": "",
             "enabled": "yes",
             "models": ["m", 5, ""],
-            "scopes": ["all"],
+            "scopes": ["not one"],
             "limits": {"burstSize": 0},
             "expires": "soon",
             "colour": "red",

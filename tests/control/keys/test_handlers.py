@@ -12,7 +12,8 @@ import pytest
 
 from proxy.auth.apikey import ApiKey, hash_of, of_configuration
 from proxy.auth.keystore import DatabaseDown, DatabaseKeys
-from proxy.config.schema import Auth, Config, ConfiguredKey, Database, Limits
+from proxy.config.limit_schema import Limits
+from proxy.config.schema import Auth, Config, ConfiguredKey, Database
 from proxy.control.keys.handlers import KeyHandlers
 from proxy.errors import ConfigError
 from tests.auth.stores import OwnStore

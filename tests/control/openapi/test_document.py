@@ -18,6 +18,8 @@ KEYS = "/admin/auth/api-keys"
 ALIASES = {"/v1/health", "/api/v1/health", KEYS, f"{KEYS}/{{id}}", f"{KEYS}/{{id}}/rotate"} | {
     f"/admin/billing/{name}" for name in ("balance/{user}", "transactions", "transaction", "accounts")
 }
+SERVICES = ("services", *(f"services/{{name}}{each}" for each in ("", "/addresses", "/weight", "/health")))
+ALIASES |= {f"/admin/{name}" for name in (*SERVICES, "routes", "routes/{id}")}
 PROBES = {"/", "/health", "/health/live", "/ready"}  # OPTIONS, for balancers that check with it
 
 

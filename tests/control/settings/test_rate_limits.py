@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from proxy.config.schema import Limits
+from proxy.config.limit_schema import Limits
 from proxy.control.settings.rate_limits import MAX_BUCKETS
 from proxy.identity import Client
 from proxy.limits.base import Cost

@@ -1,0 +1,1 @@
+"""Sets of addresses, and the choice among them: for services and for deployments. Pure: ``now`` is an argument."""

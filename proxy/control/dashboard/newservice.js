@@ -1,0 +1,75 @@
+// Forms in a sheet: a new service, and a new route.
+
+import { get, post } from "./api.js";
+import { sheet, toast } from "./dialog.js";
+import { h, text } from "./dom.js";
+import { field } from "./parts.js";
+import { SERVICES } from "./service.js";
+
+// No service can have these names.
+export const NEW_SERVICE = "+service";
+export const NEW_ROUTE = "+route";
+
+const list = (words) => words.split(/[\s,]+/).filter(Boolean);
+const input = (attributes = {}) => h("input", { autocomplete: "off", spellcheck: "false", ...attributes });
+
+function serviceForm() {
+  const name = input({ required: true, maxlength: 100 });
+  const addresses = h("textarea", { rows: 4, required: true, spellcheck: "false", placeholder: "http://backend-1:8000" });
+  const check = input({ placeholder: "/health" });
+  return {
+    title: "Add a service", yes: "Add the service",
+    fields: [field("Name", name), field("Addresses", addresses, "One on each line. Weights can be changed afterwards."), field("Health check", check, "A path that healthy addresses answer. Empty: no checks")],
+    body: () => ({ name: name.value.trim(), addresses: list(addresses.value).map((url) => ({ url })), ...(check.value.trim() ? { health: { path: check.value.trim() } } : {}) }),
+    send: (body) => post(SERVICES, body),
+    done: (made) => [`${made.name} was added.`, `#/services/${encodeURIComponent(made.name)}`],
+  };
+}
+
+function routeForm(signal) {
+  const known = h("datalist", { id: "known-services" });
+  const path = input({ required: true, placeholder: "/api/v1" });
+  const service = input({ required: true, list: "known-services" });
+  const methods = input({ placeholder: "all" });
+  const host = input({ placeholder: "any" });
+  const strip = h("input", { type: "checkbox" });
+  const open = h("input", { type: "checkbox" });
+  get(`${SERVICES}?limit=1000`, { signal }).then(({ data }) => known.replaceChildren(...data.map((each) => h("option", { value: each.name }))), () => {}); // it can be typed
+  return {
+    title: "Add a route", yes: "Add the route",
+    fields: [field("Path", path, "It and all below it, by whole segments"), field("Service", service), known,
+      h("div", { class: "fields" }, field("Methods", methods, "Such as GET, POST"), field("Host", host, "A name, or *. before one")),
+      h("label", { class: "check" }, strip, "Remove this path from requests"), h("label", { class: "check" }, open, "Public: no credential is needed")],
+    body: () => ({ path: path.value.trim(), service: service.value.trim(), methods: list(methods.value), host: host.value.trim(), strip: strip.checked, public: open.checked }),
+    send: (body) => post("/admin/routes", body),
+    done: (made) => [`Requests for ${made.host}${made.path} go to ${made.service}.`, "#/services"],
+  };
+}
+
+/** Open a form until `signal` aborts. `changed` is called after it was sent. */
+export function openForm(name, signal, { changed, closed }) {
+  const form = name === NEW_SERVICE ? serviceForm() : routeForm(signal);
+  const problem = h("p", { class: "notice", "data-tone": "bad", role: "alert", hidden: true });
+  const save = h("button", { class: "button primary", type: "submit" }, form.yes);
+  const element = h("form", { class: "try-form", onsubmit: submit }, form.fields, problem, h("div", { class: "actions" }, save));
+  const dialog = sheet(form.title, h("div", { class: "sheet-body" }, element), () => !signal.aborted && closed());
+  signal.addEventListener("abort", () => dialog.close());
+  element.querySelector("input").focus();
+
+  async function submit(event) {
+    event.preventDefault();
+    save.disabled = true;
+    problem.hidden = true;
+    try {
+      const [words, where] = form.done(await form.send(form.body()));
+      toast(words);
+      if (signal.aborted) return;
+      changed();
+      location.hash = where;
+    } catch (error) {
+      text(problem, error.message);
+      problem.hidden = false;
+    }
+    save.disabled = false;
+  }
+}

@@ -1,0 +1,63 @@
+"""Who may send a request to a service, and how many: the credential, its scopes, and limits."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING
+
+from proxy.errors import ClientFault
+
+if TYPE_CHECKING:
+    from proxy.auth.authenticate import Authenticator
+    from proxy.identity import Client
+    from proxy.limits.requests import RequestLimits, RequestReservation
+    from proxy.services.handler import ServiceWork
+
+
+class ServiceAccess:
+    """``admit`` is called for each request to a service."""
+
+    def __init__(self, authenticator: Authenticator, limits: RequestLimits) -> None:
+        self._authenticator = authenticator
+        self._limits = limits
+
+    def admit(self, work: ServiceWork) -> Awaitable[None] | None:
+        """Raises GatewayError. ``None``: it is admitted without a wait, as with a known key and limits in memory."""
+        request, authenticator = work.request, self._authenticator
+        exchange, route = work.exchange, work.match.route
+        exchange.client = authenticator.address(request)
+        client = authenticator.anonymous(request) if route.settings.public else authenticator.recognize(request)
+        if client is None:
+            return self._identified(work)
+        return self._admitted(work, client)
+
+    async def _identified(self, work: ServiceWork) -> None:
+        """Look up a credential that is not known."""
+        waiting = self._admitted(work, await self._authenticator.identify(work.request))
+        if waiting is not None:
+            await waiting
+
+    def _admitted(self, work: ServiceWork, client: Client) -> Awaitable[None] | None:
+        route = work.match.route
+        work.exchange.caller = client
+        if not route.scopes <= client.scopes:
+            missing = ", ".join(sorted(route.scopes - client.scopes))
+            raise ClientFault(
+                f"This path needs a credential with the scope {missing}.", status=403, code="insufficient_scope"
+            )
+        taken = self._limits.take(client, route.id, route.settings.limits)
+        if taken is None:
+            return None
+        if isinstance(taken, Awaitable):
+            return _reserved_later(work, taken)
+        _reserve(work, taken)
+        return None
+
+
+async def _reserved_later(work: ServiceWork, taking: Awaitable[RequestReservation]) -> None:
+    _reserve(work, await taking)
+
+
+def _reserve(work: ServiceWork, reservation: RequestReservation) -> None:
+    work.release = lambda exchange: reservation.settle()
+    work.limit_lines = reservation.header_lines()

@@ -1,0 +1,1 @@
+"""Addresses of names in DNS, by dnspython. The answer's TTL says when it is asked for again."""

@@ -1,0 +1,1 @@
+"""Addresses from a file such as ``consul.yml``, which is read again when it changes."""

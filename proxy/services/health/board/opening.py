@@ -1,0 +1,20 @@
+"""The boards, each imported when it is used."""
+
+from __future__ import annotations
+
+from proxy.database.opening import LazyEngine
+from proxy.redis import RedisClient
+from proxy.services.health.board.base import HealthBoard
+
+
+def open_board(redis: RedisClient | None, database: LazyEngine | None) -> HealthBoard | None:
+    """As the leases: Redis if there is one, else the database. ``None``: the process is alone."""
+    if redis is not None:
+        from proxy.services.health.board.redis import RedisBoard
+
+        return RedisBoard(redis)
+    if database is not None:
+        from proxy.services.health.board.database import DatabaseBoard
+
+        return DatabaseBoard(database)
+    return None

@@ -1,0 +1,185 @@
+"""Puts the parts of services together: what is in force, where it comes from, and what answers requests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import TYPE_CHECKING, Final
+
+from proxy.client.plain_get import PlainGet
+from proxy.config.own_paths import OwnPaths
+from proxy.limits.requests import RequestLimits
+from proxy.net.address import TrustedProxies
+from proxy.services.access import ServiceAccess
+from proxy.services.access_log import AccessLog
+from proxy.services.counting import ServiceCounting, ServiceObservers, address_samples, source_samples
+from proxy.services.discovery.runner import DiscoveryRunner
+from proxy.services.handler import ServiceHandler
+from proxy.services.health.opening import open_health, own_database
+from proxy.services.live import LiveServices
+from proxy.services.relay.context import RelayContext
+from proxy.services.relay.request_head import RequestHeads
+from proxy.services.relay.retries import RetryBudget
+from proxy.services.store.follower import EntryFollower
+from proxy.services.store.opening import open_entries
+
+if TYPE_CHECKING:
+    from proxy.addresses.book import AddressBook
+    from proxy.auth.authenticate import Authenticator
+    from proxy.client.dial import Dialer
+    from proxy.config.schema import Config
+    from proxy.config.service_schema import ServiceSettings
+    from proxy.consul.client import ConsulClient
+    from proxy.database.opening import LazyEngine
+    from proxy.limits.limiter import Limiter
+    from proxy.observe.log import Log
+    from proxy.observe.metrics import Metrics
+    from proxy.redis import RedisClient
+    from proxy.relay.context import TransportContext
+    from proxy.runtime.shutdown import ShutdownStack
+    from proxy.services.health.health import ServiceHealth
+    from proxy.services.health.history import AddressHealth
+
+FIRST_LOOK_SECS: Final = 5.0  # that the start waits for the store
+
+
+class ServiceParts:
+    """``start`` puts the first configuration in force; ``adopt`` another one at a reload.
+
+    ``live``: what is in force. ``follower``: the store, and changes of it. ``discovery`` finds addresses, ``handler``
+    answers requests, ``observers`` get those that have ended.
+    """
+
+    _health: ServiceHealth | None = None
+
+    def __init__(
+        self,
+        config: Config,
+        book: AddressBook,
+        *,
+        dialer: Dialer,
+        environ: Mapping[str, str],
+        transport: TransportContext,
+        pseudonym: str,
+        authenticator: Authenticator,
+        limiter: Limiter,
+        database: LazyEngine,
+        redis: RedisClient | None,
+        metrics: Metrics,
+        log: Log,
+    ) -> None:
+        """``pseudonym`` names this process in ``Via``. ``redis`` and ``database``: what replicas share."""
+        self._config = config
+        self._dialer = dialer
+        self._environ = environ
+        self._shared = database
+        self._database = own_database(config, database, log)
+        self._redis = redis
+        self._metrics = metrics
+        self._log = log
+        self._now = now = transport.loop.time
+        own = OwnPaths(config.server.base_path)
+        self.live = LiveServices(book, now=now, context=dialer.context, own=own, warn=log.warning)
+        self.discovery = DiscoveryRunner(self.live, config.discovery, warn=log.warning, info=log.info)
+        self._consul = _consul_of(config, environ)
+        store = open_entries(config, self._database or database, self._consul)
+        self.follower = EntryFollower(store, self.live.adopt_entries, log.warning, log.info)
+        self.observers = ServiceObservers()
+        self.handler = ServiceHandler(
+            self.live,
+            RelayContext(
+                transport,
+                RequestHeads(TrustedProxies(config.server.trusted_proxies), pseudonym),
+                f"Via: 1.1 {pseudonym}\r\n".encode(),
+                config.server.body_timeout_secs,
+                RetryBudget(),
+                Random(),
+            ),
+            own.owns,
+            ServiceAccess(authenticator, RequestLimits(limiter)).admit,
+            (self.observers.put,),
+            authenticates=config.auth.mode != "none",
+        )
+        self.live.on_service.append(self._discover)
+
+    async def start(self, shutdown: ShutdownStack) -> None:
+        """Raises nothing: without its store the gateway serves what the files have."""
+        if self._database is not None and self._database is not self._shared:
+            shutdown.push("database of services", self._database.close)
+        if self._consul is not None:
+            shutdown.push("Consul", self._consul.close)
+        self._start_observing(shutdown)
+        self.live.adopt(self._config)
+        self._start_discovery(shutdown)
+        await self._start_following(shutdown)
+        self._start_health(shutdown)
+
+    def adopt(self, config: Config) -> None:
+        """Put the services and routes of another configuration in force."""
+        self.live.adopt(config)
+        self.discovery.adopt(config.discovery)
+
+    def health(self, service: str) -> Sequence[AddressHealth]:
+        """The health of each address of a service that is checked."""
+        return () if self._health is None else self._health.of(service)
+
+    # -- each part, with its end --------------------------------------------------------------------
+
+    def _start_observing(self, shutdown: ShutdownStack) -> None:
+        self.observers.attach(asyncio.get_running_loop())
+        shutdown.push("observers of services", lambda: self.observers.attach(None))
+        services, book = self._metrics.services, self.live.book
+        self.observers.lossy = (ServiceCounting(services), AccessLog(self._log))
+        services.addresses = lambda: address_samples(book, self._now)
+        services.sources = lambda: source_samples(self.discovery.sources())
+        services.checked_addresses = lambda: 0 if self._health is None else self._health.checked_addresses
+
+    def _start_discovery(self, shutdown: ShutdownStack) -> None:
+        shutdown.push("discovery of services", self.discovery.close)
+        self.discovery.start()
+
+    async def _start_following(self, shutdown: ShutdownStack) -> None:
+        try:
+            async with asyncio.timeout(FIRST_LOOK_SECS):
+                await self.follower.look()
+        except TimeoutError:
+            self._log.warning("The store of services and routes does not answer; the gateway starts without it.")
+        if self.follower.store.durable:  # else no other process changes it
+            shutdown.push("services and routes of the store", self.follower.close)
+            self.follower.start()
+
+    def _start_health(self, shutdown: ShutdownStack) -> None:
+        self._health = health = open_health(
+            self.live.book,
+            self._settings_of,
+            PlainGet(self._dialer.context, self._environ),
+            self._log,
+            now=self._now,
+            redis=self._redis,
+            database=self._database,
+            counters=self._metrics.services,
+        )
+        shutdown.push("health checks of services", health.close)
+
+    # -- what they ask ------------------------------------------------------------------------------
+
+    def _settings_of(self, name: str) -> ServiceSettings | None:
+        service = self.live.services.get(name)
+        return None if service is None else service.settings
+
+    def _discover(self, name: str) -> None:
+        service = self.live.services.get(name)
+        if service is None:
+            self.discovery.forget(name)
+        else:
+            self.discovery.put(name, service.settings)
+
+
+def _consul_of(config: Config, environ: Mapping[str, str]) -> ConsulClient | None:
+    """The agent, where entries are kept there. Discovery has connections of its own."""
+    if config.discovery.store != "consul":
+        return None
+    from proxy.services.discovery.consul.opening import open_consul
+
+    return open_consul(config.discovery.consul, environ)

@@ -1,0 +1,1 @@
+"""Which route a request takes: routes, their precedence, and the lookup. Pure."""
