@@ -93,6 +93,11 @@ class NatsConnection:
         """Of one message, with its headers."""
         return self._client.max_payload
 
+    @property
+    def clustered(self) -> bool:
+        """The server is one of a cluster, though it may not know the others yet."""
+        return bool(getattr(self._client, "_server_info", {}).get("cluster"))
+
     async def request(self, path: str, body: object = None) -> Raw:
         """Ask JetStream's API for ``path``, such as ``STREAM.INFO.name``. Raises JetStreamRefused."""
         asked = b"" if body is None else json.encode(body)

@@ -28,6 +28,8 @@ from proxy.events.broker.nats_stream import (
 from proxy.events.settings import BrokerSettings
 
 Say = Callable[..., None]
+PEERS_SECS: Final = 10.0  # until a cluster that starts has as many servers as a stream has copies
+_PEERS_PAUSE_SECS: Final = 0.1
 _REPLAY: Final = "sluice events replay --from TIME writes the events of the ledger again"
 
 
@@ -164,7 +166,7 @@ class NatsSession:
         if not self._settings.declare:
             raise BrokerUnavailable(f"there is no stream {name}: make it, or set events.declare")
         try:
-            await connection.request(f"STREAM.CREATE.{name}", made)
+            await self._create(connection, name, made)
         except JetStreamRefused as reason:
             if clustered and reason.error.err_code in NO_PEERS:
                 self._single = True
@@ -175,6 +177,22 @@ class NatsSession:
                 raise
         self._log("A stream of NATS was made.", stream=name, subjects=made["subjects"])
         return name
+
+    async def _create(self, connection: NatsConnection, name: str, made: dict[str, object]) -> None:
+        """Ask for a stream. Servers of a cluster that starts are waited for: a stream keeps the copies it began with.
+
+        Raises JetStreamRefused and BrokerUnavailable.
+        """
+        clock = asyncio.get_running_loop()
+        patience = clock.time() + (PEERS_SECS if connection.clustered else 0.0)
+        while True:
+            try:
+                await connection.request(f"STREAM.CREATE.{name}", made)
+                return
+            except JetStreamRefused as reason:
+                if reason.error.err_code not in NO_PEERS or clock.time() >= patience:
+                    raise
+            await asyncio.sleep(_PEERS_PAUSE_SECS)
 
     async def _consumers(self, connection: NatsConnection) -> set[str]:
         found: set[str] = set()

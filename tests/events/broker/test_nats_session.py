@@ -4,9 +4,12 @@ import asyncio
 from contextlib import AsyncExitStack
 
 import pytest
+from msgspec import Raw
 
+from proxy.events.broker import nats_session
 from proxy.events.broker.base import BrokerUnavailable
 from proxy.events.broker.nats import open_publisher
+from proxy.events.broker.nats_connection import NO_PEERS, JetStreamRefused, NatsConnection
 from proxy.events.broker.nats_stream import stream_names
 from tests.events.broker.nats_tools import (
     Said,
@@ -115,21 +118,8 @@ async def test_a_server_that_is_killed_and_restarted_under_load_loses_nothing() 
 
 
 async def test_a_cluster_loses_nothing_when_one_of_its_servers_is_killed() -> None:
-    routes = free_ports(3)
     async with AsyncExitStack() as stack:
-        servers = [
-            OwnNats(
-                {
-                    "server_name": f"n{port}",
-                    "cluster": {
-                        "name": "test",
-                        "listen": f"127.0.0.1:{port}",
-                        "routes": [f"nats://127.0.0.1:{each}" for each in routes],
-                    },
-                }
-            )
-            for port in routes
-        ]
+        servers = cluster_of_three()
         for each in servers:
             await stack.enter_async_context(each)
         said = Said()
@@ -145,6 +135,66 @@ async def test_a_cluster_loses_nothing_when_one_of_its_servers_is_killed() -> No
         await publisher.close()
         wanted = ["first", *map(str, range(20))]
         assert await within(_all_of(servers[1].url, names.stream, len(wanted)), "all events") == {*wanted}
+
+
+async def test_a_cluster_whose_third_server_comes_late_still_keeps_three_copies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refused = asyncio.Event()
+    ask_server = NatsConnection.request
+
+    async def asked(self: NatsConnection, path: str, body: object = None) -> Raw:
+        try:
+            return await ask_server(self, path, body)
+        except JetStreamRefused as reason:
+            if reason.error.err_code in NO_PEERS:
+                refused.set()
+            raise
+
+    monkeypatch.setattr(NatsConnection, "request", asked)
+    async with AsyncExitStack() as stack:
+        servers = cluster_of_three()
+        for each in servers[:2]:
+            await stack.enter_async_context(each)
+        said = Said()
+        publisher = open_publisher(settings(*(each.url for each in servers[:2]), quorum=True), said, said)
+        task = asyncio.ensure_future(published(publisher, event("first")))
+        await within(refused.wait(), "the cluster of two to refuse three copies")
+        await stack.enter_async_context(servers[2])
+        await within(task, "the event to be published")
+        await publisher.close()
+    assert said.texts == ["A stream of NATS was made."] * 2
+
+
+async def test_a_cluster_that_stays_too_small_keeps_one_copy_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nats_session, "PEERS_SECS", 0.0)
+    async with AsyncExitStack() as stack:
+        servers = cluster_of_three()[:2]
+        for each in servers:
+            await stack.enter_async_context(each)
+        said = Said()
+        publisher = open_publisher(settings(*(each.url for each in servers), quorum=True), said, Said())
+        await within(published(publisher, event("first")), "the event to be published")
+        await publisher.close()
+    assert said.texts == ["The NATS servers do not keep three copies of a stream. It has one copy."]
+
+
+def cluster_of_three() -> list[OwnNats]:
+    """Servers that look for each other once they start."""
+    routes = free_ports(3)
+    return [
+        OwnNats(
+            {
+                "server_name": f"n{port}",
+                "cluster": {
+                    "name": "test",
+                    "listen": f"127.0.0.1:{port}",
+                    "routes": [f"nats://127.0.0.1:{each}" for each in routes],
+                },
+            }
+        )
+        for port in routes
+    ]
 
 
 async def _all_of(url: str, stream: str, count: int) -> set[str]:
