@@ -29,8 +29,8 @@ def lazy_engine(url: str, stack: AsyncExitStack) -> LazyEngine:
 class PatientEngine:
     def __init__(self, url: str, stack: AsyncExitStack) -> None:
         self._url = url
-        self._stack = stack
         self._engine: Engine | None = None
+        stack.push_async_callback(self._close)  # after everything that is opened later, and uses it while it ends
 
     def get(self) -> Engine:
         if self._engine is None:
@@ -38,5 +38,8 @@ class PatientEngine:
 
             address = address_of(Database(url=self._url), "")
             self._engine = Engine(address, DatabaseHealth(), time_limit=PATIENCE)
-            self._stack.push_async_callback(self._engine.close)
         return self._engine
+
+    async def _close(self) -> None:
+        if self._engine is not None:
+            await self._engine.close()
