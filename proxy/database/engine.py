@@ -41,6 +41,7 @@ class Engine:
         self._writing = self._reading.execution_options(**drivers.WRITING)
         self._failures: tuple[type[Exception], ...] = (*drivers.failures(address), ConfigError)
         self._current = False
+        self._closed = False
         self._upgrade: asyncio.Task[None] | None = None
         self._running: set[asyncio.Task[Any]] = set()
         self._canceled: set[asyncio.Task[Any]] = set()
@@ -74,7 +75,8 @@ class Engine:
         return await self._run(self._writing, work, self._time_limit)
 
     async def close(self) -> None:
-        """Let what runs end, but not for long; close every connection. Nothing may be run afterwards."""
+        """Let what runs end, but not for long; close every connection. What is run afterwards raises Unreachable."""
+        self._closed = True
         running = set(self._running)
         if self._upgrade is not None and not self._upgrade.done():
             running.add(self._upgrade)
@@ -87,6 +89,8 @@ class Engine:
         await self._reading.dispose()
 
     async def _run(self, engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[T]], time_limit: float) -> T:
+        if self._closed:  # SQLAlchemy would open a connection that nobody closes
+            raise Unreachable("it was closed")
         began = time.monotonic()
         try:
             result = await self._limited(self._transaction(engine, work), time_limit)

@@ -149,6 +149,15 @@ async def test_a_call_that_is_canceled_as_the_engine_closes_leaves_no_task(url: 
         assert not [task for task in left if "aiosqlite" in repr(task) or "Engine" in repr(task)]
 
 
+async def test_an_engine_that_was_closed_opens_no_connection(url: str, opened: Opener) -> None:
+    engine = opened(url)
+    await engine.read(one)
+    await engine.close()
+    with pytest.raises(Unreachable, match="it was closed"):
+        await engine.read(one)
+    assert engine.state.up  # the database is, so nobody is warned
+
+
 async def test_work_over_its_time_limit_is_canceled_once(opened: Opener, tmp_path: Path) -> None:
     engine = opened(f"sqlite:///{tmp_path}/a.db")
     task = asyncio.create_task(asyncio.Event().wait())
