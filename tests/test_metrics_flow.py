@@ -174,7 +174,10 @@ async def test_metrics_match_a_run_counted_by_hand() -> None:
         ("llm_possible_double_executions_total",): 0,
         ("rate_limit_requests_total", "all", "admitted"): 9,
         ("rate_limit_requests_total", "global", "refused"): 1,
-        **{("rate_limit_requests_total", each, "refused"): 0 for each in ("client", "address", "model", "provider")},
+        **{
+            ("rate_limit_requests_total", each, "refused"): 0
+            for each in ("client", "address", "route", "model", "provider")
+        },
         ("gateway_overhead_seconds_count",): 7,
         ("gateway_component_up", "providers"): 1,
         ("gateway_component_up", "models"): 0,
