@@ -11,26 +11,18 @@ from proxy import __version__
 from proxy.addresses.book import AddressBook
 from proxy.admission import open_admission
 from proxy.auth.credentials import Credentials
-from proxy.client.credentials.refresher import CredentialRefresher
 from proxy.client.dial import Dialer
-from proxy.client.get_models import ModelsRequest
-from proxy.client.pool import ConnectionPool
 from proxy.config.left_out import LeftOutModel
 from proxy.config.listening import own_settings
 from proxy.config.price_document import PriceDocument
-from proxy.config.provider_schema import Tls
 from proxy.config.schema import Config, ServerSettings
 from proxy.config.source import Source
-from proxy.config.timeouts import own_client_stall
 from proxy.control.clock import WallClock
 from proxy.control.health.components import states_of
 from proxy.control.health.events import EventsHealth
 from proxy.control.own_listener import handlers_at_api, handlers_at_own
 from proxy.control.plane import ControlPlane
-from proxy.dispatch.dispatcher import Clock, Dispatcher
-from proxy.dispatch.list_fetcher import ListFetcher
-from proxy.dispatch.list_follower import ListFollower
-from proxy.fetch.fetcher import ContentFetcher
+from proxy.dispatch.dispatcher import Clock
 from proxy.fleet.breakers import SharedBreakers
 from proxy.fleet.runs import SharedLineage
 from proxy.gateway import Gateway
@@ -45,21 +37,16 @@ from proxy.observe.log import close as close_log
 from proxy.observe.log import opened as open_log
 from proxy.observe.metrics import Metrics
 from proxy.observe.observers import Observers
-from proxy.observe.sentry import Sentry
-from proxy.observe.sentry import opened as open_sentry
-from proxy.observe.tracing import Tracing
-from proxy.observe.tracing import opened as open_tracing
-from proxy.observe.tracing import wanted as traces_wanted
-from proxy.relay.context import TransportContext
+from proxy.reporting import open_reporting
 from proxy.routing.catalog import Catalog
 from proxy.routing.live import policy_of, window_of
 from proxy.running_config import RunningConfig
 from proxy.runtime.shutdown import ShutdownStack
-from proxy.server.flush import Flushing
 from proxy.server.listener import CLEANUP_SECS
 from proxy.services.opening import ServiceParts
 from proxy.serving import Serving
 from proxy.storage import open_storage
+from proxy.upstream import UpstreamParts, open_upstream
 
 LAST_REQUESTS_SECS = 2.0  # after shutdownDelaySecs, for requests on connections that were accepted last
 ABORT_SECS = 1.0  # for handlers to end once they are canceled
@@ -77,6 +64,7 @@ class Application:
     # Set by ``start``, each by the step that opens it.
     credentials: Credentials
     limiter: Limiter
+    upstream: UpstreamParts
     gateway: Gateway
     services: ServiceParts
     serving: Serving
@@ -119,8 +107,6 @@ class Application:
         )
         self._shutdown = ShutdownStack(self.log.warning)
         self._shared: SharedBreakers | None = None
-        self._tracing: Tracing | None = None
-        self._sentry: Sentry | None = None
 
     async def start(self) -> None:
         """Raises ConfigError, and OSError if an address is not available; then everything is closed again."""
@@ -149,7 +135,7 @@ class Application:
         await self._open_admission()
         self._open_upstream()
         await self._share_breakers()
-        self._open_reporting()
+        self._reporting = open_reporting(self.config.observe, self._environ, __version__, self.log, self._shutdown)
         self._open_gateway(on_request, on_response)
         self._open_control()
         self._observe_exchanges()
@@ -188,30 +174,26 @@ class Application:
         self.credentials, self.limiter = admission.credentials, admission.limiter
 
     def _open_upstream(self) -> None:
-        """Connections to providers, and the dispatcher that chooses between deployments."""
-        loop, config = asyncio.get_running_loop(), self.config
-        self._pool = ConnectionPool(self._dialer, config.pool, loop, self.metrics, self._outbox)
-        self._shutdown.push("connections to providers", self._pool.close)
-        context = TransportContext.of(config.server, loop, self._pool, self.metrics)
-        self._issued = credentials = CredentialRefresher(self._environ, warn=self.log.warning)
-        self._shutdown.push("issued credentials", credentials.close)
-        contents = ContentFetcher(self._environ, lambda: self._dialer.context(Tls()))
-        self._dispatcher = dispatcher = Dispatcher(
-            context, self._clock, self._chance, self.log.warning, credentials, contents, self._storage.ledger
+        self.upstream = open_upstream(
+            self.config,
+            self._environ,
+            self._dialer,
+            self.running.lists,
+            self.running.catalog,
+            ledger=self._storage.ledger,
+            outbox=self._outbox,
+            metrics=self.metrics,
+            log=self.log,
+            shutdown=self._shutdown,
+            clock=self._clock,
+            chance=self._chance,
         )
-        self.metrics.upstream_connections = dispatcher.open_connections
-        self._flushing = Flushing(loop, context.ticker, context.budget, own_client_stall(config))
-        self._models_request = ModelsRequest(self._dialer.context, self._environ, credentials)
-        self._fetcher = ListFetcher(self.running.lists, self._models_request, dispatcher.now, self.log.warning)
-        self._shutdown.push("providers' lists of models", self._fetcher.close)
-        self._follower = ListFollower(self.running.lists, self._fetcher, self.running.catalog)
-        self._shutdown.push_task("models of services", self._follower.run())
 
     async def _share_breakers(self) -> None:
         if not self.config.circuit_breaker.shared:
             return
         assert self._storage.redis is not None
-        registry, dispatcher = self.running.registry, self._dispatcher
+        registry, dispatcher = self.running.registry, self.upstream.dispatcher
         self._shared = shared = SharedBreakers(
             self._storage.redis, registry.breaker, dispatcher.wall, dispatcher.now, self.log
         )
@@ -219,35 +201,25 @@ class Application:
         await shared.start()
         registry.on_change.append(shared.changed)
 
-    def _open_reporting(self) -> None:
-        observe, loop = self.config.observe, asyncio.get_running_loop()
-        if traces_wanted(observe):
-            self._tracing = open_tracing(
-                observe, self._environ, loop, version=__version__, warn=self.log.warning, info=self.log.info
-            )
-            self._shutdown.push("traces", self._tracing.close)
-        if observe.sentry.dsn:
-            self._sentry = open_sentry(observe.sentry, self._environ, version=__version__)
-            self._shutdown.push("Sentry", self._sentry.close)
-
     def _open_gateway(self, on_request: RequestHook | None, on_response: ResponseHook | None) -> None:
+        tracing = self._reporting.tracing
         self.gateway = Gateway(
             self.config.server,
             self.running.catalog,
-            self._dispatcher,
+            self.upstream.dispatcher,
             self.log,
-            self._fetcher,
+            self.upstream.fetcher,
             self.observers,
             self.credentials.authenticator.wrap,
             self.limiter.wrap,
             on_request=on_request,
             on_response=on_response,
-            trace=None if self._tracing is None else self._tracing.begin,
+            trace=None if tracing is None else tracing.begin,
         )
         if self._storage.redis is not None:
             self.gateway.learn_run = SharedLineage(self._storage.redis, self.limiter.book, self.log).learn
         self.gateway.renew = self.running.renew
-        self.running.on_catalog += (self.gateway.adopt, self._follower.adopt)
+        self.running.on_catalog += (self.gateway.adopt, self.upstream.follower.adopt)
         self.serving = serving = self._serving(self.config.server)
         self.metrics.running = lambda: serving.running
         self.services = ServiceParts(
@@ -255,7 +227,7 @@ class Application:
             self.running.book,
             dialer=self._dialer,
             environ=self._environ,
-            transport=self._dispatcher.context,
+            transport=self.upstream.dispatcher.context,
             pseudonym=self._pseudonym,
             database=self._storage.database,
             redis=self._storage.redis,
@@ -267,12 +239,13 @@ class Application:
 
     def _open_control(self) -> None:
         events = EventsHealth(self._storage.recorder, lambda: bool(self._storage.receivers))
+        upstream, dispatcher = self.upstream, self.upstream.dispatcher
         self.plane = plane = ControlPlane(
             self.running,
             self.serving,
             begin_as=self.gateway.begin_as,
             version=__version__,
-            clock=WallClock(self._dispatcher.now, self._dispatcher.wall),
+            clock=WallClock(dispatcher.now, dispatcher.wall),
             credentials=self.credentials,
             limiter=self.limiter,
             ledger=self._storage.reader,
@@ -282,9 +255,9 @@ class Application:
             events=self._storage.events,
             process=self._admission.process,
             services=self.services,
-            lists=self._fetcher,
-            models_request=self._models_request,
-            credential_failure=self._issued.failure,
+            lists=upstream.fetcher,
+            models_request=upstream.models_request,
+            credential_failure=upstream.issued.failure,
             connections=lambda: states_of(
                 limiter=self.limiter,
                 database=self._storage.database,
@@ -293,7 +266,7 @@ class Application:
                 recorder=self._storage.recorder,
                 events=events,
             ),
-            budget=self._dispatcher.context.budget,
+            budget=dispatcher.context.budget,
             metrics=self.metrics,
             observers=self.observers,
             log=self.log,
@@ -310,15 +283,17 @@ class Application:
         if self._storage.ledger is not None:
             self.observers.exact = (self._storage.ledger,)
         self.observers.lossy = (self.metrics.settle, self.plane.settle, self.log.exchanges)
-        if self._tracing is not None:
-            self.observers.lossy += (self._tracing.settle,)
+        if self._reporting.tracing is not None:
+            self.observers.lossy += (self._reporting.tracing.settle,)
 
     async def _listen(self) -> None:
         """Accept requests at the API's address, and at the control plane's if it has one of its own."""
         server, admin, router = self.config.server, self.config.admin, self.plane.router
         pages = handlers_at_api(router, server.base_path) if admin.listen else (router,)
         self.serving.use(*pages, self.services.handler, self.gateway)
-        self.listeners = listeners = Listeners(self.config, self.log, self.metrics, self._outbox, self._flushing)
+        self.listeners = listeners = Listeners(
+            self.config, self.log, self.metrics, self._outbox, self.upstream.flushing
+        )
         listeners.api = listeners.make(server, self.serving)
         self._shutdown.push("listener", listeners.api.stop)
         await listeners.api.start()
@@ -331,13 +306,14 @@ class Application:
 
     def _serving(self, settings: ServerSettings) -> Serving:
         """What every request of one listener passes."""
+        sentry = self._reporting.sentry
         return Serving(
             settings,
             (),
             self.log,
             reject=self.metrics.reject,
             pseudonym=self._pseudonym,
-            report=None if self._sentry is None else self._sentry.report,
+            report=None if sentry is None else sentry.report,
             protect_metrics=self.config.admin.protect_metrics,
         )
 
@@ -384,8 +360,7 @@ class Application:
         self.running.registry.adopt(policy_of(circuit), window_of(circuit), now)
         self.gateway.adopt(catalog)
         self.services.adopt(config)
-        self._follower.adopt(catalog)
-        self._flushing.client_stall = own_client_stall(config)
+        self.upstream.adopt(config, catalog)
         if self._shared is not None:
             self._shared.refresh()
         self.plane.adopt(config)

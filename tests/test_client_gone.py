@@ -147,11 +147,10 @@ async def test_disconnect_while_connecting_to_the_provider(leave: Any, up: Upstr
         async with Gateway(one_provider(up, provider={"baseUrl": hole.url})) as gw:
             client = await gw.client()
             await client.request("POST", CHAT, json=STREAM)
-            await until(lambda: gw.app._pool is not None and len(gw.app._pool), "the connection to be begun")
+            await until(lambda: len(gw.app.upstream.pool), "the connection to be begun")
             leave(client)
             await assert_left(gw, None)
-            assert gw.app._pool is not None
-            await until(lambda: not len(gw.app._pool), "the attempt to connect to end")  # type: ignore[arg-type]
+            await until(lambda: not len(gw.app.upstream.pool), "the attempt to connect to end")
 
 
 async def test_disconnect_during_the_tls_handshake(leave: Any, up: Upstream) -> None:
@@ -160,7 +159,7 @@ async def test_disconnect_during_the_tls_handshake(leave: Any, up: Upstream) -> 
         async with Gateway(one_provider(up, provider={"baseUrl": url})) as gw:
             client = await gw.client()
             await client.request("POST", CHAT, json=CALL)
-            await until(lambda: gw.app._pool is not None and len(gw.app._pool), "the connection to be begun")
+            await until(lambda: len(gw.app.upstream.pool), "the connection to be begun")
             leave(client)
             await assert_left(gw, None)
 
@@ -440,8 +439,7 @@ async def test_disconnect_during_a_paused_upload_is_noticed_within_five_seconds(
         await fill(client, gw)
         leave(client)
         await assert_left(gw, None)
-        assert gw.app._pool is not None
-        await until(lambda: not len(gw.app._pool), "the provider to be left")  # type: ignore[arg-type]
+        await until(lambda: not len(gw.app.upstream.pool), "the provider to be left")
 
 
 async def test_disconnect_during_a_paused_pipelined_upload_is_noticed(
@@ -617,7 +615,7 @@ async def test_an_unsent_request_is_not_drained(leave: Any, up: Upstream, draini
         async with Gateway(config) as gw:
             client = await gw.client()
             await client.request("POST", CHAT, json=STREAM)
-            await until(lambda: gw.app._pool is not None and len(gw.app._pool), "the connection to be begun")
+            await until(lambda: len(gw.app.upstream.pool), "the connection to be begun")
             leave(client)
             await assert_left(gw, None)
 

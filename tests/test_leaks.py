@@ -269,7 +269,7 @@ async def measured(count: int) -> None:
 
 async def compare(app: Application, count: int) -> None:
     loop = asyncio.get_running_loop()
-    gateway, pool = app.gateway, app._pool
+    gateway, pool = app.gateway, app.upstream.pool
     assert gateway is not None
     assert pool is not None
 

@@ -154,7 +154,7 @@ async def test_idle_connections_that_a_service_closes_fail_no_request(one: Upstr
             connection = one.connections[number]
             connection._transport.close()
             await within(connection.lost.wait(), "the end of the connection")
-            await until(lambda: not len(gw.app._pool), "the gateway to notice")
+            await until(lambda: not len(gw.app.upstream.pool), "the gateway to notice")
         assert gw.address(one).failures == 0
 
 

@@ -308,8 +308,8 @@ async def test_a_collector_that_is_down_delays_no_request(up: Upstream, monkeypa
     async with Gateway(one_provider(up, observe=tracing(NOWHERE))) as gw:
         answered = await asyncio.gather(*(ask(gw, 10) for _ in range(20)))
     assert answered == [[200] * 10] * 20
-    assert gw.app._tracing is not None
-    assert gw.app._tracing.lost == 400
+    assert gw.app._reporting.tracing is not None
+    assert gw.app._reporting.tracing.lost == 400
     assert [line for line in gw.log_lines if "400" in line and "Spans were lost" in line]
     assert not [line for line in gw.log_lines if "urllib3" in line or "opentelemetry" in line]
 
@@ -323,5 +323,5 @@ async def test_a_collector_that_never_responds_delays_no_request(
         answered = await asyncio.gather(*(ask(gw, 10) for _ in range(20)))
     collector.hold.set()
     assert answered == [[200] * 10] * 20
-    assert gw.app._tracing is not None
-    assert gw.app._tracing.lost == 400
+    assert gw.app._reporting.tracing is not None
+    assert gw.app._reporting.tracing.lost == 400

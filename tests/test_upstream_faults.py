@@ -376,7 +376,7 @@ async def test_a_connection_closed_while_idle_is_replaced_without_a_double_execu
         client = await gw.client()
         up.queue([*json_answer(completion("warm")), Close()])
         await client.fetch("POST", CHAT, json=CALL)
-        await until(lambda: not len(gw.app._pool or ()), "the gateway to see the close")
+        await until(lambda: not len(gw.app.upstream.pool), "the gateway to see the close")
         await healthy(gw, up, client)
         assert gw.app.metrics.possible_double_executions == 0
 
@@ -439,7 +439,7 @@ async def test_a_disconnect_during_the_replacement_sends_no_second_request(
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
         client = await gw.client()
         await warm(gw, up, client)
-        pool, given_up = gw.app._pool, asyncio.Event()
+        pool, given_up = gw.app.upstream.pool, asyncio.Event()
         assert pool is not None
 
         async def slow(*_: object) -> UpstreamConnection:
@@ -468,7 +468,7 @@ async def test_the_rest_of_a_large_body_is_not_sent_after_the_response() -> None
         assert got.status == 400
         uploads = "Attempt._upload"
         await until(lambda: not any(uploads in repr(task) for task in asyncio.all_tasks()), "the upload to end")
-        assert not gw.app._pool or not len(gw.app._pool)
+        assert not len(gw.app.upstream.pool)
 
 
 # -- one connection, one request ----------------------------------------------------------------------------
@@ -561,7 +561,7 @@ async def test_a_reset_between_the_end_of_a_response_and_its_handling_is_harmles
 ) -> None:
     """A late timeout or reset must not affect the next request on the connection."""
     async with Upstream() as up, Gateway(one_provider(up)) as gw:
-        pool, gateway, other = gw.app._pool, gw.app.gateway, Other()
+        pool, gateway, other = gw.app.upstream.pool, gw.app.gateway, Other()
         assert pool is not None
         assert gateway is not None
         release = pool.release

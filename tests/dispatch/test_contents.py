@@ -101,7 +101,7 @@ async def test_content_is_fetched_and_sent_as_data() -> None:
         line = await gw.settled()
         assert line["bytes_fetched"] == len(PDF) + len(PNG)
         assert line["attempts"] == 1
-        assert gw.app._dispatcher.context.budget.used == 0
+        assert gw.app.upstream.dispatcher.context.budget.used == 0
 
 
 async def test_content_of_tool_results_is_fetched() -> None:
@@ -290,7 +290,7 @@ async def test_a_gateway_that_holds_too_much_answers_503() -> None:
         assert answer.status == 503
         assert not list(up)
         await gw.settled()
-        assert gw.app._dispatcher.context.budget.used == 0
+        assert gw.app.upstream.dispatcher.context.budget.used == 0
 
 
 async def test_attempts_that_race_share_one_fetch() -> None:

@@ -67,6 +67,6 @@ def keep_ledger(gw: Gateway, on_full: Literal["refuse", "forget"] = "refuse") ->
     """Let a running gateway keep a ledger."""
     spool = RecordedSpool()
     ledger = Ledger(spool, on_full, gw.app.metrics, gw.app.log.warning)
-    gw.app._dispatcher.ledger = ledger
+    gw.app.upstream.dispatcher.ledger = ledger
     gw.app.observers.exact += (ledger,)
     return ledger, spool
