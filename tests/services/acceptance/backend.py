@@ -1,9 +1,10 @@
-"""A backend that can be killed: a process that answers each GET after some milliseconds, ``/health`` at once."""
+"""A backend that can be killed: a process that answers each request after some milliseconds, ``/health`` at once."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from typing import Final
@@ -11,7 +12,8 @@ from typing import Final
 from tests.support.patience import within
 
 HOSTS: Final = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
-DELAY: Final = 0.005  # so that some requests run when it is killed
+DELAY: Final = 0.05  # seconds, so that some requests are in flight when it is killed
+_LENGTH: Final = re.compile(rb"(?i)^content-length: (\d+)", re.M)
 
 
 class Backend:
@@ -42,6 +44,8 @@ async def _serve(host: str, port: int) -> None:
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         body = host.encode()
         while head := await _head(reader):
+            if (length := _LENGTH.search(head)) is not None:
+                await reader.readexactly(int(length[1]))
             if not head.startswith(b"GET /health"):
                 await asyncio.sleep(DELAY)
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nX-Backend: %b\r\n\r\n%b" % (len(body), body, body))

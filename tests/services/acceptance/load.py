@@ -1,25 +1,33 @@
-"""A steady load of GET requests, and what became of each."""
+"""A steady load of requests, and what became of each."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
 from types import TracebackType
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import aiohttp
 
+POST_EVERY: Final = 4  # of four requests one is a POST with a body, the others are GETs
+
 
 class Answered(NamedTuple):
-    """``at``: when the request was sent, in seconds of the loop's clock. ``backend``: ``""`` with an ``error``."""
+    """``at``, ``ended``: in seconds of the loop's clock. ``backend``: ``""`` with an ``error``."""
 
+    method: str
     at: float
+    ended: float
     backend: str
     error: str = ""
 
+    def during(self, begin: float, end: float) -> bool:
+        """Whether the request was in flight at some time from ``begin`` to ``end``."""
+        return self.at <= end and self.ended >= begin
+
 
 class Load:
-    """``rate`` requests a second to ``url``, each on its own time, however long others take."""
+    """``rate`` requests a second to ``url``. None waits for another one."""
 
     def __init__(self, url: str, rate: int) -> None:
         self._url = url
@@ -54,17 +62,18 @@ class Load:
         began, number = loop.time(), 0
         while True:
             number += 1
-            task = asyncio.create_task(self._get())
+            task = asyncio.create_task(self._call("GET" if number % POST_EVERY else "POST"))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
             await asyncio.sleep(began + number / self._rate - loop.time())
 
-    async def _get(self) -> None:
-        at = asyncio.get_running_loop().time()
+    async def _call(self, method: str) -> None:
+        now = asyncio.get_running_loop().time
+        at = now()
         try:
-            async with self._session.get(self._url) as answer:
+            async with self._session.request(method, self._url, data=b"body" if method == "POST" else None) as answer:
                 body = await answer.text()
                 error = "" if answer.status == 200 else f"{answer.status}: {body[:200]}"
         except (aiohttp.ClientError, OSError, TimeoutError) as failure:
             body, error = "", repr(failure)
-        self.answered.append(Answered(at, "" if error else body, error))
+        self.answered.append(Answered(method, at, now(), "" if error else body, error))
