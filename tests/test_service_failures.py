@@ -316,6 +316,24 @@ async def test_an_address_that_dies_under_load_fails_no_request(one: Upstream, t
         await one.start()
 
 
+@pytest.mark.parametrize(("number", "percent"), [(10, 0), (30, 100)])
+async def test_requests_in_flight_at_an_address_that_dies_go_to_another_if_they_are_safe_to_repeat(
+    one: Upstream, two: Upstream, number: int, percent: int
+) -> None:
+    one.on(lambda request: [Stall()])
+    async with ServiceGateway(first_at(one, two, route={"retries": {"percent": percent}})) as gw:
+        clients = [await gw.client() for _ in range(number + 1)]
+        for client in clients[1:]:
+            await client.request("GET", "/s")
+        await clients[0].request("POST", "/s", body=b"body")
+        await one.request(number)
+        await one.stop()
+        answers = [await client.read_answer() for client in clients]
+        assert [answer.status for answer in answers] == [502] + [200] * number
+        assert {request.method for request in two.requests} == {"GET"}
+        await one.start()
+
+
 # -- large bodies ----------------------------------------------------------------------------------
 
 

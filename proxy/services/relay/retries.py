@@ -30,8 +30,9 @@ class RetryBudget:
         """Whether one more retry may run. If so, ``give`` it back at the end of its request."""
         running, name = self._running, service.name
         if running[name] >= ALWAYS:
-            load = sum(address.in_flight for address in service.group.addresses)
-            if running[name] >= load * percent / 100.0:
+            # 1 is for this request: its failed attempt is no longer in flight.
+            load = 1 + sum(address.in_flight for address in service.group.addresses)
+            if running[name] + 1 > load * percent / 100.0:
                 return False
         running[name] += 1
         return True

@@ -31,6 +31,12 @@ def test_beyond_them_a_share_of_the_running_requests_may_be_retries() -> None:
     assert budget.take(service(60, 40), 20.0)
 
 
+def test_all_running_requests_may_be_retries_at_100_percent() -> None:
+    budget = RetryBudget()
+    for running in range(50):
+        assert budget.take(service(running), 100.0)
+
+
 def test_services_have_budgets_of_their_own() -> None:
     budget = RetryBudget()
     for _ in range(ALWAYS):
