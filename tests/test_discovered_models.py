@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from proxy.config.service_schema import ServerAddress, ServiceSettings
-from tests.support import Answer, Chunk, Headers, LastChunk, Upstream, Wait, chat_events, json_answer, until, within
-from tests.support.client import RawClient
+from tests.support import Upstream, until
 from tests.support.gateway import ADMIN, Gateway
-from tests.support.steps import Script
-from tests.support.upstream import Request
+from tests.support.model_fleet import CHAT, HI, FleetClient, LlamaServer, take_out
 
-CHAT = "/v1/chat/completions"
-EVENT_STREAM = [("Content-Type", "text/event-stream"), ("Transfer-Encoding", "chunked")]
 OPERATOR = [("Authorization", f"Bearer {ADMIN}")]
-HI = [{"role": "user", "content": "Hi"}]
-HOLD = [{"role": "user", "content": "Hold"}]
 CONFIG: dict[str, Any] = {
     "providers": {"fleet": {"baseUrl": "service://llm/v1"}},
     "services": {"llm": {}},
@@ -27,98 +21,24 @@ CONFIG: dict[str, Any] = {
 }
 
 
-class LlamaServer:
-    """As llama.cpp serves one model. Streams of requests that say ``HOLD`` wait for ``open`` in the middle."""
+class Fleet(FleetClient):
+    """The gateway in this process, whose addresses the test sets."""
 
-    def __init__(self, up: Upstream, model: str) -> None:
-        self.up = up
-        self.model = model
-        self.open = asyncio.Event()
-        up.on(self._answer)
-
-    @property
-    def address(self) -> str:
-        return self.up.origin
-
-    @property
-    def calls(self) -> int:
-        return sum(request.method == "POST" for request in self.up)
-
-    def _answer(self, request: Request) -> Script:
-        if request.target == "/v1/models":
-            return json_answer(
-                {"object": "list", "data": [{"id": self.model, "object": "model", "owned_by": "llamacpp"}]}
-            )
-        if request.target == "/health":
-            return json_answer({"status": "ok"})
-        assert (request.target, request.json["model"]) == (CHAT, self.model)
-        first, second, *rest = map(Chunk, chat_events("from ", self.model, model=self.model))
-        pause = [Wait(self.open)] if request.json["messages"] == HOLD else []
-        return [Headers(200, EVENT_STREAM), first, second, *pause, *rest, LastChunk()]
-
-
-class Fleet:
-    """The gateway with the servers behind its service."""
-
-    def __init__(self, gw: Gateway) -> None:
-        self.gw = gw
+    gateway: Gateway
 
     async def has(self, *servers: LlamaServer) -> None:
         """Replace the addresses, and wait until the list of models is that of these servers."""
         self.put(*servers)
-        wanted = sorted(server.model for server in servers)
-
-        async def look() -> None:
-            while await self.models() != wanted:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
-
-        await within(look(), f"the models {wanted}")
+        await self.lists(*servers)
 
     def put(self, *servers: LlamaServer) -> None:
-        addresses = [ServerAddress(server.address) for server in servers]
-        self.gw.app.running.book.put("llm", ServiceSettings(), addresses, asyncio.get_running_loop().time())
+        addresses = [ServerAddress(server.url) for server in servers]
+        self.gateway.app.running.book.put("llm", ServiceSettings(), addresses, asyncio.get_running_loop().time())
 
     @property
     def addresses(self) -> list[str]:
         """Those that are in force."""
-        return [site.base_url for site in self.gw.app.running.catalog.providers["fleet"].sites]
-
-    async def models(self) -> list[str]:
-        answer = await self.fetch("GET", "/v1/models")
-        return sorted(each["id"] for each in answer.json["data"])
-
-    async def fetch(self, method: str, target: str, **request: Any) -> Answer:
-        async with RawClient(self.gw.port) as client:
-            return await client.fetch(method, target, **request)
-
-    async def begin(self, model: str) -> RawClient:
-        """Start a stream that is held, and read its beginning."""
-        client = await self.gw.client()
-        await client.request("POST", CHAT, json={"model": model, "stream": True, "messages": HOLD})
-        assert (await client.read_head()).status == 200
-        await client.read_event()
-        return client
-
-    async def ask(self, model: str = "auto") -> str:
-        """The model that answered a whole stream."""
-        return _model_of(await self._stream(model))
-
-    async def _stream(self, model: str) -> Sequence[bytes]:
-        async with RawClient(self.gw.port) as client:
-            await client.request("POST", CHAT, json={"model": model, "stream": True, "messages": HI})
-            head = await client.read_head()
-            assert head.status == 200, await client.read_body()
-            return await client.read_events()
-
-
-def _model_of(events: Sequence[bytes]) -> str:
-    """The words of a stream name the model. It must be complete."""
-    text = b"".join(events)
-    assert text.endswith(b"data: [DONE]\n\n"), text
-    for model in (b"qwen", b"llama"):
-        if b'"content":"%b"' % model in text:
-            return model.decode()
-    raise AssertionError(text)
+        return [site.base_url for site in self.gateway.app.running.catalog.providers["fleet"].sites]
 
 
 @pytest.fixture
@@ -135,35 +55,13 @@ async def llama() -> AsyncIterator[LlamaServer]:
 
 async def test_servers_join_and_leave_while_clients_stream_through_auto(qwen: LlamaServer, llama: LlamaServer) -> None:
     async with Gateway(CONFIG) as gw:
-        fleet, over = Fleet(gw), asyncio.Event()
-        served: list[list[str]] = [[] for _ in range(4)]
+        fleet = Fleet(gw)
         await fleet.has(qwen)
-
-        async def stream_again_and_again(answered: list[str]) -> None:
-            while not over.is_set():
-                answered.append(await fleet.ask())
-
-        async def each_client_streams(count: int) -> None:
-            wanted = [len(answered) + count for answered in served]
-            await until(lambda: all(len(a) >= most for a, most in zip(served, wanted, strict=True)), "more streams")
-
-        async with asyncio.TaskGroup() as clients:
-            for answered in served:
-                clients.create_task(stream_again_and_again(answered))
+        async with fleet.streaming() as streams:
             for stays, leaves in ((llama, qwen), (qwen, llama), (llama, qwen)):
                 await fleet.has(stays, leaves)
-                leaves.open.clear()
-                held = await fleet.begin(leaves.model)
-                await fleet.has(stays)
-                await each_client_streams(2)  # those that had begun before may have gone there
-                before = leaves.calls
-                await each_client_streams(2)
-                assert await fleet.ask() == stays.model
-                assert leaves.calls == before  # nothing goes there after it left
-                leaves.open.set()
-                assert b"[DONE]" in b"".join(await held.read_events())  # and what was there ends well
-            over.set()
-        assert {model for answered in served for model in answered} == {"qwen", "llama"}
+                await take_out(fleet, streams, leaves, stays, lambda stays=stays: fleet.has(stays))
+        assert streams.models == {"qwen", "llama"}
 
 
 async def test_a_server_that_takes_the_place_of_another_is_used_at_once(qwen: LlamaServer, llama: LlamaServer) -> None:
@@ -171,7 +69,7 @@ async def test_a_server_that_takes_the_place_of_another_is_used_at_once(qwen: Ll
         fleet = Fleet(gw)
         for server in (qwen, llama, qwen):
             fleet.put(server)
-            await until(lambda server=server: fleet.addresses == [f"{server.address}/v1"], "the new address")
+            await until(lambda server=server: fleet.addresses == [f"{server.url}/v1"], "the new address")
             assert await fleet.ask() == server.model  # its list was waited for
             assert await fleet.ask(f"fleet/{server.model}") == server.model
 

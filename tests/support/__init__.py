@@ -17,6 +17,7 @@ tls        certificates for one test run
 secure     the raw client over TLS (imported by its own name)
 front      the listener with a trivial handler (imported by its own name)
 browser    a real browser (imported by its own name)
+model_fleet  model servers behind a service (imported by its own name)
 collector  a collector of OpenTelemetry traces (imported by its own name)
 """
 

@@ -1,8 +1,8 @@
 """A backend dies and comes back under load: ``python -m tests.services.acceptance`` prints what the clients saw.
 
 Three backends behind a gateway get 200 requests a second, a quarter of them POSTs. One is killed; half a second later its
-source says that it is gone; two seconds later it is started again, and the source says so, too. Consul (the fake), DNS
-and the admin API are the source in turn.
+source says that it is gone; two seconds later it is started again, and the source says so, too. Consul (the fake), DNS,
+a file and the admin API are the source in turn.
 
 Ends with 1 if a client saw an error, or if a backend was not used as it should be. Only a POST that was in flight at the
 backend when it died may fail, as it is not safe to repeat.
@@ -14,13 +14,12 @@ import asyncio
 import re
 import sys
 import tempfile
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Final, NamedTuple
 
 from tests.services.acceptance.backend import HOSTS, Backend
 from tests.services.acceptance.load import Load
-from tests.services.acceptance.sources import ApiSource, ConsulSource, DnsSource, Source
+from tests.services.acceptance.sources import SOURCES, Source, call_admin
 from tests.support.gateway import ADMIN, GatewayProcess
 from tests.support.patience import until
 from tests.support.ports import free_port
@@ -63,6 +62,7 @@ async def line(source: Source) -> Line:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         gateway = await stack.enter_async_context(GatewayProcess({"dataDir": folder, "demo": "auto", **settings}))
         await source.begin(gateway)
+        await call_admin(gateway, "POST", "/routes", {"path": "/web", "service": source.service})
         load = await stack.enter_async_context(Load(f"http://127.0.0.1:{gateway.port}/web", RATE))
         return await _watched(source, backends[0], load, gateway)
 
@@ -102,11 +102,8 @@ async def _retries(gateway: GatewayProcess) -> int:
     return int(float(found[1])) if found is not None else 0
 
 
-SOURCES: Final[tuple[Callable[[], Source], ...]] = (ConsulSource, DnsSource, ApiSource)
-
-
 async def _main() -> int:
-    lines = [await line(source()) for source in SOURCES]
+    lines = [await line(source("web")) for source in SOURCES]
     print(
         "| source | requests | errors | POSTs lost in flight | retries | answered by | while away | used again after |"
     )
