@@ -290,7 +290,8 @@ class Application:
         """Accept requests at the API's address, and at the control plane's if it has one of its own."""
         server, admin, router = self.config.server, self.config.admin, self.plane.router
         pages = handlers_at_api(router, server.base_path) if admin.listen else (router,)
-        self.serving.use(*pages, self.services.handler, self.gateway)
+        # A route may have the path /, which is a page, too. All other pages are owned: no route gets their requests.
+        self.serving.use(self.services.handler, *pages, self.gateway)
         self.listeners = listeners = Listeners(
             self.config, self.log, self.metrics, self._outbox, self.upstream.flushing
         )

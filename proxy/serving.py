@@ -40,7 +40,8 @@ class Handler(ABC, Generic[Work]):
 
     paths: Sequence[str] = ()  # exact paths of frequent requests: they are found by one lookup
     bounded: ClassVar[bool]  # counts against ``maxInFlight``, is drained, and is refused during a stop
-    cross_origin: ClassVar[bool]  # web pages of other origins may use it (CORS)
+    cross_origin: ClassVar[bool]  # web pages of other origins may use it: CORS preflights are answered
+    relays: ClassVar[bool] = False  # to services, which answer CORS preflights; ``check_relayed`` is called
 
     @abstractmethod
     def begin(self, request: Request) -> Work | None:
@@ -55,6 +56,10 @@ class Handler(ABC, Generic[Work]):
 
     def outlet(self, work: Work) -> Outlet:
         """Where the answer goes. Needed with ``cross_origin`` only, for the answers to CORS preflights."""
+        raise NotImplementedError
+
+    def check_relayed(self, work: Work, guard: HostOriginGuard) -> bytes:
+        """Check Host and Origin. Needed with ``relays`` only. Raises ClientFault. Returns header lines of CORS."""
         raise NotImplementedError
 
     async def flush(self, work: Work) -> None:
@@ -136,13 +141,14 @@ class Serving:
         try:
             if begun is None:
                 if request.upgrade or request.method == "CONNECT":
-                    _refuse_other_protocols(request)
+                    _refuse_other_protocols(request, relayed=handler.relays)
                 if request.rare and _VIA in request.headers:
                     self._check_loop(request)
-                cors = self._guard.check(request)
+                guard = self._guard
+                cors = handler.check_relayed(work, guard) if handler.relays else guard.check(request)
                 if cors:
                     request.response_lines = cors
-                    if handler.cross_origin and (lines := self._guard.preflight(request)):
+                    if handler.cross_origin and (lines := guard.preflight(request)):
                         handler.outlet(work).send(204, lines)
                         return
             if handler.bounded:
@@ -259,13 +265,13 @@ def _defect() -> GatewayError:
     return GatewayError("The gateway failed to handle this request.")
 
 
-def _refuse_other_protocols(request: Request) -> None:
+def _refuse_other_protocols(request: Request, *, relayed: bool) -> None:
     """Raises GatewayError for CONNECT and WebSocket. Any other ``Upgrade`` may be ignored (RFC 9110, 7.8)."""
     if request.method == "CONNECT":
         raise ClientFault(
             "The gateway is not a forward proxy.", status=405, code="method_not_allowed", allow="GET, POST"
         )
     if request.headers.get("Upgrade", "").lower() == "websocket":
-        if request.path.endswith(_RESPONSES):
+        if request.path.endswith(_RESPONSES) and not relayed:
             raise UpgradeRequired
         raise GatewayError("The gateway does not relay WebSocket connections.", status=501, code="no_websocket")

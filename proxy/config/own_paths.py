@@ -113,6 +113,21 @@ class OwnPaths:
             return _is_model(path.split("/", 2)[2])
         return any(path.startswith(base) and _is_ours(path[len(base) :]) for base in self._bases)
 
+    def shadowed(self, path: str) -> str:
+        """The shortest of the gateway's own paths that lead to ``path``; ``""``: it is none, so a route may have it.
+
+        With a slash at its end only what is below it is the gateway's own.
+        """
+        if not self.owns(path):
+            return ""
+        end = path.find("/", 1)
+        while end >= 0:
+            for shorter in (path[:end], path[: end + 1]):
+                if self.owns(shorter):
+                    return shorter
+            end = path.find("/", end + 1)
+        return path
+
 
 def _is_model(path: str) -> bool:
     return path == "models" or path.startswith("models/") or resource(path) is not None

@@ -57,10 +57,11 @@ def own_path(route: RouteSettings, own: OwnPaths) -> str:
     A route for more than that, such as ``/``, is fine: the gateway's own paths go before.
     """
     path = literal_path(route.pattern) if route.pattern else route.path
-    if path in ("", "/") or not own.owns(path):
+    if not (shadowed := own.shadowed(path)):
         return ""
-    key = "pattern" if route.pattern else "path"
-    return f"{key}: {route.pattern or route.path} is the gateway's own path, which no route can take"
+    key, text = ("pattern", route.pattern) if route.pattern else ("path", route.path)
+    where = "" if shadowed == path else f"below {shadowed}, "
+    return f"{key}: {text} is {where}the gateway's own path, which no route can take"
 
 
 def _service(service: ServiceSettings) -> Iterator[Complaint]:

@@ -1,7 +1,8 @@
 """Checks Host and Origin, so that no web page and no rebound DNS name can use a local gateway.
 
 The API allows configured origins (CORS), the control plane only its own. DNS rebinding needs a name, so IP addresses
-are always allowed as Host; names are allowed if they are the gateway's own, or configured.
+are always allowed as Host; names are allowed if they are the gateway's own, or configured. A request to a service may
+have the name of its route, too, and the service decides what pages of other origins may do.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from proxy.config.exposure import is_local
 from proxy.config.schema import ServerSettings as Settings
 from proxy.errors import ClientFault
 from proxy.net.headers import ascii_value
-from proxy.server.origins import CorsOrigins
+from proxy.server.origins import CorsOrigins, is_preflight
 from proxy.server.request import Request
 from proxy.server.security import NOSNIFF
 
@@ -57,6 +58,7 @@ class HostOriginGuard:
         self._any_host = local or "*" in settings.allowed_hosts
         scraped_by_any_name = protect_metrics or not is_local(settings)
         self._any_host_at = PROBES | {"/metrics"} if scraped_by_any_name else PROBES
+        self._loopback = is_local(settings) and not local
         self._own_schemes = ("https",) if settings.tls is not None else ("http", "https")  # TLS may end at a proxy
         self._origins = CorsOrigins(settings.cors_origins)
         self._good: set[str] = set()  # Host values that passed, so that they are parsed once
@@ -75,10 +77,28 @@ class HostOriginGuard:
         origin = headers.get(hdrs.ORIGIN) if request.rare else None
         return b"" if origin is None else self._check_origin(origin, host, private)
 
+    def check_relayed(self, request: Request, *, named: bool, needs_credential: bool) -> bytes:
+        """The same for a request that goes on to a service. The lines are for errors of the gateway only.
+
+        ``named``: its route names the Host. ``needs_credential``: only clients that know a credential are admitted.
+        Any page that a user visits can send requests from the user's machine. So a gateway that only this machine
+        reaches takes none of an origin that is not configured, unless the page knows a credential.
+        """
+        headers = request.headers
+        host = headers.get(hdrs.HOST, "")
+        if host not in self._good and not (named and _HOST(host)):
+            self._check_host(host, request)
+        origin = headers.get(hdrs.ORIGIN) if request.rare else None
+        if origin is None:
+            return b""
+        if self._loopback and not needs_credential:
+            return self._check_origin(origin, host, private=False)
+        return self._origins.lines(origin)
+
     def preflight(self, request: Request) -> bytes:
         """Header lines that answer a CORS preflight, of a request that was checked; ``b""`` if it is none."""
         headers, cors = request.headers, request.response_lines
-        if request.method != "OPTIONS" or not cors or "Access-Control-Request-Method" not in headers:
+        if not cors or not is_preflight(request):
             return b""
         asked = headers.get("Access-Control-Request-Headers", "")
         lines = [cors, _PREFLIGHT, NOSNIFF]

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from aiohttp import hdrs
+
+if TYPE_CHECKING:
+    from proxy.server.request import Request
+
+ASKED_METHOD: Final = hdrs.ACCESS_CONTROL_REQUEST_METHOD
 REMEMBERED: Final = 1000  # origins that matched a pattern
 
 _EXPOSED: Final = (
@@ -46,6 +52,12 @@ class CorsOrigins:
                 self._exact[origin] = found
             return found
         return self._any
+
+
+def is_preflight(request: Request) -> bool:
+    """Whether a browser asks what a page of another origin may do (Fetch 3.2.2)."""
+    headers = request.headers
+    return request.method == "OPTIONS" and ASKED_METHOD in headers and hdrs.ORIGIN in headers
 
 
 def _plain(origin: str) -> str:

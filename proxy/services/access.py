@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
+from aiohttp.streams import EMPTY_PAYLOAD
+
 from proxy.errors import ClientFault
+from proxy.server.origins import is_preflight
 
 if TYPE_CHECKING:
     from proxy.auth.authenticate import Authenticator
     from proxy.identity import Client
     from proxy.limits.requests import RequestLimits, RequestReservation
+    from proxy.server.request import Request
     from proxy.services.handler import ServiceWork
 
 
@@ -26,7 +30,9 @@ class ServiceAccess:
         request, authenticator = work.request, self._authenticator
         exchange, route = work.exchange, work.match.route
         exchange.client = authenticator.address(request)
-        client = authenticator.anonymous(request) if route.settings.public else authenticator.recognize(request)
+        if route.settings.public or _is_preflight(request):
+            return self._within_limits(work, authenticator.anonymous(request))
+        client = authenticator.recognize(request)
         if client is None:
             return self._identified(work)
         return self._admitted(work, client)
@@ -39,12 +45,16 @@ class ServiceAccess:
 
     def _admitted(self, work: ServiceWork, client: Client) -> Awaitable[None] | None:
         route = work.match.route
-        work.exchange.caller = client
         if not route.scopes <= client.scopes:
             missing = ", ".join(sorted(route.scopes - client.scopes))
             raise ClientFault(
                 f"This path needs a credential with the scope {missing}.", status=403, code="insufficient_scope"
             )
+        return self._within_limits(work, client)
+
+    def _within_limits(self, work: ServiceWork, client: Client) -> Awaitable[None] | None:
+        route = work.match.route
+        work.exchange.caller = client
         taken = self._limits.take(client, route.id, route.settings.limits)
         if taken is None:
             return None
@@ -52,6 +62,11 @@ class ServiceAccess:
             return _reserved_later(work, taken)
         _reserve(work, taken)
         return None
+
+
+def _is_preflight(request: Request) -> bool:
+    """Whether it is a CORS preflight, for which browsers send no credential. It has no body either."""
+    return request.method == "OPTIONS" and request.payload is EMPTY_PAYLOAD and is_preflight(request)
 
 
 async def _reserved_later(work: ServiceWork, taking: Awaitable[RequestReservation]) -> None:

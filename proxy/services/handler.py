@@ -18,7 +18,8 @@ from multidict import istr
 from proxy.errors import ClientFault, ClientGone, GatewayError, ShuttingDown
 from proxy.responder import refuse
 from proxy.server.flush import Flush
-from proxy.server.outlet import Outlet
+from proxy.server.guard import HostOriginGuard
+from proxy.server.origins import ASKED_METHOD, is_preflight
 from proxy.server.request import Request
 from proxy.server.security import NOSNIFF
 from proxy.services.exchange import ServiceExchange
@@ -42,6 +43,7 @@ _HOST: Final = istr("Host")
 _REQUEST_ID: Final = istr("x-request-id")
 _MAX_FORWARDS: Final = istr("Max-Forwards")
 _request_id: Final = re.compile(r"[A-Za-z0-9._-]{1,128}").fullmatch
+_METHODS: Final = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"  # no route can name TRACE
 _GIVEN_UP: Final = (408, 413)  # statuses after which the rest of the body is not read
 
 
@@ -65,7 +67,8 @@ class ServiceHandler(Handler[ServiceWork]):
     """
 
     bounded = True
-    cross_origin = True
+    cross_origin = False
+    relays = True
 
     def __init__(
         self,
@@ -97,6 +100,8 @@ class ServiceHandler(Handler[ServiceWork]):
             return None
         host = request.headers.get(_HOST, "")
         match = table.match(host, request.path, request.method, request.headers)
+        if request.method == "OPTIONS":
+            match = _match_of_options(table, match, host, request)
         if match is None:
             return None
         given = request.headers.get(_REQUEST_ID) if request.rare else None
@@ -111,8 +116,10 @@ class ServiceHandler(Handler[ServiceWork]):
         admitting = None if self._admit is None else self._admit(work)
         return self._relayed(work) if admitting is None else self._relayed_after(admitting, work)
 
-    def outlet(self, work: ServiceWork) -> Outlet:
-        return work.request.reply
+    def check_relayed(self, work: ServiceWork, guard: HostOriginGuard) -> bytes:
+        route = work.match.route
+        needs_credential = self._authenticates and not route.settings.public
+        return guard.check_relayed(work.request, named=bool(route.host), needs_credential=needs_credential)
 
     async def flush(self, work: ServiceWork) -> None:
         """Wait until the client has read its answer."""
@@ -183,7 +190,9 @@ class ServiceHandler(Handler[ServiceWork]):
         """Send the request to an address of its service. Raises GatewayError."""
         exchange, request, route = work.exchange, work.request, work.match.route
         if request.method == "TRACE":
-            raise ClientFault("The gateway does not relay TRACE.", status=405, code="method_not_allowed", allow="GET")
+            raise ClientFault(
+                "The gateway does not relay TRACE.", status=405, code="method_not_allowed", allow=_METHODS
+            )
         if request.method == "OPTIONS" and request.headers.get(_MAX_FORWARDS, "").strip() == "0":
             request.reply.send(204, b"")  # RFC 9110 7.6.2: the gateway is the last recipient
             return _nothing()
@@ -245,6 +254,19 @@ class ServiceHandler(Handler[ServiceWork]):
         credentials = settings.public or settings.forward_credentials or not self._authenticates
         rules = self._rules[route.id] = RouteRules.of(route, credentials=credentials)
         return rules
+
+
+def _match_of_options(table: RouteTable, match: RouteMatch | None, host: str, request: Request) -> RouteMatch | None:
+    """The route of a CORS preflight is that of the request that will follow, unless ``match`` names the method OPTIONS.
+
+    ``OPTIONS /`` is HAProxy's default check of the gateway itself, so only a route of a host gets it.
+    """
+    if not is_preflight(request):
+        return None if match is not None and request.path == "/" and not match.route.host else match
+    if match is not None and match.route.methods:
+        return match
+    following = table.match(host, request.path, request.headers[ASKED_METHOD], request.headers)
+    return match if following is None else following
 
 
 async def _nothing() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from msgspec import Struct
 
 from proxy.config.service_schema import HeaderRules
@@ -24,6 +22,3 @@ class HeaderChanges(Struct, frozen=True):
 
     def __bool__(self) -> bool:
         return bool(self.removed or self.lines)
-
-
-UNCHANGED: Final = HeaderChanges()

@@ -1,14 +1,28 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.config.own_paths import ENDPOINT_PATHS, FORBIDDEN, STATEFUL, OwnPaths
+from proxy.config.own_paths import (
+    AZURE_DEPLOYMENTS,
+    CONTROL_PAGES,
+    CONTROL_PATHS,
+    CONTROL_PREFIXES,
+    ENDPOINT_PATHS,
+    FORBIDDEN,
+    GEMINI_BASES,
+    PINNED,
+    STATEFUL,
+    OwnPaths,
+    bases_of,
+)
 from proxy.errors import ClientFault
 from proxy.routing.endpoints import ENDPOINTS
 from tests.routing.test_routes import DEFAULT, ROUTES
-from tests.support.gateway import Gateway
+from tests.support.gateway import ROOT, Gateway
 
 OWN = OwnPaths("/api/v1")
 BASES = ("/v1", "/api/v1", "/openai/v1", "/openai", "/anthropic/v1")
@@ -91,6 +105,37 @@ def test_other_spellings_are_owned(path: str) -> None:
 )
 def test_anything_else_may_be_routed(path: str) -> None:
     assert not OWN.owns(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "shadowed"),
+    [
+        ("/admin", "/admin"),
+        ("/admin/keys/x", "/admin"),
+        ("/docs/x", "/docs"),
+        ("/analytics/x/y", "/analytics/"),
+        ("/v1/chat/completions", "/v1/chat/completions"),
+        ("/v1/chat/completions/id", "/v1/chat/completions"),
+        ("/v1/models/gpt-4o", "/v1/models"),
+        ("/api/v1/files/f/content", "/api/v1/files"),
+        ("/openai/deployments/d/embeddings", "/openai/deployments"),
+        ("/v1beta/tunedModels/mine:generateContent", "/v1beta/tunedModels/mine:generateContent"),
+        ("/proxy/up/x", "/proxy"),
+        *((path, "") for path in ("", "/", "/v1", "/api", "/api/v1/analyze", "/analytics")),
+    ],
+)
+def test_the_own_path_that_a_route_would_take_is_named(path: str, shadowed: str) -> None:
+    assert OWN.shadowed(path) == shadowed
+
+
+def test_the_table_of_own_paths_in_the_readme_is_complete() -> None:
+    readme = (ROOT / "proxy/services/README.md").read_text()
+    named = set(re.findall(r"`(/[^`]*)`", readme.partition("| own paths |")[2].partition("\n\n")[0]))
+    bases = {base.rstrip("/") for base in bases_of(("/v1", "/api/v1"))}
+    below = {prefix + "..." for prefix in (*CONTROL_PREFIXES, PINNED)}
+    expected = bases | {*CONTROL_PATHS, *CONTROL_PAGES} | {GEMINI_BASES[0] + "models", GEMINI_BASES[1] + "models"}
+    expected |= {AZURE_DEPLOYMENTS.rstrip("/"), *below} - {f"{path}/..." for path in {*CONTROL_PATHS, "/docs"}}
+    assert named == expected
 
 
 PIECES = ("v1", "api", "openai", "anthropic", "v1beta", "deployments", "models", "m:generateContent", "files", "gpt-4o")

@@ -62,7 +62,11 @@ def mistakes(folder: Path, text: str) -> list[str]:
         ("{path: /v1/models, service: s}", "path: /v1/models is the gateway's own path, which no route can take"),
         (
             "{pattern: '/admin/{+x}', service: s}",
-            "pattern: /admin/{+x} is the gateway's own path, which no route can take",
+            "pattern: /admin/{+x} is below /admin, the gateway's own path, which no route can take",
+        ),
+        (
+            "{path: /v1/files/a, service: s}",
+            "path: /v1/files/a is below /v1/files, the gateway's own path, which no route can take",
         ),
         ("{path: /metrics, service: s}", "path: /metrics is the gateway's own path, which no route can take"),
     ],
@@ -102,7 +106,7 @@ def test_relations_are_checked_with_everything_else(tmp_path: Path) -> None:
     )
     assert mistakes(tmp_path, text) == [
         "services.web.sticky: needs cookie or header: the name of the one that decides",
-        "routes[0].path: /admin/x is the gateway's own path, which no route can take",
+        "routes[0].path: /admin/x is below /admin, the gateway's own path, which no route can take",
         "routes[0].scopes: need authentication: set auth.mode",
         'routes: 2 routes have the id "a"',
     ]

@@ -48,7 +48,7 @@ def test_what_the_file_has_cannot_be_defined_by_an_entry_but_overridden() -> Non
     assert [*made.mistakes.values()] == [(f'service "web" {line}',), (f'route "web" {line}',)]
 
 
-@pytest.mark.parametrize("path", ["/admin", "/admin/keys", "/v1/chat/completions"])
+@pytest.mark.parametrize("path", ["/admin", "/metrics", "/v1/chat/completions"])
 def test_a_route_for_the_gateways_own_path_is_refused(path: str) -> None:
     made = definitions(FILES, of(RoutingEntry("route", "r", {"path": path, "service": "web"}, 1)), OWN)
     assert made.mistakes[("route", "r")] == (f"path: {path} is the gateway's own path, which no route can take",)

@@ -21,6 +21,35 @@ async def test_the_paths_of_the_api_go_before_every_route() -> None:
         assert len(up.requests) == 1
 
 
+async def test_a_route_for_everything_has_the_first_page_too_and_the_dashboard_stays() -> None:
+    async with Upstream() as up:
+        up.on(lambda request: plain(b"from the service"))
+        config = to_services(up, route={"path": "/"})
+        async with ServiceGateway(config) as gw:
+            client = await gw.client()
+            for path in ("/", "/index.html", "/v1", "/v1/other", "/api", "/api/v1/analyze", "/adminx", "/openai"):
+                assert (await client.fetch("GET", path)).body == b"from the service", path
+            assert b"/admin/assets/main.js" in (await client.fetch("GET", "/admin")).body
+            assert (await client.fetch("GET", "/admin/nothing")).status == 401
+            for path in ("/v1/chat/completions", "/v1/files", "/proxy/x", "/redoc", "/routes"):
+                assert (await client.fetch("GET", path)).body != b"from the service", path
+            assert len(up.requests) == 8
+
+
+async def test_options_of_the_first_page_is_a_health_check_unless_a_host_has_a_route() -> None:
+    async with Upstream() as up:
+        up.on(lambda request: plain(b"from the service"))
+        config = to_services(up, route={"path": "/"})
+        config["routes"].append({"host": "api.example", "path": "/", "service": "s", "public": True})
+        async with ServiceGateway(config) as gw:
+            client = await gw.client()
+            await client.send(b"OPTIONS / HTTP/1.0\r\n\r\n")
+            assert (await client.read_answer()).json["status"] == "not_ready"  # no model can be requested
+            client = await gw.client()
+            answer = await client.fetch("OPTIONS", "/", headers=[("Host", "api.example")])
+            assert answer.body == b"from the service"
+
+
 async def test_a_path_without_a_route_is_unknown() -> None:
     async with Upstream() as up, ServiceGateway(to_services(up)) as gw:
         client = await gw.client()
@@ -42,7 +71,43 @@ async def test_trace_is_not_relayed() -> None:
     async with Upstream() as up, ServiceGateway(to_services(up)) as gw:
         client = await gw.client()
         answer = await client.fetch("TRACE", "/s")
-        assert (answer.status, answer.header("allow") is not None) == (405, True)
+        assert (answer.status, answer.header("allow")) == (405, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+        assert answer.json["error"]["message"] == "The gateway does not relay TRACE."
+        assert up.requests == []
+
+
+@pytest.mark.parametrize("path", ["/s", "/s/responses"])
+async def test_websocket_is_not_relayed(path: str) -> None:
+    async with Upstream() as up, ServiceGateway(to_services(up)) as gw:
+        client = await gw.client()
+        headers = [
+            ("Connection", "Upgrade"),
+            ("Upgrade", "websocket"),
+            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+            ("Sec-WebSocket-Version", "13"),
+        ]
+        answer = await client.fetch("GET", path, headers=headers)
+        assert (answer.status, answer.json["error"]["code"]) == (501, "no_websocket")
+        assert answer.json["error"]["message"] == "The gateway does not relay WebSocket connections."
+        assert up.requests == []
+
+
+async def test_another_upgrade_is_ignored() -> None:
+    async with Upstream() as up, ServiceGateway(to_services(up)) as gw:
+        up.on(lambda request: plain(b"plain"))
+        client = await gw.client()
+        headers = [("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", "h2c"), ("HTTP2-Settings", "AAMAAABk")]
+        assert (await client.fetch("GET", "/s", headers=headers)).body == b"plain"
+        request = await up.request(0)
+        assert request.header("upgrade") is request.header("connection") is request.header("http2-settings") is None
+
+
+async def test_a_tunnel_is_refused() -> None:
+    async with Upstream() as up, ServiceGateway(to_services(up, route={"path": "/"})) as gw:
+        client = await gw.client()
+        answer = await client.fetch("CONNECT", "api.example:443", headers=[("Host", "api.example:443")])
+        assert (answer.status, answer.json["error"]["message"]) == (405, "The gateway is not a forward proxy.")
+        assert (answer.header("allow"), up.requests) == ("GET, POST", [])
 
 
 async def test_a_request_that_may_go_no_further_ends_here() -> None:

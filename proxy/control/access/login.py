@@ -18,7 +18,7 @@ from proxy.control.http.router import ControlRoute
 from proxy.errors import ClientFault
 from proxy.server.request import Request
 
-HOME: Final = "/"
+HOME: Final = "/admin"  # not /: a route to a service may have that
 
 
 class LoginBody(Struct):

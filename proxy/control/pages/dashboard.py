@@ -7,7 +7,6 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
-from proxy.control.http.responses import redirect
 from proxy.control.http.router import ControlRoute
 from proxy.control.pages.files import FILE_HEADERS, StaticFile, content_type, read_file, send_file, unknown_file
 from proxy.server.request import Request
@@ -25,17 +24,16 @@ class DashboardPages:
     def routes(self) -> Sequence[ControlRoute]:
         return (
             ControlRoute("GET", "/", "open", self.index),
-            ControlRoute("GET", "/admin", "open", self.to_index),
+            ControlRoute("GET", "/admin", "open", self.index),
             ControlRoute("GET", "/admin/assets/{name}", "open", self.file),
         )
 
     async def index(self, request: Request) -> None:
-        """GET /: the dashboard, with a content security policy that allows our own files only."""
-        await send_file(request, self._page)
+        """GET / and /admin: the dashboard, with a content security policy that allows our own files only.
 
-    async def to_index(self, request: Request) -> None:
-        """GET /admin: redirect to the dashboard."""
-        redirect(request, "/")
+        A route to a service may have the path ``/``. Then the dashboard is at ``/admin`` only.
+        """
+        await send_file(request, self._page)
 
     async def file(self, request: Request, name: str) -> None:
         """GET /admin/assets/{name}. Raises ClientFault (404) for any other name."""

@@ -41,9 +41,6 @@ _NEVER_TO_CLIENT: Final = {
 _CONNECTION: Final = b"connection"
 _TE: Final = b"te"
 _TRAILERS_WANTED: Final = (b"TE: trailers", b"Connection: TE")  # RFC 9110 10.1.4
-_CORS: Final = frozenset(
-    b"access-control-allow-origin access-control-allow-credentials access-control-expose-headers".split()
-)
 
 
 def _matcher(*tables: Mapping[str, str]) -> tuple[frozenset[bytes], tuple[bytes, ...]]:
@@ -74,10 +71,10 @@ def request_verdicts(removed: frozenset[bytes], credentials: bool, trusted: bool
 
 
 @lru_cache(maxsize=1024)
-def answer_verdicts(removed: frozenset[bytes] = frozenset(), cors: bool = False) -> Verdicts:
-    """Verdicts for a service's header lines. ``cors``: the gateway writes its own lines of CORS."""
+def answer_verdicts(removed: frozenset[bytes] = frozenset()) -> Verdicts:
+    """Verdicts for a service's header lines. ``removed``: names (lower case) that the route's rules remove or set."""
     exact, _ = _matcher(_NEVER_TO_CLIENT)
-    exact |= removed | (_CORS if cors else frozenset())
+    exact |= removed
 
     def judge(name: bytes) -> bool | None:
         return None if name == _CONNECTION else name not in exact

@@ -12,7 +12,6 @@ from proxy.client.head import Head
 from proxy.errors import ClientGone, GatewayError, UpstreamFault
 from proxy.server.request import Request
 from proxy.services.exchange import ServiceExchange
-from proxy.services.header_changes import UNCHANGED
 from proxy.services.live_service import LiveService
 from proxy.services.relay.address_use import use_of
 from proxy.services.relay.call import ServiceCall
@@ -77,14 +76,12 @@ class RelayedRequest(Struct, eq=False):
         self._outcome = None  # a fault in it has a traceback, whose frames refer to the request
 
     def answer_lines(self, head: Head) -> bytes:
-        """Header lines of the answer for the client, without those for framing."""
-        changes, cors = self.rules.answer, self.request.response_lines
-        if changes is None and not cors:
+        """Header lines of the answer for the client, without those for framing. Those of CORS are the service's."""
+        changes = self.rules.answer
+        if changes is None:
             return head.lines + self.own_lines
-        changes = changes or UNCHANGED
-        own_cors = bool(cors) and b"access-control-allow-origin" not in head.lines.lower()
-        lines = passing_lines(head.headers, answer_verdicts(changes.removed, own_cors))
-        return b"".join((lines, self.own_lines, changes.lines, cors if own_cors else b""))
+        lines = passing_lines(head.headers, answer_verdicts(changes.removed))
+        return b"".join((lines, self.own_lines, changes.lines))
 
     # -- attempts ---------------------------------------------------------------------------------
 

@@ -50,7 +50,7 @@ async def inside(plane: ControlServer, cookie: tuple[str, str]) -> bool:
 
 async def test_the_printed_link_logs_in(plane: ControlServer) -> None:
     answer = await plane.fetch("GET", plane.credential.login_path)
-    assert (answer.status, answer.header("location"), answer.body) == (303, "/", b"")
+    assert (answer.status, answer.header("location"), answer.body) == (303, "/admin", b"")
     assert answer.header("referrer-policy") == "no-referrer"
     assert answer.header("cache-control") == "no-store"
     assert TOKEN.encode() not in b"".join(f"{name}: {value}".encode() for name, value in answer.head.headers)

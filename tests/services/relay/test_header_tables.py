@@ -163,11 +163,6 @@ def test_rules_of_a_route_remove_lines_of_answers() -> None:
     assert passing_lines(((b"SERVER", b"x"), (b"A", b"b")), verdicts) == b"A: b\r\n"
 
 
-def test_the_gateways_lines_of_cors_replace_those_of_a_service() -> None:
-    raw = ((b"Access-Control-Allow-Origin", b"*"), (b"Access-Control-Max-Age", b"5"))
-    assert passing_lines(raw, answer_verdicts(NOTHING, cors=True)) == b"Access-Control-Max-Age: 5\r\n"
-
-
 # -- trailers --------------------------------------------------------------------------------------
 
 
