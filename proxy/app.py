@@ -49,6 +49,7 @@ from proxy.storage import open_storage
 from proxy.upstream import UpstreamParts, open_upstream
 
 LAST_REQUESTS_SECS = 2.0  # after shutdownDelaySecs, for requests on connections that were accepted last
+CONSUL_SECS = 3.0  # for Consul to learn of the stop
 ABORT_SECS = 1.0  # for handlers to end once they are canceled
 DRAIN_END_SECS = 10.0  # after drainSecs, for requests that end only when they are canceled
 
@@ -142,6 +143,8 @@ class Application:
         await self.services.start(self._shutdown)
         self.running.renew()  # with the addresses of services that are known by now
         await self._listen()
+        server = self.config.server
+        self.services.register("" if server.unix_socket else server.host, self.port)
         self._shutdown.push("running requests", self._drain, lambda: drain_limit(self.config.server))
         if self.running.follow is not None:
             self._shutdown.push_task("configuration files", self.running.follow.run())
@@ -326,10 +329,12 @@ class Application:
         During a shutdown delay requests are served as before, so that balancers can react to /ready. Then the sockets
         are closed: a balancer without health checks goes to another gateway, as its connection is refused. On open
         connections requests are still served for a moment, as a balancer cannot repeat what it has sent.
+        Consul is told before that, if the gateway is registered there.
         """
         server = self.config.server
+        self.serving.announce_stop()
+        await self.services.drain()
         if server.shutdown_delay_secs:
-            self.serving.announce_stop()
             await asyncio.sleep(server.shutdown_delay_secs)
             await self.listeners.api.stop_accepting()
             await asyncio.sleep(LAST_REQUESTS_SECS)
@@ -370,4 +375,4 @@ class Application:
 
 def drain_limit(server: ServerSettings) -> float:
     """The longest that running requests can delay the stop, in seconds."""
-    return server.shutdown_delay_secs + LAST_REQUESTS_SECS + server.drain_secs + DRAIN_END_SECS
+    return CONSUL_SECS + server.shutdown_delay_secs + LAST_REQUESTS_SECS + server.drain_secs + DRAIN_END_SECS

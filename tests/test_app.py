@@ -35,10 +35,12 @@ STEPS = [
     "shared breakers",
     "control plane",
     "database of services",
+    "Consul",
     "observers of services",
     "discovery of services",
     "services and routes of the store",
     "health checks of services",
+    "registration at Consul",
     "listener",
     "admin.listen",
     "running requests",
@@ -81,6 +83,7 @@ EVERYTHING: dict[str, Any] = {
     "rateLimiting": {"enabled": True, "store": "redis"},
     "circuitBreaker": {"shared": True},
     "admin": {"listen": "127.0.0.1:0"},
+    "discovery": {"consul": {"url": "http://127.0.0.1:1", "register": {"enabled": True}}},
 }
 
 

@@ -31,7 +31,7 @@ from proxy.config.provider_schema import (
     WireDialect,
 )
 from proxy.config.schema import Admin, Auth, Config, Fallback, Jwt, ListenTls, RateLimiting, ServerSettings
-from proxy.config.service_sections import SERVICE_CHECKS, between_routes, unknown_services
+from proxy.config.service_sections import SERVICE_CHECKS, between_routes, registration_without_port, unknown_services
 
 SHORTEST_SECRET = 32  # bytes: as many as the hash of HS256 has (RFC 7518, section 3.2)
 SHORTEST_TOKEN = 16  # characters of the admin token
@@ -66,6 +66,7 @@ def between(config: Config) -> Iterator[Complaint]:
     for name in repeated_names(config.budgets):
         yield Complaint("budgets", f"more than one has the name {quoted(name)}")
     yield from between_routes(config)
+    yield from registration_without_port(config)
     tls = config.server.tls
     if config.auth.certificates and config.auth.mode != "none" and not (tls is not None and tls.client_ca):
         text = "is missing: auth.certificates needs the CA of these certificates"

@@ -39,6 +39,14 @@ def between_routes(config: Config) -> Iterator[Complaint]:
             yield Complaint("routes", f"{many} routes have the id {quoted(name)}")
 
 
+def registration_without_port(config: Config) -> Iterator[Complaint]:
+    """A unix socket has no port that Consul could be given."""
+    register = config.discovery.consul.register
+    if register.enabled and config.server.unix_socket and not register.port:
+        key = "discovery.consul.register.port"
+        yield Complaint(key, "is missing: server.unixSocket has none", (key, "server.unixSocket"))
+
+
 def unknown_services(config: Config) -> Iterator[Complaint]:
     """Notices about services that are not in the file: the admin API or Consul may define them later."""
     for number, route in enumerate(config.routes):

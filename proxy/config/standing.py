@@ -16,7 +16,9 @@ STANDING_KEYS = (
     ("rate_limiting", "on_store_failure"),
     ("rate_limiting", "max_clients"),
     ("circuit_breaker", "shared"),
+    ("discovery", "store"),
 )
+CONSUL_KEYS = ("prefix", "register")  # of discovery.consul
 # Read when the process stops.
 _SWAPPED = frozenset({"server.drainSecs", "server.shutdownDelaySecs"})
 
@@ -31,6 +33,8 @@ def differences(running: Config, wanted: Config) -> list[str]:
         before, after = getattr(running, section), getattr(wanted, section)
         if getattr(before, name) != getattr(after, name):
             found.append(f"{keys[section]}.{name}")
+    consul, other = running.discovery.consul, wanted.discovery.consul
+    found += [f"discovery.consul.{name}" for name in CONSUL_KEYS if getattr(consul, name) != getattr(other, name)]
     if _jwt_waits(running.auth, wanted.auth):
         found.append("auth.jwt")
     if _certificates_wait(running.auth, wanted.auth):
@@ -61,6 +65,8 @@ def standing(running: Config, wanted: Config) -> Config:
         drain_secs=wanted.server.drain_secs,
         shutdown_delay_secs=wanted.server.shutdown_delay_secs,
     )
+    consul = replace(wanted.discovery.consul, **{name: getattr(running.discovery.consul, name) for name in CONSUL_KEYS})
+    kept["discovery"] = replace(kept["discovery"], consul=consul)
     if _jwt_waits(running.auth, wanted.auth):
         kept["auth"] = replace(kept["auth"], jwt=running.auth.jwt)
     if _certificates_wait(running.auth, wanted.auth):

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from proxy.redis import RedisClient
     from proxy.relay.context import TransportContext
     from proxy.runtime.shutdown import ShutdownStack
+    from proxy.services.discovery.consul.registration import OwnRegistration
     from proxy.services.health.health import ServiceHealth
     from proxy.services.health.history import AddressHealth
 
@@ -47,11 +48,14 @@ FIRST_LOOK_SECS: Final = 5.0  # that the start waits for the store
 class ServiceParts:
     """``start`` puts the first configuration in force; ``adopt`` another one at a reload.
 
+    ``register`` when the gateway accepts requests, ``drain`` before it stops: for those who find it by Consul.
+
     ``live``: what is in force. ``follower``: the store, and changes of it. ``discovery`` finds addresses, ``handler``
     answers requests, ``observers`` get those that have ended.
     """
 
     _health: ServiceHealth | None = None
+    _registration: OwnRegistration | None = None
 
     def __init__(
         self,
@@ -83,7 +87,8 @@ class ServiceParts:
         self.live = LiveServices(book, now=now, context=dialer.context, own=own, warn=log.warning)
         self.discovery = DiscoveryRunner(self.live, config.discovery, warn=log.warning, info=log.info)
         self._consul = _consul_of(config, environ)
-        store = open_entries(config, self._database or database, self._consul)
+        kept = self._consul if config.discovery.store == "consul" else None
+        store = open_entries(config, self._database or database, kept)
         self.follower = EntryFollower(store, self.live.adopt_entries, log.warning, log.info)
         self.observers = ServiceObservers()
         self.handler = ServiceHandler(
@@ -114,11 +119,33 @@ class ServiceParts:
         self._start_discovery(shutdown)
         await self._start_following(shutdown)
         self._start_health(shutdown)
+        if self._config.discovery.consul.register.enabled:
+            shutdown.push("registration at Consul", self._deregister)
 
     def adopt(self, config: Config) -> None:
         """Put the services and routes of another configuration in force."""
         self.live.adopt(config)
         self.discovery.adopt(config.discovery)
+
+    def register(self, host: str, port: int) -> None:
+        """Register this gateway at Consul, if that is configured.
+
+        ``host`` and ``port``: where it listens; ``""`` and 0: at a unix socket.
+        """
+        settings = self._config.discovery.consul.register
+        if not settings.enabled:
+            return
+        from proxy.services.discovery.consul.registration import OwnRegistration, own_address
+
+        assert self._consul is not None
+        address = own_address(settings, host, port)
+        self._registration = OwnRegistration(settings, address, self._consul, self._log.warning, self._log.info)
+        self._registration.start()
+
+    async def drain(self) -> None:
+        """Let Consul send no new requests. Takes at most 3 s."""
+        if self._registration is not None:
+            await self._registration.drain()
 
     def health(self, service: str) -> Sequence[AddressHealth]:
         """The health of each address of a service that is checked."""
@@ -162,6 +189,10 @@ class ServiceParts:
         )
         shutdown.push("health checks of services", health.close)
 
+    async def _deregister(self) -> None:
+        if self._registration is not None:
+            await self._registration.close()
+
     # -- what they ask ------------------------------------------------------------------------------
 
     def _settings_of(self, name: str) -> ServiceSettings | None:
@@ -177,9 +208,10 @@ class ServiceParts:
 
 
 def _consul_of(config: Config, environ: Mapping[str, str]) -> ConsulClient | None:
-    """The agent, where entries are kept there. Discovery has connections of its own."""
-    if config.discovery.store != "consul":
+    """The agent, where entries are kept there or the gateway registers. Discovery has connections of its own."""
+    discovery = config.discovery
+    if discovery.store != "consul" and not discovery.consul.register.enabled:
         return None
     from proxy.services.discovery.consul.opening import open_consul
 
-    return open_consul(config.discovery.consul, environ)
+    return open_consul(discovery.consul, environ)

@@ -112,6 +112,11 @@ def test_relations_are_checked_with_everything_else(tmp_path: Path) -> None:
     ]
 
 
+def test_a_gateway_at_a_unix_socket_needs_a_port_to_be_registered(tmp_path: Path) -> None:
+    text = "server: {unixSocket: /run/s}\ndiscovery: {consul: {register: {enabled: true}}}"
+    assert mistakes(tmp_path, text) == ["discovery.consul.register.port: is missing: server.unixSocket has none"]
+
+
 def test_a_service_that_may_come_later_is_a_notice(tmp_path: Path) -> None:
     text = "services: {backend: {}}\nroutes: [{path: /, service: bakend}, {path: /x, split: {backend: 1, other: 1}}]"
     notices = [line for line in loaded(tmp_path, text).notices if line.startswith("routes")]

@@ -18,6 +18,7 @@ from proxy.config.schema import (
     Redis,
     ServerSettings,
 )
+from proxy.config.service_schema import ConsulRegistration, ConsulSettings, DiscoverySettings
 from proxy.config.standing import differences, standing
 
 KEY = ConfiguredKey("k", "sha256:" + "0" * 64)
@@ -54,6 +55,16 @@ def test_all_other_settings_are_applied() -> None:
     assert (taken.server.port, taken.server.drain_secs, taken.pool.idle_secs, taken.hooks) == (1, 3, 1, [])
     assert taken.server.shutdown_delay_secs == 4
     assert (taken.logging.level, taken.default_provider) == ("debug", "p")
+
+
+def test_the_agent_of_discovery_is_changed_and_what_the_gateway_keeps_there_is_not() -> None:
+    consul = ConsulSettings(token="t", prefix="p", register=ConsulRegistration(enabled=True))
+    wanted = Config(discovery=DiscoverySettings(store="consul", region="eu", consul=consul))
+    running = Config()
+    assert differences(running, wanted) == ["discovery.store", "discovery.consul.prefix", "discovery.consul.register"]
+    taken = standing(running, wanted).discovery
+    assert (taken.region, taken.consul.token) == ("eu", "t")
+    assert (taken.store, taken.consul.prefix, taken.consul.register.enabled) == ("database", "sluice", False)
 
 
 def test_changes_of_stores_and_authentication_mode_need_a_restart() -> None:
