@@ -1,4 +1,4 @@
-"""The examples of the README, as pasted, against a real gateway and two real backends."""
+"""The examples of the READMEs, as pasted, against a real gateway and two real backends."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ from tests.support.upstream import Upstream
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "proxy" / "services" / "README.md"
+FIRST_README = ROOT / "README.md"
 PORTS = ("9001", "9002")
+SERVER = "python3 -m http.server 9000 --bind 127.0.0.1 &\n"
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README.read_text(), re.M | re.S)
+def blocks(language: str, path: Path = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", path.read_text(), re.M | re.S)
 
 
 class Pasted:
@@ -75,6 +77,15 @@ async def test_the_examples_with_curl_run(pasted: Pasted) -> None:
     assert '"kind":"service"' in output
 
 
+async def test_the_example_of_the_first_readme_runs(pasted: Pasted) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("there is no curl")
+    [text] = [each for each in blocks("sh", FIRST_README) if SERVER in each]
+    # Its server is replaced by the backend, as nothing says when it listens.
+    output = await pasted.run(text.replace(SERVER, "").replace("127.0.0.1:9000", "127.0.0.1:9001"), "bash", "-eu")
+    assert output.endswith('"served"')
+
+
 async def test_the_example_with_python_runs(pasted: Pasted) -> None:
     [text] = blocks("python")
     lines = (await pasted.run(text, sys.executable, "-")).splitlines()
@@ -88,3 +99,10 @@ def test_the_example_of_the_configuration_is_one() -> None:
     config = to_config(msgspec.yaml.decode(text.encode(), type=dict[str, object]))
     assert [each.weight for each in config.services["backend"].addresses] == [1, 2]
     assert config.routes[0].service == "backend"
+
+
+def test_the_example_of_model_servers_is_one() -> None:
+    [text] = [each for each in blocks("yaml", FIRST_README) if "service://" in each]
+    config = to_config(msgspec.yaml.decode(text.encode(), type=dict[str, object]))
+    assert config.services["llm"].consul is not None
+    assert config.providers["own"].services == ("llm",)
