@@ -195,6 +195,16 @@ async def test_changes_that_need_a_restart_are_named_in_one_warning(house: House
         assert (gw.app.config.server.drain_secs, gw.app.config.server.unix_socket) == (2, "")
 
 
+async def test_a_reload_keeps_the_store_of_services_and_applies_the_services(house: House) -> None:
+    async with await house.open() as gw:
+        service = {"addresses": [house.up.url]}
+        house.write(discovery={"store": "consul", "region": "eu"}, services={"late": service})
+        assert await follow(gw).reload("test")
+        assert [*gw.app.services.live.services] == ["late"]
+        assert gw.app.running.waiting == ["discovery.store"]
+        assert (gw.app.config.discovery.store, gw.app.config.discovery.region) == ("database", "eu")
+
+
 async def test_the_log_adopts_its_level_and_hides_new_and_old_secrets(house: House) -> None:
     async with await house.open() as gw:
         gw.app.log.debug("not yet")

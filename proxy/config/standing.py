@@ -7,6 +7,7 @@ from typing import Any
 from msgspec.structs import fields, replace
 
 from proxy.config.schema import Auth, Config
+from proxy.config.service_schema import ConsulSettings
 
 # Sections, and keys of other sections. Everything else is applied at a reload.
 STANDING = ("server", "pool", "hooks", "redis", "database", "ledger", "admin", "data_dir", "observe")
@@ -33,8 +34,7 @@ def differences(running: Config, wanted: Config) -> list[str]:
         before, after = getattr(running, section), getattr(wanted, section)
         if getattr(before, name) != getattr(after, name):
             found.append(f"{keys[section]}.{name}")
-    consul, other = running.discovery.consul, wanted.discovery.consul
-    found += [f"discovery.consul.{name}" for name in CONSUL_KEYS if getattr(consul, name) != getattr(other, name)]
+    found += _differences(_consul(running, wanted), wanted.discovery.consul, "discovery.consul")
     if _jwt_waits(running.auth, wanted.auth):
         found.append("auth.jwt")
     if _certificates_wait(running.auth, wanted.auth):
@@ -65,13 +65,20 @@ def standing(running: Config, wanted: Config) -> Config:
         drain_secs=wanted.server.drain_secs,
         shutdown_delay_secs=wanted.server.shutdown_delay_secs,
     )
-    consul = replace(wanted.discovery.consul, **{name: getattr(running.discovery.consul, name) for name in CONSUL_KEYS})
-    kept["discovery"] = replace(kept["discovery"], consul=consul)
+    kept["discovery"] = replace(kept["discovery"], consul=_consul(running, wanted))
     if _jwt_waits(running.auth, wanted.auth):
         kept["auth"] = replace(kept["auth"], jwt=running.auth.jwt)
     if _certificates_wait(running.auth, wanted.auth):
         kept["auth"] = replace(kept["auth"], certificates=running.auth.certificates)
     return replace(wanted, **kept)
+
+
+def _consul(running: Config, wanted: Config) -> ConsulSettings:
+    """The agent's settings after a reload: its registration and the store keep the connection that they began with."""
+    before = running.discovery
+    if before.store == "consul" or before.consul.register.enabled:
+        return before.consul
+    return replace(wanted.discovery.consul, **{name: getattr(before.consul, name) for name in CONSUL_KEYS})
 
 
 def _jwt_waits(running: Auth, wanted: Auth) -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from msgspec.structs import replace
 
 from proxy.config.limit_schema import Limits
@@ -128,3 +129,29 @@ def test_a_mode_that_waits_keeps_its_certificates() -> None:
     wanted = Config(auth=Auth(mode="certificates", certificates=[ConfiguredCertificate("b")]))
     assert differences(running, wanted) == []
     assert standing(running, wanted).auth == wanted.auth
+
+
+OTHER_AGENT = ConsulSettings(url="http://other:8500", token="t", register=ConsulRegistration(tags=["blue"]))
+
+
+def test_another_agent_is_used_at_once_for_discovery_only() -> None:
+    wanted = Config(discovery=DiscoverySettings(consul=OTHER_AGENT))
+    assert differences(Config(), wanted) == ["discovery.consul.register"]
+    taken = standing(Config(), wanted).discovery.consul
+    assert taken == replace(OTHER_AGENT, register=ConsulRegistration())
+
+
+@pytest.mark.parametrize(
+    "discovery",
+    [
+        DiscoverySettings(store="consul"),
+        DiscoverySettings(consul=ConsulSettings(register=ConsulRegistration(enabled=True))),
+    ],
+)
+def test_an_agent_that_has_the_store_or_the_registration_stays_until_a_restart(discovery: DiscoverySettings) -> None:
+    running = Config(discovery=discovery)
+    wanted = Config(discovery=replace(discovery, consul=OTHER_AGENT))
+    keys = ["discovery.consul.register", "discovery.consul.token", "discovery.consul.url"]
+    assert sorted(differences(running, wanted)) == keys
+    assert standing(running, wanted) == running
+    assert differences(running, running) == []

@@ -62,12 +62,6 @@ class RouteTable:
     def __repr__(self) -> str:
         return f"<RouteTable of {len(self.by_id)}>"
 
-    @property
-    def hosts(self) -> Iterator[str]:
-        """Hosts that routes are for; ``*.`` precedes a suffix."""
-        yield from self._hosts
-        yield from (f"*{suffix}" for suffix in self._suffixes)
-
     def match(self, host: str, path: str, method: str, headers: Mapping[str, str]) -> RouteMatch | None:
         """The route of a request; ``None``: it has none. ``host``: the value of the header ``Host``."""
         if path[:1] != "/":
