@@ -125,14 +125,16 @@ class ConsulClient:
     def _opened(self) -> ClientSession:
         if self._session is None:
             # A slow import, needed only here.
-            from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+            from aiohttp import ClientSession, ClientTimeout, DummyCookieJar
+
+            from proxy.consul.paced import paced_connector
 
             secure: Any = self._tls() if self._target.url.startswith("https:") else True
             headers = {"User-Agent": "sluice"}
             if self._target.token:
                 headers["X-Consul-Token"] = str(self._target.token)
             self._session = ClientSession(
-                connector=TCPConnector(limit=self._connections, ssl=secure),
+                connector=paced_connector(self._connections, secure),
                 cookie_jar=DummyCookieJar(),
                 headers=headers,
                 timeout=ClientTimeout(total=None, sock_connect=CONNECT_SECS),

@@ -6,13 +6,15 @@ Source: https://developer.hashicorp.com/consul/api-docs/features/blocking
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Final
 
 from proxy.consul.client import ConsulClient, ConsulReply, ConsulUnavailable
 
 LONGEST_SECS: Final = 30.0  # of one query
 MOST_BEHIND: Final = 10.0  # seconds that the server of a stale answer may not have heard from the leader
+LARGE: Final = 64 * 1024  # bytes of an answer; about 100 instances
 BURST: Final = 10  # answers at once, before they are slowed down
 PER_SECOND: Final = 2.0
 
@@ -85,7 +87,7 @@ class PollSlots:
 
     def __init__(self, most: int = 100, at_once: int = 8, round_secs: float = 10.0) -> None:
         self.polls = 0  # that share the slots
-        self.applying = asyncio.Lock()  # held while an answer is read: one of many in each turn of the loop
+        self._large = asyncio.Lock()
         self._most = most
         self._round = round_secs
         self._waiting = asyncio.Semaphore(most)
@@ -95,6 +97,18 @@ class PollSlots:
     def wait(self) -> float:
         """Seconds for which a query may wait now."""
         return LONGEST_SECS if self.polls <= self._most else self._round * self._most / self.polls
+
+    @asynccontextmanager
+    async def reading(self, size: int) -> AsyncIterator[None]:
+        """Enter it to read an answer of ``size`` bytes. Small ones come a few in each turn of the loop (``paced.py``).
+
+        Of large ones only one is read at a time.
+        """
+        if size <= LARGE:
+            yield
+        else:
+            async with self._large:
+                yield
 
     async def ask(self, query: ConsulQuery, pause: Callable[[], float]) -> ConsulReply:
         """``pause``: seconds before a query that would wait."""

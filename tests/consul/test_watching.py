@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from proxy.consul.client import ConsulUnavailable
-from proxy.consul.watching import BURST, LONGEST_SECS, ConsulQuery, PollRate, PollSlots, next_index
+from proxy.consul.watching import BURST, LARGE, LONGEST_SECS, ConsulQuery, PollRate, PollSlots, next_index
 from tests.consul.clients import client_of
 from tests.support.consul import FakeConsul
 from tests.support.patience import until, within
@@ -111,3 +111,17 @@ async def test_more_queries_than_slots_take_turns() -> None:
         assert most <= 2
         asked = sorted(each.partition("?")[0] for each in agent.requests[before:])
         assert asked == [f"GET /v1/kv/{name}" for name in "abcd"]
+
+
+async def test_only_large_answers_are_read_one_at_a_time() -> None:
+    slots = PollSlots()
+    async with slots.reading(LARGE), slots.reading(LARGE), slots.reading(LARGE + 1):
+
+        async def read() -> None:
+            async with slots.reading(LARGE + 1):
+                pass
+
+        other = asyncio.create_task(read())
+        await asyncio.sleep(0)
+        assert not other.done()
+    await within(other, "the large answer")

@@ -17,6 +17,7 @@ from proxy.services.discovery.following import FollowedSource
 from proxy.services.discovery.reports import SourceReports
 
 SLICE_SECS: Final = 0.002  # how long changes are applied before the loop may do other work
+SLICE_CHANGES: Final = 40  # at most, as the task of a new source takes 30 us in the next turn of the loop
 REPORT_SECS: Final = 1.0
 
 
@@ -124,10 +125,12 @@ class DiscoveryRunner:
     def _apply_slice(self) -> None:
         """At least one change, and more until the slice's time is over. Findings wait for all changes of services."""
         until = self._clock() + SLICE_SECS
-        while self._changes:
+        for _ in range(min(SLICE_CHANGES, len(self._changes))):
             self._change(*self._changes.popitem(last=False))
             if self._clock() >= until:
                 return
+        if self._changes:
+            return
         while self._news:
             (service, name), addresses = self._news.popitem(last=False)
             self._hand_over(service, name, addresses)

@@ -20,7 +20,7 @@ from proxy.config.service_schema import (
 )
 from proxy.errors import ConfigError
 from proxy.services.discovery.base import Discovery
-from proxy.services.discovery.runner import REPORT_SECS, SLICE_SECS, DiscoveryRunner
+from proxy.services.discovery.runner import REPORT_SECS, SLICE_CHANGES, SLICE_SECS, DiscoveryRunner
 from tests.services.discovery.scripted import Receiver, ScriptedDiscovery, ScriptedSource
 from tests.support.patience import until
 
@@ -372,3 +372,14 @@ async def test_closing_ends_all_sources_and_technologies() -> None:
     assert [each.ended for each in sources] == [True, True]
     assert [made.closed for _, made in bench.opened] == [True, True]
     await bench.runner.close()
+
+
+async def test_services_that_cost_no_time_are_begun_a_few_at_a_time_too(bench: Bench) -> None:
+    """Their tasks run in the next turn of the loop, where the clock of the slice does not see them."""
+    for number in range(2 * SLICE_CHANGES + 1):
+        bench.runner.put(f"s{number}", DNS)
+    begun = [0]
+    while begun[-1] < 2 * SLICE_CHANGES + 1:
+        await asyncio.sleep(0)
+        begun.append(sum(1 for _ in bench.runner.sources()))
+    assert max(after - before for before, after in pairwise(begun)) == SLICE_CHANGES

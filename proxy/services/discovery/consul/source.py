@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import Final
@@ -13,6 +12,7 @@ from msgspec import Struct
 from proxy.config.service_schema import ConsulSource, ServerAddress
 from proxy.consul.client import ConsulClient, ConsulReply, ConsulUnavailable
 from proxy.consul.watching import ConsulQuery, PollRate, PollSlots
+from proxy.runtime.portions import in_portions
 from proxy.services.discovery.backoff import delay
 from proxy.services.discovery.base import Found, SourceState
 from proxy.services.discovery.consul.instances import InstancesUnreadable, read_instances
@@ -59,11 +59,10 @@ class ConsulAddresses:
                 known = query.index
                 try:
                     reply = await self._slots.ask(query, lambda: rate.take(self._clocks.now()))
-                    async with self._slots.applying:
-                        note = self._take(reply, known, found)
+                    async with self._slots.reading(len(reply.body)):
+                        note = await self._take(reply, known, found)
                         self._state = SourceState(up=True, at=self._clocks.wall(), error=note)
                         failures = 0
-                        await asyncio.sleep(0)
                 except (ConsulUnavailable, InstancesUnreadable) as error:
                     query.index = 0  # after a restart indexes may be lower
                     failures += 1
@@ -82,7 +81,7 @@ class ConsulAddresses:
         path = f"health/service/{quote(source.service, safe='')}"
         return ConsulQuery(self._client, path, params, stale=self._stale)
 
-    def _take(self, reply: ConsulReply, known: int, found: Found) -> str:
+    async def _take(self, reply: ConsulReply, known: int, found: Found) -> str:
         """Hand over the addresses of an answer, if they are others; what is wrong with a part of it.
 
         Raises ConsulUnavailable, InstancesUnreadable.
@@ -91,7 +90,7 @@ class ConsulAddresses:
             return self._state.error  # the wait was over without a change
         if not reply.found:
             raise ConsulUnavailable("the agent knows no /v1/health/service: is it Consul?")
-        addresses, note = read_instances(reply.body, self._source)
+        addresses, note = await in_portions(read_instances(reply.body, self._source))
         if not addresses and reply.filtered:
             raise ConsulUnavailable(_HIDDEN)
         if addresses != self._last:

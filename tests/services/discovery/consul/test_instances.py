@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.config.service_schema import ConsulSource, ServerAddress
-from proxy.services.discovery.consul.instances import InstancesUnreadable, read_instances
+from proxy.services.discovery.consul.instances import PORTION, InstancesUnreadable, read_instances
 
 WEB = ConsulSource(service="web")
 
@@ -20,8 +20,19 @@ def instance(*states: str, node: str = "192.0.2.1", **service: Any) -> dict[str,
     return {"Node": {"Node": "n", "Address": node}, "Service": made, "Checks": [{"Status": each} for each in states]}
 
 
+def returned(body: bytes, source: ConsulSource) -> tuple[tuple[list[ServerAddress], str], int]:
+    """What reading returns, and how many portions there were before the last one."""
+    reading, portions = read_instances(body, source), 0
+    while True:
+        try:
+            next(reading)
+        except StopIteration as end:
+            return end.value, portions
+        portions += 1
+
+
 def read(*instances: dict[str, Any], source: ConsulSource = WEB) -> tuple[list[ServerAddress], str]:
-    return read_instances(json.dumps(instances).encode(), source)
+    return returned(json.dumps(instances).encode(), source)[0]
 
 
 def only(*instances: dict[str, Any], source: ConsulSource = WEB) -> ServerAddress:
@@ -131,7 +142,7 @@ def test_whatever_instances_say_addresses_are_sound(services: list[dict[str, Any
 @given(st.binary(max_size=60))
 def test_bytes_that_are_no_answer_are_refused(body: bytes) -> None:
     try:
-        addresses, _ = read_instances(body, WEB)
+        (addresses, _), _ = returned(body, WEB)
     except InstancesUnreadable:
         return
     assert addresses == []
@@ -144,3 +155,10 @@ def test_members_that_are_unknown_or_null_do_no_harm() -> None:
         "Checks": None,
     }
     assert only(finding).url == "http://192.0.2.1:1"
+
+
+def test_many_instances_are_read_in_portions() -> None:
+    body = json.dumps([instance("passing", Port=1 + number) for number in range(2 * PORTION + 1)]).encode()
+    (addresses, _), portions = returned(body, WEB)
+    assert len(addresses) == 2 * PORTION + 1
+    assert portions == 2

@@ -1,0 +1,189 @@
+"""How long a change of services or routes holds the event loop, and when it is in force.
+
+    python -m tests.bench.services_change [--services 1000] [--rounds 7]
+
+Holds are the longest turn of the loop in CPU time of its thread, on uvloop, so that other work on the machine does not
+count. Rounds differ by what the processor's caches hold: the least of them is judged, and the median is printed. Times
+until something is in force are those of the clock, so they have the share of other processes. A busy loop finds all
+answers there, and the time begins with them. Else it begins with the change at the agent, and has the time that the
+agent takes to answer. The agent of Consul is the one of the tests, in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from statistics import median
+
+import aiohttp  # noqa: F401  imported when the gateway starts
+import uvloop
+
+from proxy.addresses.book import AddressBook
+from proxy.config.own_paths import OwnPaths
+from proxy.config.service_schema import ConsulSettings, DiscoverySettings
+from proxy.services.discovery.consul.opening import POLLS
+from proxy.services.discovery.runner import DiscoveryRunner
+from proxy.services.entries import Entries, RoutingEntry
+from proxy.services.live import LiveServices
+from tests.bench.child import Child, cores
+from tests.bench.loop_turns import LoopTurns
+
+MOST_HOLD_MS = 5.0
+MOST_LATE_MS = 100.0
+HELD_SECS = 1.0  # for so long the loop does nothing else, so that all answers are there at once
+
+
+class Figure:
+    """The rounds of one case: milliseconds that the loop was held, and until the change was in force."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.holds: list[float] = []
+        self.late: list[float] = []
+        self.timely = True  # whether it must be in force soon
+
+    @property
+    def reached(self) -> bool:
+        return min(self.holds) <= MOST_HOLD_MS and (not self.timely or min(self.late, default=0.0) <= MOST_LATE_MS)
+
+    def __str__(self) -> str:
+        text = f"{self.name:55} held {min(self.holds):6.2f} ms (median {median(self.holds):6.2f})"
+        if self.late:
+            text += f", in force after {min(self.late):6.1f} ms (median {median(self.late):6.1f})"
+        return text + ("" if self.reached else "  NOT REACHED")
+
+
+def services_of(now: Callable[[], float] = time.monotonic) -> LiveServices:
+    return LiveServices(
+        AddressBook(), now=now, context=lambda _: None, own=OwnPaths(""), warn=lambda *_, **more: print(more)
+    )
+
+
+def entries_of(count: int) -> Entries:
+    """Services with three addresses each, and a route to each."""
+    made: list[RoutingEntry] = []
+    for number in range(count):
+        urls = [f"http://10.{number // 250}.{number % 250}.{each}:80" for each in range(1, 4)]
+        made.append(RoutingEntry("service", f"service-{number}", {"addresses": urls}, 1))
+        made.append(
+            RoutingEntry("route", f"r{number}", {"path": f"/api/v1/{number}", "service": f"service-{number}"}, 1)
+        )
+    return Entries.of(1, made)
+
+
+async def definitions(count: int, rounds: int) -> list[Figure]:
+    """Changes of what the store has."""
+    live, entries = services_of(), entries_of(count)
+    adopt = live.adopt_entries
+    adopt(entries)
+    service = {"addresses": ["http://10.9.9.9:80"]}
+    figures = [Figure("a route changes"), Figure("a route joins and leaves"), Figure("a service changes")]
+    for number in range(rounds):
+        version = 2 + 10 * number
+        changes = (
+            [RoutingEntry("route", "r7", {"path": f"/other/{number}", "service": "service-7"}, version)],
+            [RoutingEntry("route", f"new{number}", {"path": f"/new/{number}", "service": "service-7"}, version + 1)],
+            [RoutingEntry("service", "service-7", {**service, "weight": number + 2}, version + 2)],
+        )
+        for figure, [change] in zip(figures, changes, strict=True):
+            entries = entries.put(change)
+            async with LoopTurns() as turns:
+                adopt(entries)
+            figure.holds.append(turns.longest)
+    return figures
+
+
+class Discovered:
+    """Services that are found by Consul."""
+
+    def __init__(self, url: str, count: int) -> None:
+        self.live = services_of()
+        settings = DiscoverySettings(consul=ConsulSettings(url=url))
+        self.runner = DiscoveryRunner(self.live, settings, warn=print, info=print)
+        self.live.on_service.append(lambda name: self.runner.put(name, self.live.services[name].settings))
+        self.entries = Entries.of(
+            1,
+            [
+                RoutingEntry("service", f"service-{number}", {"consul": {"service": f"service-{number}"}}, 1)
+                for number in range(count)
+            ],
+        )
+
+    def known(self, services: int, instances: int) -> bool:
+        """Whether the first services have so many instances. The last one is looked at first, as it changes last."""
+        group = self.live.book.group
+        return all(len(group(f"service-{number}").addresses) == instances for number in range(services - 1, -1, -1))
+
+
+async def consul(count: int, changed: int, rounds: int, folder: Path) -> list[Figure]:
+    """``changed`` services of ``count`` get another instance each, at once."""
+    many = f"{changed} of {count} services change in Consul"
+    start, busy, idle = Figure(f"{count} services of Consul begin"), Figure(f"{many}, loop busy"), Figure(many)
+    idle.timely = False  # has the time that the agent takes to answer
+    busy.timely = count <= POLLS  # else queries take turns
+    async with AsyncExitStack() as stack:
+        command = [sys.executable, "-m", "tests.bench.consul_agent", str(count)]
+        child = Child(command, cores()[1], folder / f"agent-{count}-{changed}", pipes=True)
+        stack.callback(child.stop)
+        assert child.process.stdin is not None
+        found = Discovered(child.output.readline().strip(), count)
+        stack.push_async_callback(found.runner.close)
+        found.live.adopt_entries(found.entries)
+        async with LoopTurns() as turns:
+            found.runner.start()
+            await happened(lambda: found.known(count, 1))
+        start.holds.append(turns.longest)
+        for number in range(2 * rounds):
+            figure = (busy, idle)[number % 2]
+            await asyncio.sleep(1.0)  # until all queries wait again
+            async with LoopTurns() as turns:
+                child.process.stdin.write(f"0 {changed} {9000 + number}\n")
+                child.process.stdin.flush()
+                if figure is busy:
+                    time.sleep(HELD_SECS)  # noqa: ASYNC251  on purpose
+                began = time.monotonic()
+                await happened(lambda: found.known(changed, number + 2))  # noqa: B023  ends before the next round
+                ended = time.monotonic()
+            changed_at = float(child.output.readline())
+            figure.holds.append(turns.longest)
+            figure.late.append((ended - (began if figure is busy else changed_at)) * 1000)
+    return [start, busy, idle]
+
+
+async def happened(done: Callable[[], bool]) -> None:
+    while not done():  # noqa: ASYNC110  other processes make it happen
+        await asyncio.sleep(0)
+
+
+async def measure(count: int, rounds: int) -> int:
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory() as name:
+        cases: Sequence[Awaitable[list[Figure]]] = [
+            definitions(count, rounds),
+            consul(POLLS, 1, rounds, Path(name)),
+            consul(POLLS, POLLS, rounds, Path(name)),
+            consul(count, 1, rounds, Path(name)),
+        ]
+        for each in cases:
+            for figure in await each:
+                print(figure, flush=True)
+                figures.append(figure)
+    return int(not all(each.reached for each in figures))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.services_change", description=__doc__)
+    parser.add_argument("--services", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=7)
+    given = parser.parse_args()
+    return uvloop.run(measure(given.services, given.rounds))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
