@@ -20,6 +20,7 @@ from proxy.config.source import Source
 from proxy.control.clock import WallClock
 from proxy.control.health.components import states_of
 from proxy.control.health.events import EventsHealth
+from proxy.control.health.services import ServicesHealth
 from proxy.control.own_listener import handlers_at_api, handlers_at_own
 from proxy.control.plane import ControlPlane
 from proxy.dispatch.dispatcher import Clock
@@ -243,12 +244,14 @@ class Application:
     def _open_control(self) -> None:
         events = EventsHealth(self._storage.recorder, lambda: bool(self._storage.receivers))
         upstream, dispatcher = self.upstream, self.upstream.dispatcher
+        clock = WallClock(dispatcher.now, dispatcher.wall)
+        addresses = ServicesHealth(self.running.book, clock)
         self.plane = plane = ControlPlane(
             self.running,
             self.serving,
             begin_as=self.gateway.begin_as,
             version=__version__,
-            clock=WallClock(dispatcher.now, dispatcher.wall),
+            clock=clock,
             credentials=self.credentials,
             limiter=self.limiter,
             ledger=self._storage.reader,
@@ -268,6 +271,7 @@ class Application:
                 ledger=self._storage.ledger,
                 recorder=self._storage.recorder,
                 events=events,
+                services=addresses,
             ),
             budget=dispatcher.context.budget,
             metrics=self.metrics,

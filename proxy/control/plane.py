@@ -130,6 +130,8 @@ class ControlPlane:
             credential_failure=credential_failure,
             book=limiter.book,
             accounts=accounts,
+            addresses=services.live.book,
+            checks=services.health,
         )
         self.routes: tuple[ControlRoute, ...] = (
             *MetricsPage(metrics, budget, protected=config.admin.protect_metrics).routes(),

@@ -8,6 +8,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from proxy.addresses.book import AddressBook
 from proxy.auth.credentials import Credentials
 from proxy.budgets.book import Book
 from proxy.config.schema import Config
@@ -17,6 +18,7 @@ from proxy.control.attention.deployments import DeploymentTroubles
 from proxy.control.attention.events import EventTroubles
 from proxy.control.attention.expiry import ExpiryTroubles
 from proxy.control.attention.ledger import LedgerTroubles
+from proxy.control.attention.services import ServiceTroubles
 from proxy.control.attention.settings import ConfigTroubles
 from proxy.control.attention.trouble import Source, Trouble, urgency
 from proxy.control.clock import WallClock
@@ -30,6 +32,7 @@ from proxy.control.live import LiveConfig, ReloadResult
 from proxy.database.opening import LazyEngine
 from proxy.providers.credential_source import CredentialSource
 from proxy.server.request import Request
+from proxy.services.health.history import AddressHealth
 
 MOST: Final = 200
 
@@ -46,7 +49,8 @@ class Attention:
     """``adopt`` after each load of the configuration, and ``reloaded`` with each outcome of a reload.
 
     ``credential_failure`` returns why an issued credential cannot be fetched, ``""`` if it can.
-    ``accounts`` is the database that balances are in.
+    ``accounts`` is the database that balances are in. ``addresses`` are those of services, and ``checks`` returns what
+    health checks say of those of one service.
     """
 
     def __init__(
@@ -61,6 +65,8 @@ class Attention:
         credential_failure: Callable[[CredentialSource], str],
         book: Book,
         accounts: LazyEngine,
+        addresses: AddressBook,
+        checks: Callable[[str], Sequence[AddressHealth]],
     ) -> None:
         self._clock = clock
         self._expiry = ExpiryTroubles(credentials, lambda: "database" in health.components(), clock.wall)
@@ -70,6 +76,7 @@ class Attention:
             ComponentTroubles(live, health.components, health.probes_of).find,
             LedgerTroubles(live, health.components).find,
             EventTroubles(live).find,
+            ServiceTroubles(addresses, checks, clock).find,
             BudgetTroubles(book, index, live, accounts).find,
             self._settings.find,
             self._expiry.find,

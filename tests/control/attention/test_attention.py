@@ -37,6 +37,12 @@ async def test_troubles_of_all_sources_are_listed_the_worst_first(tmp_path: Path
         await ask(gw, "POST", "/admin/state/up%2Fm/reset")
 
 
+async def test_a_service_without_an_address_is_a_trouble(tmp_path: Path) -> None:
+    async with Gateway(SOURCE | {"dataDir": str(tmp_path), "services": {"web": {}}}) as gw:
+        [trouble] = (await ask(gw, "GET", "/admin/attention"))["troubles"]
+        assert (trouble["kind"], trouble["service"], trouble["severity"]) == ("service", "web", "error")
+
+
 async def test_a_failed_reload_is_a_trouble(tmp_path: Path) -> None:
     async with Gateway(SOURCE | {"dataDir": str(tmp_path)}) as gw:
         gw.app.running.on_reload(ReloadResult(False, mistakes=["port: is no number"]))
