@@ -85,7 +85,7 @@ class ServiceParts:
         self._now = now = transport.loop.time
         own = OwnPaths(config.server.base_path)
         self.live = LiveServices(book, now=now, context=dialer.context, own=own, warn=log.warning)
-        self.discovery = DiscoveryRunner(self.live, config.discovery, warn=log.warning, info=log.info)
+        self.discovery = DiscoveryRunner(self.live, config.discovery, warn=log.warning, info=log.info, environ=environ)
         self._consul = _consul_of(config, environ)
         kept = self._consul if config.discovery.store == "consul" else None
         store = open_entries(config, self._database or database, kept)

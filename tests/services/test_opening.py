@@ -16,6 +16,7 @@ from proxy.services.store.base import EntryChange
 from proxy.services.store.database import DatabaseEntries
 from proxy.services.store.memory import MemoryEntries
 from proxy.services.store.opening import open_entries
+from tests.support.consul import FakeConsul
 from tests.support.gateway import Gateway, to_config
 from tests.support.patience import until
 
@@ -77,6 +78,16 @@ async def test_replicas_with_one_database_have_the_same_services(tmp_path: Path)
 def test_the_store_follows_from_the_configuration(database: Database, kind: type, tmp_path: Path) -> None:
     config = structs.replace(Config(), database=database, data_dir=str(tmp_path))
     assert isinstance(open_entries(config, LazyEngine(database, tmp_path, str, str)), kind)
+
+
+async def test_discovery_finds_the_agent_by_the_variables_of_consul() -> None:
+    """The environment of the gateway has those of its ``.env``, too."""
+    async with FakeConsul(tokens=("the-token",)) as agent:
+        agent.register("web", port=8001)
+        environ = {"CONSUL_HTTP_ADDR": agent.url.removeprefix("http://"), "CONSUL_HTTP_TOKEN": "the-token"}
+        async with Gateway({"services": {"web": {"consul": {"service": "web"}}}}, environ=environ) as gw:
+            live = gw.app.services.live
+            await until(lambda: len(live.services["web"].group.addresses) == 1, "the address")
 
 
 async def test_the_gateways_own_paths_are_refused_at_run_time() -> None:

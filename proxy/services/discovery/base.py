@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -48,5 +48,6 @@ class Discovery(Protocol):
         """Release what sources share, after all of them were canceled."""
 
 
-# ``open_discovery`` of each technology's module: with the settings of all discovery, of which it uses its own.
-OpenDiscovery = Callable[[DiscoverySettings], Discovery]
+# ``open_discovery`` of each technology's module: with the settings of all discovery, of which it uses its own, and the
+# environment with ``.env``.
+OpenDiscovery = Callable[[DiscoverySettings, Mapping[str, str]], Discovery]

@@ -42,12 +42,15 @@ class DiscoveryRunner:
         *,
         warn: Callable[..., None],
         info: Callable[..., None],
-        open_discovery: Callable[[str, DiscoverySettings], Discovery] = table.open_discovery,
+        environ: Mapping[str, str],
+        open_discovery: Callable[[str, DiscoverySettings, Mapping[str, str]], Discovery] = table.open_discovery,
         clock: Callable[[], float] = time.perf_counter,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         chance: Random | None = None,
     ) -> None:
+        """``environ``: with the variables of ``.env``."""
         self._receiver = receiver
+        self._environ = environ
         self._settings = settings
         self._next_settings = settings
         self._warn = warn
@@ -172,7 +175,7 @@ class DiscoveryRunner:
     def _discovery(self, name: str) -> Discovery:
         found = self._discoveries.get(name)
         if found is None:
-            found = self._discoveries[name] = self._open_discovery(name, self._settings)
+            found = self._discoveries[name] = self._open_discovery(name, self._settings, self._environ)
         return found
 
     def _note(self, source: FollowedSource, addresses: Sequence[ServerAddress]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Final
@@ -56,9 +57,9 @@ def missing_package(name: str) -> str:
     return f"{name} needs a package that is not installed: pip install 'sluice-gateway[{technology.extra}]'"
 
 
-def open_discovery(name: str, settings: DiscoverySettings) -> Discovery:
-    """Raises ConfigError if a package is missing."""
+def open_discovery(name: str, settings: DiscoverySettings, environ: Mapping[str, str]) -> Discovery:
+    """``environ``: with the variables of ``.env``. Raises ConfigError if a package is missing."""
     if missing := missing_package(name):
         raise ConfigError([missing])
-    found: Discovery = import_module(_TABLE[name].module).open_discovery(settings)
+    found: Discovery = import_module(_TABLE[name].module).open_discovery(settings, environ)
     return found

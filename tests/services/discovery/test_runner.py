@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from itertools import pairwise
 from random import Random
 
@@ -24,6 +24,7 @@ from proxy.services.discovery.runner import REPORT_SECS, SLICE_CHANGES, SLICE_SE
 from tests.services.discovery.scripted import Receiver, ScriptedDiscovery, ScriptedSource
 from tests.support.patience import until
 
+ENVIRON: Mapping[str, str] = {"CONSUL_HTTP_TOKEN": "t"}
 DNS = ServiceSettings(dns=DnsSource(srv="_http._tcp.web"))
 OTHER_DNS = ServiceSettings(dns=DnsSource(srv="_http._tcp.other"))
 BOTH = ServiceSettings(dns=DnsSource(srv="_http._tcp.web"), consul=ConsulSource("web"))
@@ -49,13 +50,15 @@ class Bench:
             DiscoverySettings(),
             warn=self._line,
             info=self._line,
+            environ=ENVIRON,
             open_discovery=self._open,
             clock=lambda: self.clock,
             sleep=self._sleep,
             chance=Random(7),
         )
 
-    def _open(self, name: str, settings: DiscoverySettings) -> Discovery:
+    def _open(self, name: str, settings: DiscoverySettings, environ: Mapping[str, str]) -> Discovery:
+        assert environ is ENVIRON
         if self.broken is not None:
             raise self.broken
         made = ScriptedDiscovery(settings)

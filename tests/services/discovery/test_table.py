@@ -41,7 +41,7 @@ def test_a_missing_package_is_one_sentence_that_names_its_extra(monkeypatch: pyt
     sentence = "dns needs a package that is not installed: pip install 'sluice-gateway[dns]'"
     assert table.missing_package("dns") == sentence
     with pytest.raises(ConfigError) as caught:
-        table.open_discovery("dns", DiscoverySettings())
+        table.open_discovery("dns", DiscoverySettings(), {})
     assert caught.value.mistakes == [sentence]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Mapping
 from random import Random
@@ -38,8 +37,8 @@ class ConsulDiscovery:
         await self._client.close()
 
 
-def open_discovery(settings: DiscoverySettings) -> Discovery:
-    client = open_consul(settings.consul, os.environ, POLLS + AT_ONCE)
+def open_discovery(settings: DiscoverySettings, environ: Mapping[str, str]) -> Discovery:
+    client = open_consul(settings.consul, environ, POLLS + AT_ONCE)
     clocks = ConsulClocks(time.time, time.monotonic, asyncio.sleep, Random())
     return ConsulDiscovery(client, PollSlots(POLLS, AT_ONCE), clocks, stale=settings.consul.stale)
 

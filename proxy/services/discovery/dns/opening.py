@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from random import Random
 
 from proxy.config.service_schema import DiscoverySettings, ServiceSettings
@@ -28,6 +29,6 @@ class DnsDiscovery:
         """Nothing stays open between lookups."""
 
 
-def open_discovery(settings: DiscoverySettings) -> Discovery:
+def open_discovery(settings: DiscoverySettings, environ: Mapping[str, str]) -> Discovery:
     clocks = DnsClocks(time.time, asyncio.sleep, Random())
     return DnsDiscovery(DnsLookup(settings.dns, time.monotonic), clocks)

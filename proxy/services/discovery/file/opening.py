@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from proxy.config.service_schema import DiscoverySettings, ServiceSettings
@@ -29,5 +30,5 @@ class FileDiscovery:
         self._files = {}
 
 
-def open_discovery(settings: DiscoverySettings) -> Discovery:
+def open_discovery(settings: DiscoverySettings, environ: Mapping[str, str]) -> Discovery:
     return FileDiscovery(FileClocks(time.time, asyncio.sleep))

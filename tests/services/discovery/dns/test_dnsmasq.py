@@ -27,6 +27,7 @@ class Found:
             DiscoverySettings(dns=settings),
             warn=lambda *_, **__: None,
             info=lambda *_, **__: None,
+            environ={},
         )
 
     async def urls(self, *expected: str) -> None:

@@ -207,7 +207,7 @@ async def test_names_stay_where_certificates_are_verified(server: ScriptedDns, s
 
 
 async def test_the_technology_opens_sources_and_closes() -> None:
-    opened = open_discovery(DiscoverySettings(dns=DnsSettings(servers=["127.0.0.1:53"])))
+    opened = open_discovery(DiscoverySettings(dns=DnsSettings(servers=["127.0.0.1:53"])), {})
     source = opened.source("web", ServiceSettings(dns=SRV))
     assert not source.state.up
     await opened.close()

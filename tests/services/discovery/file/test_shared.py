@@ -203,7 +203,7 @@ async def test_a_folder_is_no_file(bench: Bench) -> None:
 async def test_looks_end_with_the_last_service(tmp_path: Path) -> None:
     path = tmp_path / "consul.yml"
     path.write_text(f"web: [{A}]")
-    opened = open_discovery(DiscoverySettings())
+    opened = open_discovery(DiscoverySettings(), {})
     found: list[object] = []
     task = asyncio.create_task(opened.source("web", ServiceSettings(file=str(path))).follow(found.append))
     await until(lambda: found, "the addresses")
