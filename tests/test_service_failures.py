@@ -316,18 +316,23 @@ async def test_an_address_that_dies_under_load_fails_no_request(one: Upstream, t
         await one.start()
 
 
-@pytest.mark.parametrize(("number", "percent"), [(10, 0), (30, 100)])
+@pytest.mark.parametrize(("number", "percent", "breaker"), [(10, 0, False), (40, 100, False), (40, 0, True)])
 async def test_requests_in_flight_at_an_address_that_dies_go_to_another_if_they_are_safe_to_repeat(
-    one: Upstream, two: Upstream, number: int, percent: int
+    one: Upstream, two: Upstream, number: int, percent: int, breaker: bool
 ) -> None:
+    all_there = asyncio.Event()
     one.on(lambda request: [Stall()])
-    async with ServiceGateway(first_at(one, two, route={"retries": {"percent": percent}})) as gw:
+    two.on(lambda request: [Wait(all_there), *plain(b"two")])
+    route, service = {"retries": {"percent": percent}}, {"breaker": {"enabled": breaker}}
+    async with ServiceGateway(first_at(one, two, route=route, service=service)) as gw:
         clients = [await gw.client() for _ in range(number + 1)]
         for client in clients[1:]:
             await client.request("GET", "/s")
         await clients[0].request("POST", "/s", body=b"body")
         await one.request(number)
         await one.stop()
+        await two.request(number - 1)
+        all_there.set()
         answers = [await client.read_answer() for client in clients]
         assert [answer.status for answer in answers] == [502] + [200] * number
         assert {request.method for request in two.requests} == {"GET"}

@@ -156,7 +156,8 @@ class RouteRetries(Section, frozen=True):
     """Further attempts at other addresses. A request that is not safe to repeat is sent again only if it never left.
 
     ``statuses``: answers after which a safe request is sent to another address. ``percent``: of the running requests
-    of a service may be retries; 10 always may.
+    of a service may be retries; 10 always may. Requests that were in flight when the breaker of their address opened
+    do not count.
     """
 
     attempts: Annotated[int, Meta(ge=0, le=10)] = 2

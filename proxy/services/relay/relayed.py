@@ -129,7 +129,9 @@ class RelayedRequest(Struct, eq=False):
         if self.body is not None:
             self.body.detach()
         sent = call.sent_at is not None
-        if not (isinstance(fault, UpstreamFault) and self._may_try_again(sent) and self._within_budget(sent)):
+        # Requests that an address lost when it went out of use are no more load for the others than those to come.
+        adds = sent and call.use.address.usable(now)
+        if not (isinstance(fault, UpstreamFault) and self._may_try_again(sent) and self._within_budget(adds)):
             self._settle(fault)
             return
         self._tried = (*self._tried, call.use.address)
@@ -146,7 +148,7 @@ class RelayedRequest(Struct, eq=False):
         return (
             self._may_try_again(sent=True)
             and any(each not in tried and each.usable(now) for each in self.service.group.addresses)
-            and self._within_budget(sent=True)
+            and self._within_budget(adds=True)
         )
 
     def repeatable(self, *, sent: bool) -> bool:
@@ -158,9 +160,9 @@ class RelayedRequest(Struct, eq=False):
     def _may_try_again(self, sent: bool) -> bool:
         return len(self.exchange.attempts) <= self.rules.retries.attempts and self.repeatable(sent=sent)
 
-    def _within_budget(self, sent: bool) -> bool:
-        """What never reached a service costs nothing."""
-        if sent and not self._pays:
+    def _within_budget(self, adds: bool) -> bool:
+        """``adds``: the retry adds to the load of the service. One that does not costs nothing."""
+        if adds and not self._pays:
             self._pays = self.relay.retries.take(self.service, self.rules.retries.percent)
             return self._pays
         return True
