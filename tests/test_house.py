@@ -84,3 +84,8 @@ def test_every_source_follows_the_rules(rule: str) -> None:
 
 def test_each_exempt_class_needs_its_exemption() -> None:
     assert {node.name for _, node in classes() if methods(node) > MOST_METHODS} == CALLBACKS
+
+
+def test_no_package_hides_a_module_of_the_same_name() -> None:
+    files = [path for folder in (PACKAGE, ROOT / "tests") for path in folder.rglob("*.py")]
+    assert [path for path in files if (path.with_suffix("") / "__init__.py").exists()] == []
