@@ -32,8 +32,9 @@ def between_routes(config: Config) -> Iterator[Complaint]:
         if text := own_path(route, own):
             key, _, text = text.partition(": ")
             yield Complaint(f"{place}.{key}", text, ("server.basePath", f"{place}.{key}"))
-        if route.scopes and config.auth.mode == "none":
-            yield Complaint(f"{place}.scopes", "need authentication: set auth.mode", ("auth", f"{place}.scopes"))
+        if text := unusable_scopes(route, config.auth.mode):
+            key, _, text = text.partition(": ")
+            yield Complaint(f"{place}.{key}", text, ("auth", f"{place}.{key}"))
     for name, many in Counter(each.id for each in config.routes if each.id).items():
         if many > 1:
             yield Complaint("routes", f"{many} routes have the id {quoted(name)}")
@@ -45,6 +46,11 @@ def registration_without_port(config: Config) -> Iterator[Complaint]:
     if register.enabled and config.server.unix_socket and not register.port:
         key = "discovery.consul.register.port"
         yield Complaint(key, "is missing: server.unixSocket has none", (key, "server.unixSocket"))
+
+
+def unusable_scopes(route: RouteSettings, auth_mode: str) -> str:
+    """``key: text`` of a route with scopes that no client can have; ``""``: there is nothing wrong."""
+    return "scopes: need authentication: set auth.mode" if route.scopes and auth_mode == "none" else ""
 
 
 def unknown_services(config: Config) -> Iterator[Complaint]:

@@ -11,7 +11,7 @@ from proxy.config.mistakes import quoted
 from proxy.config.own_paths import OwnPaths
 from proxy.config.schema import Config
 from proxy.config.service_schema import RouteSettings, ServiceOverride, ServiceSettings
-from proxy.config.service_sections import own_path
+from proxy.config.service_sections import own_path, unusable_scopes
 from proxy.errors import ConfigError
 from proxy.services.entries import Entries, EntryKey, RoutingEntry
 from proxy.services.route_ids import with_ids
@@ -36,11 +36,12 @@ Defined = DefinedService | DefinedRoute | ServiceOverride
 
 
 class FileDefinitions(Struct, frozen=True):
-    """What the files define. ``definer``: the store of what is defined at run time."""
+    """What the files define. ``definer``: the store of what is defined at run time. ``auth_mode``: ``auth.mode``."""
 
     services: Mapping[str, DefinedService]
     routes: Mapping[str, DefinedRoute]
     definer: Definer
+    auth_mode: str
 
     @staticmethod
     def of(config: Config) -> FileDefinitions:
@@ -49,11 +50,12 @@ class FileDefinitions(Struct, frozen=True):
             {name: DefinedService(each, "file") for name, each in config.services.items()},
             {each.id: DefinedRoute(each, "file", (number, each.id)) for number, each in enumerate(routes)},
             "consul" if config.discovery.store == "consul" else "api",
+            config.auth.mode,
         )
 
 
 class ReadEntry(Struct, frozen=True):
-    """An entry that was read. ``defined``: ``None`` if it is wrong."""
+    """An entry that was read. ``defined``: ``None`` if it is wrong, except for a route that refuses all requests."""
 
     entry: RoutingEntry
     defined: Defined | None
@@ -63,8 +65,9 @@ class ReadEntry(Struct, frozen=True):
 class Definitions(Struct, frozen=True):
     """``services`` by name, ``routes`` by id, ``overrides`` by the name of the service.
 
-    What is wrong in the store is left out: ``mistakes`` has the lines for each such entry. ``parsed`` spares the next
-    set of entries the work for those that did not change; what is unchanged is the same object there.
+    What is wrong in the store is left out: ``mistakes`` has the lines for each such entry. But a route is kept whose
+    scopes no client can have: without it, another route could admit its requests. ``parsed`` spares the next set of
+    entries the work for those that did not change; what is unchanged is the same object there.
     """
 
     services: Mapping[str, DefinedService]
@@ -85,7 +88,7 @@ def definitions(files: FileDefinitions, entries: Entries, own: OwnPaths, before:
     parsed: dict[EntryKey, ReadEntry] = {}
     mistakes: dict[EntryKey, tuple[str, ...]] = {}
     for key, entry in entries.by_key.items():
-        found = parsed[key] = _parsed(entry, before.parsed.get(key), files.definer, own)
+        found = parsed[key] = _parsed(entry, before.parsed.get(key), files, own)
         defined, wrong, name = found.defined, found.mistakes, entry.name
         if isinstance(defined, ServiceOverride):
             overrides[name] = defined
@@ -100,22 +103,24 @@ def definitions(files: FileDefinitions, entries: Entries, own: OwnPaths, before:
     return Definitions(services, routes, overrides, mistakes, parsed)
 
 
-def new_mistakes(found: Definitions, before: Definitions) -> Iterator[str]:
+def new_mistakes(found: Definitions, before: Definitions) -> Iterator[tuple[EntryKey, str]]:
     """Lines about entries that were not wrong before: others must not keep a change from being stored."""
     for key, lines in found.mistakes.items():
         if before.mistakes.get(key) != lines:
-            yield from lines
+            yield from ((key, line) for line in lines)
 
 
-def _parsed(entry: RoutingEntry, before: ReadEntry | None, definer: Definer, own: OwnPaths) -> ReadEntry:
+def _parsed(entry: RoutingEntry, before: ReadEntry | None, files: FileDefinitions, own: OwnPaths) -> ReadEntry:
     if before is not None:
         old = before.entry
         if old is entry or (old.version == entry.version != 0) or old.body == entry.body:
             return before
     try:
-        return ReadEntry(entry, _read(entry, definer, own))
+        defined = _read(entry, files.definer, own)
     except ConfigError as error:
         return ReadEntry(entry, None, tuple(error.mistakes))
+    mistake = unusable_scopes(defined.settings, files.auth_mode) if isinstance(defined, DefinedRoute) else ""
+    return ReadEntry(entry, defined, (mistake,) if mistake else ())
 
 
 def _read(entry: RoutingEntry, definer: Definer, own: OwnPaths) -> Defined:

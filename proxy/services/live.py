@@ -77,7 +77,7 @@ class LiveServices:
 
     @property
     def mistakes(self) -> Mapping[EntryKey, tuple[str, ...]]:
-        """Lines about each entry that is left out, as it is wrong."""
+        """Lines about each entry that is wrong. It is left out, unless it is a route that refuses all requests."""
         return self._defined.mistakes
 
     def override(self, name: str) -> ServiceOverride:
@@ -118,7 +118,7 @@ class LiveServices:
     def check(self, entries: Entries) -> None:
         """Raises ConfigError for a set with mistakes that the present one does not have."""
         found = definitions(self._files, entries, self._own, self._defined)
-        mistakes = list(new_mistakes(found, self._defined))
+        mistakes = [line for _, line in new_mistakes(found, self._defined)]
         most = self._config.discovery.most_services
         if len(found.services) > max(most, len(self._defined.services)):
             mistakes.append(f"there may be at most {most} services (discovery.mostServices)")
@@ -140,12 +140,14 @@ class LiveServices:
         self._apply(definitions(self._files, self._entries, self._own, self._defined), again)
 
     def adopt_entries(self, entries: Entries) -> None:
-        """Put what the store has in force. Entries that are wrong are left out."""
+        """Put what the store has in force. Entries that are wrong are left out, as ``mistakes`` says."""
         self._entries = entries
         before = self._defined
         self._apply(definitions(self._files, entries, self._own, before), False)
-        for line in new_mistakes(self._defined, before):
-            self._warn("An entry of the store is wrong, and has no effect.", mistake=line)
+        for (kind, name), line in new_mistakes(self._defined, before):
+            refuses = kind == "route" and name in self._defined.routes and self._defined.routes[name].definer != "file"
+            what = "A route of the store refuses all requests." if refuses else "An entry of the store has no effect."
+            self._warn(what, entry=f"{kind} {name}", mistake=line)
         for line in self._unusable(self._defined, before):
             self._warn("The TLS settings of a service cannot be used.", mistake=line)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from proxy.auth.apikey import new_key
+from proxy.services.store.base import EntryChange
 from tests.support import RawClient, Upstream
 from tests.support.service_gateway import ServiceGateway, plain, to_services
 
@@ -55,6 +58,23 @@ async def test_all_scopes_of_a_route_are_needed(up: Upstream) -> None:
         assert b"insufficient_scope" in refused.body
         assert b"analyze:read" in refused.body
         assert (await get(gw, SCOPED)).status == 200
+
+
+async def test_a_stored_route_with_scopes_refuses_everybody_once_authentication_is_off(
+    up: Upstream, tmp_path: Path
+) -> None:
+    """A wider route must not admit its requests. The log says so at the start."""
+    config = to_services(up, route={"path": "/", "public": False}, dataDir=str(tmp_path))
+    stored = EntryChange("route", "inner", {"path": "/s", "service": "s", "scopes": ["analyze:read"]})
+    async with ServiceGateway(config | {"auth": AUTH}) as gw:
+        await gw.app.services.follower.change(lambda entries: [stored], "test")
+    async with ServiceGateway(config) as gw:
+        answer = await get(gw)
+        assert (answer.status, answer.json["error"]["code"]) == (403, "insufficient_scope")
+        lines = [json.loads(line) for line in gw.log_lines]
+        [line] = [each for each in lines if each.get("message") == "A route of the store refuses all requests."]
+        assert (line["entry"], line["mistake"]) == ("route inner", "scopes: need authentication: set auth.mode")
+    assert up.requests == []
 
 
 async def test_a_public_route_passes_credentials_on(up: Upstream) -> None:

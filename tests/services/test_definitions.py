@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 from msgspec.structs import replace
 
 from proxy.config.own_paths import OwnPaths
-from proxy.config.schema import Config
-from proxy.services.definitions import FileDefinitions, definitions, new_mistakes
+from proxy.config.schema import Auth, Config
+from proxy.services.definitions import NOTHING, FileDefinitions, definitions, new_mistakes
 from proxy.services.entries import Entries, RoutingEntry
 from proxy.services.specs import read_route, read_service
 
@@ -46,6 +48,17 @@ def test_what_the_file_has_cannot_be_defined_by_an_entry_but_overridden() -> Non
     assert made.overrides["web"].weight == 2
     line = "is configured in the file, so it can be changed only there"
     assert [*made.mistakes.values()] == [(f'service "web" {line}',), (f'route "web" {line}',)]
+
+
+@pytest.mark.parametrize(("mode", "wrong"), [("none", True), ("keys", False)])
+def test_a_route_whose_scopes_no_client_can_have_is_wrong_and_kept(mode: Literal["none", "keys"], wrong: bool) -> None:
+    """Without it, a wider route could admit its requests."""
+    files = FileDefinitions.of(Config(auth=Auth(mode=mode)))
+    made = definitions(files, of(RoutingEntry("route", "r", {"path": "/x", "service": "web", "scopes": ["a"]}, 1)), OWN)
+    line = "scopes: need authentication: set auth.mode"
+    assert made.mistakes == ({("route", "r"): (line,)} if wrong else {})
+    assert [*made.routes] == ["r"]
+    assert [*new_mistakes(made, NOTHING)] == ([(("route", "r"), line)] if wrong else [])
 
 
 @pytest.mark.parametrize("path", ["/admin", "/metrics", "/v1/chat/completions"])

@@ -100,7 +100,7 @@ export function show(root, { signal, param }) {
     text(notice, store.error ? `${store.error} What is shown may be old.` : (found.notice ?? ""));
     wrong.hidden = !mistakes.length;
     const lines = mistakes.flatMap((each) => each.mistakes.map((line) => `${each.kind} ${each.name}: ${line}`));
-    if (wrong.dataset.lines !== lines.join("\n")) wrong.replaceChildren(h("strong", {}, "Entries without effect, as they are wrong"), ...lines.map((line) => h("p", {}, line)));
+    if (wrong.dataset.lines !== lines.join("\n")) wrong.replaceChildren(h("strong", {}, "Wrong entries of the store"), ...lines.map((line) => h("p", {}, line)));
     wrong.dataset.lines = lines.join("\n");
     list.element.hidden = !data.length;
     more.hidden = !found.has_more;

@@ -88,6 +88,7 @@ async def test_a_route_may_lead_to_a_service_that_is_not_there_yet(plane: Contro
         ({"path": "/v1/chat/completions", "service": "filed"}, "path", ["gateway's own path"]),
         ({"path": "/services/x", "service": "filed"}, "path", ["gateway's own path"]),
         ({"path": "/a", "service": "filed", "srip": True}, "srip", ["srip", "strip"]),
+        ({"path": "/a", "service": "filed", "scopes": ["x"]}, "scopes", ["scopes: need authentication: set auth.mode"]),
     ],
 )
 async def test_a_wrong_route_is_refused_whole_with_every_mistake(
