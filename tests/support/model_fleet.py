@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.support.answers import chat_events, json_answer
 from tests.support.client import Answer, RawClient
-from tests.support.gateway import Gateway, GatewayProcess
+from tests.support.gateway import Gateway, Process
 from tests.support.patience import until, within
 from tests.support.steps import Chunk, Headers, LastChunk, Script, Wait
 from tests.support.upstream import Request, Upstream
@@ -57,7 +57,7 @@ class LlamaServer:
 class FleetClient:
     """Requests to a gateway with a fleet of ``LlamaServer``."""
 
-    def __init__(self, gateway: Gateway | GatewayProcess) -> None:
+    def __init__(self, gateway: Gateway | Process) -> None:
         self.gateway = gateway
 
     async def lists(self, *servers: LlamaServer) -> None:
