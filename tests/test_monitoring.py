@@ -16,6 +16,8 @@ from proxy.observe.gauges import ReceiverSample, RecorderSample, receiver_events
 from tests.support import Upstream, chat_events, sse_answer
 from tests.support.gateway import Gateway, one_provider
 from tests.support.machine import debian_program
+from tests.support.patience import until
+from tests.support.service_gateway import plain, to_services
 
 FOLDER = Path(__file__).resolve().parents[1] / "deploy" / "monitoring"
 RULES = ("recording.yml", "alerts.yml")
@@ -78,13 +80,16 @@ def test_promtool_accepts_every_expression_of_the_dashboard(tmp_path: Path) -> N
 async def served() -> dict[str, set[str]]:
     """Every metric of a real scrape with its labels, those of histograms by the names of their samples."""
     async with Upstream() as up:
-        up.on(lambda request: sse_answer(*chat_events("a", "b")))
-        async with Gateway(one_provider(up)) as gw:
+        chat = sse_answer(*chat_events("a", "b"))
+        up.on(lambda request: chat if request.target.endswith("/chat/completions") else plain(b"ok"))
+        config = one_provider(up) | to_services(up, service={"health": {"path": "/health", "intervalSecs": 0.1}})
+        async with Gateway(config) as gw:
             client = await gw.client()
             call = {"model": "m", "messages": [], "stream": True}
             assert (await client.fetch("POST", "/v1/chat/completions", json=call)).status == 200
-            gw.app.metrics.services.checked("s", True, 0.1)
-            gw.app.metrics.services.seconds.cell("s").observe(0.1)
+            assert (await client.fetch("GET", "/s")).status == 200
+            services = gw.app.metrics.services
+            await until(lambda: services.checks.cells and services.seconds.cells, "a check and a request")
             text = (await client.fetch("GET", "/metrics")).body.decode()
             found: dict[str, set[str]] = {}
             for name, labels in re.findall(r"^([a-z_]+)(?:\{(.*)\})? ", text, re.MULTILINE):
