@@ -43,6 +43,11 @@ def key_name(text: str) -> str:
     return "".join(chr(each) if each in _PLAIN else f",{each:02x}" for each in text.encode())
 
 
+def path_of(prefix: str) -> str:
+    """A configured prefix as the first part of keys, without a slash at either end."""
+    return "/".join(key_name(part) for part in prefix.split("/") if part)
+
+
 def entries_of(reply: ConsulReply) -> list[KeyEntry]:
     """Raises ConsulUnavailable if it is not what the KV store answers."""
     if not reply.found:

@@ -87,8 +87,8 @@ class ServiceParts:
         self.live = LiveServices(book, now=now, context=dialer.context, own=own, warn=log.warning)
         self.discovery = DiscoveryRunner(self.live, config.discovery, warn=log.warning, info=log.info, environ=environ)
         self._consul = _consul_of(config, environ)
-        kept = self._consul if config.discovery.store == "consul" else None
-        store = open_entries(config, self._database or database, kept)
+        self._shares = self._consul if config.discovery.store == "consul" else None
+        store = open_entries(config, self._database or database, self._shares)
         self.follower = EntryFollower(store, self.live.adopt_entries, log.warning, log.info)
         self.observers = ServiceObservers()
         self.handler = ServiceHandler(
@@ -177,6 +177,8 @@ class ServiceParts:
             self.follower.start()
 
     def _start_health(self, shutdown: ShutdownStack) -> None:
+        # Replicas on several machines have Consul in common, but no SQLite file.
+        database = None if self._shares is not None and self._database is not self._shared else self._database
         self._health = health = open_health(
             self.live.book,
             self._settings_of,
@@ -184,7 +186,9 @@ class ServiceParts:
             self._log,
             now=self._now,
             redis=self._redis,
-            database=self._database,
+            database=database,
+            consul=self._shares,
+            prefix=self._config.discovery.consul.prefix,
             counters=self._metrics.services,
         )
         shutdown.push("health checks of services", health.close)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -19,6 +20,8 @@ from proxy.services.store.opening import open_entries
 from tests.support.consul import FakeConsul
 from tests.support.gateway import Gateway, to_config
 from tests.support.patience import until
+from tests.support.service_gateway import plain
+from tests.support.upstream import Upstream
 
 FILE = {
     "providers": {"up": {"baseUrl": "http://127.0.0.1:1/v1"}},
@@ -88,6 +91,29 @@ async def test_discovery_finds_the_agent_by_the_variables_of_consul() -> None:
         async with Gateway({"services": {"web": {"consul": {"service": "web"}}}}, environ=environ) as gw:
             live = gw.app.services.live
             await until(lambda: len(live.services["web"].group.addresses) == 1, "the address")
+
+
+@pytest.mark.parametrize("database", [{"enabled": False}, {}])
+async def test_replicas_on_several_machines_share_checks_by_consul(database: dict[str, Any], tmp_path: Path) -> None:
+    """Each machine may have a SQLite file of its own, which says nothing of the other."""
+    async with FakeConsul() as agent, Upstream() as up:
+        up.on(lambda request: plain(b"ok"))
+        service = {"addresses": [up.origin], "health": {"path": "/", "intervalSecs": 1}}
+        config = FILE | {
+            "services": {"web": service},
+            "discovery": {"store": "consul", "consul": {"url": agent.url, "prefix": "gate"}},
+            "database": database,
+        }
+
+        def here(gw: Gateway) -> list[bool]:
+            """Of the addresses with a result: whether it is of a check by this replica."""
+            return [each.here for each in gw.app.services.health("web") if each.healthy]
+
+        async with Gateway(config | {"dataDir": str(tmp_path / "1")}) as one:
+            await until(lambda: here(one) == [True], "the first replica to check")
+            async with Gateway(config | {"dataDir": str(tmp_path / "2")}) as other:
+                await until(lambda: here(other) == [False], "the other replica to know")
+        assert all(key.startswith("gate/") for key in agent.api.kv.entries)
 
 
 async def test_the_gateways_own_paths_are_refused_at_run_time() -> None:

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from proxy.consul.client import ConsulClient, ConsulUnavailable
-from proxy.consul.keys import key_name
+from proxy.consul.keys import key_name, path_of
 from proxy.fleet.lease.base import LeaseUnavailable
 
 LEAST_SECS: Final = 10.0  # TTL of a session
@@ -26,7 +26,7 @@ class ConsulLeases:
 
     def __init__(self, client: ConsulClient, prefix: str) -> None:
         self._client = client
-        self._prefix = "/".join(key_name(part) for part in prefix.split("/") if part)
+        self._prefix = path_of(prefix)
         self._sessions: dict[tuple[str, str], str] = {}  # by lease and holder
 
     async def take(self, name: str, holder: str, secs: float) -> bool:

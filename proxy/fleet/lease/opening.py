@@ -12,7 +12,7 @@ from proxy.redis import RedisClient
 def open_leases(
     redis: RedisClient | None, database: LazyEngine | None, consul: ConsulClient | None = None, prefix: str = "sluice"
 ) -> LeaseStore:
-    """Redis if there is one, else Consul, else the database. With none, the process is alone.
+    """Redis if there is one, else the database, else Consul. With none, the process is alone.
 
     Connects at the first use. ``prefix``: of the keys in Consul.
     """
@@ -20,12 +20,12 @@ def open_leases(
         from proxy.fleet.lease.redis import RedisLeases
 
         return RedisLeases(redis)
-    if consul is not None:
-        from proxy.fleet.lease.consul import ConsulLeases
-
-        return ConsulLeases(consul, prefix)
     if database is not None:
         from proxy.fleet.lease.database import DatabaseLeases
 
         return DatabaseLeases(database)
+    if consul is not None:
+        from proxy.fleet.lease.consul import ConsulLeases
+
+        return ConsulLeases(consul, prefix)
     return AloneLeases()

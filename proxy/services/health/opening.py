@@ -10,6 +10,7 @@ from proxy.addresses.book import AddressBook
 from proxy.client.plain_get import PlainGet
 from proxy.config.schema import Config
 from proxy.config.service_schema import ServiceSettings
+from proxy.consul.client import ConsulClient
 from proxy.database.address import address_of, require
 from proxy.database.opening import LazyEngine
 from proxy.errors import ConfigError
@@ -52,15 +53,19 @@ def open_health(
     now: Callable[[], float],
     redis: RedisClient | None,
     database: LazyEngine | None,
+    consul: ConsulClient | None = None,
+    prefix: str = "sluice",
     counters: CheckCounters | None = None,
     lease_secs: float = LEASE_SECS,
 ) -> ServiceHealth:
-    """Follows ``book`` from now on; ``close`` it. ``redis`` and ``database``: what replicas share, if anything.
+    """Follows ``book`` from now on; ``close`` it. ``redis``, ``database`` and ``consul``: what replicas share, if
+    anything; the first of them is used. ``prefix``: of the keys in Consul.
 
     ``settings_of``: what is in force for a service. ``now``: the clock of the book.
     """
-    lease = Lease(open_leases(redis, database), LEASE, log, secs=lease_secs)
-    sharing = HealthSharing(lease, open_board(redis, database), log, now=now, wall=time.time)
+    lease = Lease(open_leases(redis, database, consul, prefix), LEASE, log, secs=lease_secs)
+    board = open_board(redis, database, consul, prefix)  # in the same place: who checks publishes there
+    sharing = HealthSharing(lease, board, log, now=now, wall=time.time)
     return ServiceHealth(
         book,
         settings_of,

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from proxy.consul.client import ConsulClient, ConsulReply, ConsulUnavailable
-from proxy.consul.keys import MOST_OPERATIONS, MOST_VALUE, KeyEntry, entries_of, key_name, operation, transact
+from proxy.consul.keys import MOST_OPERATIONS, MOST_VALUE, KeyEntry, entries_of, key_name, operation, path_of, transact
 from proxy.consul.watching import ConsulQuery
 from proxy.services.entries import Entries, EntryKey, RoutingEntry
 from proxy.services.store.base import EntriesChanged, EntriesDown, EntryChange, RoutingChange
@@ -60,7 +60,7 @@ class ConsulEntries:
     def __init__(self, client: ConsulClient, prefix: str, now: Callable[[], float] = time.time) -> None:
         self._client = client
         self._now = now
-        base = "/".join(key_name(part) for part in prefix.split("/") if part)
+        base = path_of(prefix)
         self._routing = f"{base}/routing/"
         self._changes = f"{base}/changes/"
         self._version = f"{self._routing}version"

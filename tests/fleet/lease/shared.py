@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from proxy.config.schema import Database
+from proxy.consul.client import ConsulClient
 from proxy.database.address import address_of
 from proxy.database.health import DatabaseHealth
 from proxy.database.opening import LazyEngine
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 class Shared(NamedTuple):
     redis: RedisClient | None
     database: LazyEngine | None
+    consul: ConsulClient | None = None
 
 
 def lazy_engine(url: str, stack: AsyncExitStack) -> LazyEngine:

@@ -44,6 +44,7 @@ class HealthReplica:
             now=self._now,
             redis=shared.redis,
             database=shared.database,
+            consul=shared.consul,
             counters=self.counts,
             lease_secs=lease_secs,
         )

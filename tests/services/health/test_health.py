@@ -1,4 +1,4 @@
-"""Health checks over real sockets, of one replica and of several that share Redis or a database."""
+"""Health checks over real sockets, of one replica and of several that share Redis, a database or Consul."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from proxy.database.migrate import upgrade
 from proxy.redis import RedisClient
 from tests.database.databases import address, new_database
 from tests.fleet.lease.shared import Shared, lazy_engine
-from tests.fleet.lease.stores import SHARED, Connector, shared_by
+from tests.fleet.lease.stores import SHARED, WITH_CONSUL, Connector, shared_by
 from tests.ledger.recorder.databases import make_file
 from tests.services.health.replica import CHECK, NAME, HealthReplica
 from tests.support import Upstream, json_answer, until, within
@@ -33,7 +33,7 @@ async def up() -> AsyncIterator[Upstream]:
         yield found
 
 
-@pytest.fixture(params=SHARED)
+@pytest.fixture(params=WITH_CONSUL)
 async def connect(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Connector]:
     async with shared_by(request.param, tmp_path) as found:
         yield found

@@ -1,4 +1,4 @@
-"""The face of all boards: ``redis.py`` and ``database.py`` implement it."""
+"""The face of all boards: ``redis.py``, ``database.py`` and ``consul.py`` implement it."""
 
 from __future__ import annotations
 

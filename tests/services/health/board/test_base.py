@@ -9,13 +9,13 @@ import pytest
 
 from proxy.services.health.board.base import PORTION, HealthBoard, SharedResult
 from proxy.services.health.board.opening import open_board
-from tests.fleet.lease.stores import SHARED, shared_by
+from tests.fleet.lease.stores import WITH_CONSUL, shared_by
 
 A, B = "http://a.example", "http://b.example"
 Opener = Callable[[], HealthBoard]
 
 
-@pytest.fixture(params=SHARED)
+@pytest.fixture(params=WITH_CONSUL)
 async def opener(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Opener]:
     async with shared_by(request.param, tmp_path) as connect:
 
