@@ -26,11 +26,20 @@ import uvloop
 
 from proxy.addresses.book import AddressBook
 from proxy.config.own_paths import OwnPaths
+from proxy.config.schema import Database
 from proxy.config.service_schema import ConsulSettings, DiscoverySettings
+from proxy.control.services.writer import with_changes
+from proxy.database.address import address_of
+from proxy.database.migrate import upgrade
+from proxy.database.opening import LazyEngine
 from proxy.services.discovery.consul.opening import POLLS
 from proxy.services.discovery.runner import DiscoveryRunner
 from proxy.services.entries import Entries, RoutingEntry
 from proxy.services.live import LiveServices
+from proxy.services.store.base import EntryChange
+from proxy.services.store.database import DatabaseEntries
+from proxy.services.store.follower import EntryFollower
+from proxy.services.store.sqlite_version import SqliteVersion
 from tests.bench.child import Child, cores
 from tests.bench.loop_turns import LoopTurns
 
@@ -96,6 +105,41 @@ async def definitions(count: int, rounds: int) -> list[Figure]:
             async with LoopTurns() as turns:
                 adopt(entries)
             figure.holds.append(turns.longest)
+    return figures
+
+
+async def stored(count: int, rounds: int, folder: Path) -> list[Figure]:
+    """A change by the admin API that is checked, stored and put in force, and at another replica that follows."""
+    address = address_of(Database(), str(folder))
+    await upgrade(address)
+    engines = [LazyEngine(Database(), folder, print, print) for _ in range(2)]
+    replicas = [services_of(), services_of()]
+    own, other = [
+        EntryFollower(DatabaseEntries(engine, SqliteVersion(address.target)), live.adopt_entries, print, print)
+        for engine, live in zip(engines, replicas, strict=True)
+    ]
+    everything = [EntryChange(each.kind, each.name, each.body) for each in entries_of(count).by_key.values()]
+    for first in range(0, len(everything), 100):  # a transaction may take 2 s
+        await own.change(lambda _: everything[first : first + 100], "bench")  # noqa: B023  called at once
+    await other.look()
+    figures = [Figure(f"one of {count} routes is changed by the API"), Figure("the same at another replica")]
+    for number in range(rounds):
+        change = EntryChange("route", "r7", {"path": f"/other/{number}", "service": "service-7"})
+
+        def plan(entries: Entries, change: EntryChange = change) -> list[EntryChange]:
+            replicas[0].check(with_changes(entries, [change]))
+            return [change]
+
+        for figure, work in zip(figures, (lambda: own.change(plan, "bench"), other.look), strict=True):
+            began = time.monotonic()
+            async with LoopTurns() as turns:
+                await work()
+            figure.holds.append(turns.longest)
+            figure.late.append((time.monotonic() - began) * 1000)
+            figure.timely = False
+    assert replicas[1].table.by_id["r7"].settings.path == f"/other/{rounds - 1}"
+    for engine in engines:
+        await engine.close()
     return figures
 
 
@@ -166,6 +210,7 @@ async def measure(count: int, rounds: int) -> int:
     with tempfile.TemporaryDirectory() as name:
         cases: Sequence[Awaitable[list[Figure]]] = [
             definitions(count, rounds),
+            stored(count, rounds, Path(name)),
             consul(POLLS, 1, rounds, Path(name)),
             consul(POLLS, POLLS, rounds, Path(name)),
             consul(count, 1, rounds, Path(name)),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import delete, func, select, update
@@ -12,12 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from proxy.database.engine import Engine
 from proxy.database.statements import insert_new
 from proxy.database.tables import ROUTING_CHANGES, ROUTING_ENTRIES, Now
+from proxy.runtime.portions import in_portions
 from proxy.services.entries import Entries, RoutingEntry
 from proxy.services.store.base import EntriesChanged, EntryChange, RoutingChange
 
 _ENTRY = ROUTING_ENTRIES.c
 _CHANGE = ROUTING_CHANGES.c
 _COLUMNS = _ENTRY.kind, _ENTRY.name, _ENTRY.body, _ENTRY.version, _ENTRY.changed_at, _ENTRY.changed_by
+PORTION: Final = 250
 _VERSION = select(func.coalesce(func.max(_CHANGE.seq), 0))
 
 
@@ -31,14 +33,12 @@ class RoutingTable:
         # The version is read first: rows may be newer, never older, so a follower misses nothing.
         query = select(*_COLUMNS).order_by(_ENTRY.kind, _ENTRY.name)
 
-        async def work(connection: AsyncConnection) -> Entries:
-            version = (await connection.execute(_VERSION)).scalar_one()
-            rows = await connection.execute(query)
-            return Entries.of(
-                version, [RoutingEntry(kind, name, _body(text), *rest) for kind, name, text, *rest in rows]
-            )
+        async def work(connection: AsyncConnection) -> tuple[int, Sequence[Any]]:
+            version: int = (await connection.execute(_VERSION)).scalar_one()
+            return version, (await connection.execute(query)).all()
 
-        return await self._engine.read(work)
+        version, rows = await self._engine.read(work)
+        return Entries.of(version, await in_portions(_entries(rows)))
 
     async def version(self) -> int:
         async def work(connection: AsyncConnection) -> int:
@@ -75,6 +75,17 @@ class RoutingTable:
             ]
 
         return await self._engine.read(work)
+
+
+def _entries(rows: Sequence[Any]) -> Generator[None, None, list[RoutingEntry]]:
+    """Yields after every ``PORTION`` rows: with 1,000 services and their routes they take 3 ms."""
+    found: list[RoutingEntry] = []
+    for kind, name, text, *rest in rows:
+        found.append(RoutingEntry(kind, name, _body(text), *rest))
+        if not len(found) % PORTION:
+            yield
+    yield  # what is done with them takes 2 ms more
+    return found
 
 
 async def _apply(connection: AsyncConnection, change: EntryChange, by: str, version: int, at: float) -> int:
