@@ -38,27 +38,33 @@ class Rendezvous:
 
     def first(self, hashed: int) -> int:
         """The preferred place of a key, whose hash is ``hashed``: see ``key_hash``."""
-        scores = self._scores(hashed)
+        scores = self.scores(hashed)
         return scores.index(max(scores))
 
     def order(self, hashed: int) -> Iterator[int]:
         """All places, the preferred one first."""
-        scores = list(self._scores(hashed))
-        for _ in range(min(len(scores), _ONE_BY_ONE)):
-            best = scores.index(max(scores))
-            yield best
-            scores[best] = -1.0
-        for best in sorted(range(len(scores)), key=scores.__getitem__, reverse=True):
-            if scores[best] < 0:
-                break
-            yield best
+        return in_order(self.scores(hashed))
 
-    def _scores(self, hashed: int) -> Sequence[float]:
+    def scores(self, hashed: int) -> Sequence[float]:
+        """A number of at least 0 for each place: the higher, the more it is preferred."""
         products = self._seeds * (hashed & _MASK | 1)  # odd, so that no bit of a seed is lost
         numbers: tuple[float, ...] = self._unpack((products & self._mask | self._ones).to_bytes(self._size, "little"))
         if self._factors:
             return [(number - 1.0) ** factor for number, factor in zip(numbers, self._factors)]  # noqa: B905  hot
         return numbers
+
+
+def in_order(scores: Sequence[float]) -> Iterator[int]:
+    """The places with these scores, the preferred one first."""
+    left = list(scores)
+    for _ in range(min(len(left), _ONE_BY_ONE)):
+        best = left.index(max(left))
+        yield best
+        left[best] = -1.0
+    for best in sorted(range(len(left)), key=left.__getitem__, reverse=True):
+        if left[best] < 0:
+            break
+        yield best
 
 
 def key_hash(key: bytes) -> int:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from math import ceil
 
 from proxy.addresses.live import ENDPOINT, LiveAddress
-from proxy.addresses.rendezvous import Rendezvous, key_hash
+from proxy.addresses.rendezvous import Rendezvous, in_order, key_hash
 
 
 class Sticky:
@@ -29,26 +28,34 @@ class Sticky:
         self._shares = [weight * factor for weight in weights]
 
     def choose(self, now: float, key: bytes, tried: Collection[LiveAddress]) -> LiveAddress | None:
-        hashed = key_hash(key)
-        place = self._order.first(hashed)
-        found = self._members[place]
+        scores = self._order.scores(key_hash(key))
+        place = scores.index(max(scores))
+        found, running = self._members[place], 0
         if found.breaker.state == "closed" and (not tried or found not in tried):
             in_flight = found.in_flight
-            # One request is never too many.
-            if not in_flight or in_flight < ceil(self._running() * self._shares[place]):
+            if not in_flight:  # one request is never too many
                 return found
-        return self._choose(now, hashed, tried)
+            running = self._running()
+            if in_flight < running * self._shares[place]:  # as with ``ceil``: both sides of that are whole
+                return found
+        return self._next(now, scores, tried, running or self._running())
 
     def _running(self) -> int:
         """Requests that run, with the one that an address is chosen for."""
         return sum([member.in_flight for member in self._members]) + 1
 
-    def _choose(self, now: float, hashed: int, tried: Collection[LiveAddress]) -> LiveAddress | None:
-        running, overloaded = self._running(), None
-        for place in self._order.order(hashed):
-            found = self._members[place]
-            if found not in tried and (found.breaker.state == "closed" or found.breaker.admits(ENDPOINT, now)):
-                if found.in_flight < ceil(running * self._shares[place]):
+    def _next(
+        self, now: float, scores: Sequence[float], tried: Collection[LiveAddress], running: int
+    ) -> LiveAddress | None:
+        """The first usable address of the order that is not overloaded, else the first usable one."""
+        members, shares, overloaded = self._members, self._shares, None
+        for place in in_order(scores):
+            found = members[place]
+            if (not tried or found not in tried) and (
+                found.breaker.state == "closed" or found.breaker.admits(ENDPOINT, now)
+            ):
+                in_flight = found.in_flight
+                if not in_flight or in_flight < running * shares[place]:
                     return found
                 overloaded = overloaded or found
         return overloaded

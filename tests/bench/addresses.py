@@ -1,7 +1,8 @@
 """``python -m tests.bench.addresses [--rounds N]``: CPU time of the choice among addresses, and of a change of a set.
 
 In one process, without sockets. Choices are made in services of 10 and of 1,000 addresses, by each strategy, with equal
-and with different weights, by key, and after an address was tried; three addresses have running requests. Changes:
+and with different weights, by key, and after an address was tried; three addresses have running requests, which are
+too many for a key that is named overloaded. Changes:
 1,000 addresses join a service, one of them leaves and joins, its health changes, and a service of ten is put into a book
 of 1,000 such services; each with the next choice. The figures are those of the fastest round, as others only add to it.
 """
@@ -65,6 +66,8 @@ def choices() -> Iterator[Case]:
         for weights in ("equal", "four", "all different"):
             group = filled(size, weights, ServiceSettings(sticky=Stickiness(cookie="c")))
             yield f"by key, {weights} weights", size, REPEATS[size], CHOICE_US[size], by_key(group)
+            group = overloaded(filled(size, weights, ServiceSettings(sticky=Stickiness(cookie="c"))))
+            yield f"by key, overloaded, {weights} weights", size, REPEATS[size], CHOICE_US[size], by_one_key(group)
         group = filled(size, "four", ServiceSettings())
         yield "weighted, one tried", size, REPEATS[size], CHOICE_US[size], after_a_try(group)
 
@@ -108,6 +111,19 @@ def chooser(group: AddressGroup) -> Callable[[], None]:
 def by_key(group: AddressGroup) -> Callable[[], None]:
     keys = cycle(KEYS)
     return lambda: void(group.choose(1.0, next(keys)))
+
+
+def by_one_key(group: AddressGroup) -> Callable[[], None]:
+    return lambda: void(group.choose(1.0, KEYS[0]))
+
+
+def overloaded(group: AddressGroup) -> AddressGroup:
+    """The first three addresses of a key have too many requests."""
+    for _ in range(3):
+        found = group.choose(1.0, KEYS[0])
+        assert found is not None
+        found.in_flight = 1000
+    return group
 
 
 def after_a_try(group: AddressGroup) -> Callable[[], None]:
