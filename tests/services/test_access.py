@@ -64,7 +64,7 @@ async def test_a_stored_route_with_scopes_refuses_everybody_once_authentication_
     up: Upstream, tmp_path: Path
 ) -> None:
     """A wider route must not admit its requests. The log says so at the start."""
-    config = to_services(up, route={"path": "/", "public": False}, dataDir=str(tmp_path))
+    config = to_services(up, route={"path": "/", "public": False}, database={}, dataDir=str(tmp_path))
     stored = EntryChange("route", "inner", {"path": "/s", "service": "s", "scopes": ["analyze:read"]})
     async with ServiceGateway(config | {"auth": AUTH}) as gw:
         await gw.app.services.follower.change(lambda entries: [stored], "test")

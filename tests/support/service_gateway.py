@@ -15,11 +15,15 @@ from tests.support.upstream import Upstream
 def to_services(
     *ups: Upstream, service: dict[str, Any] | None = None, route: dict[str, Any] | None = None, **sections: Any
 ) -> dict[str, Any]:
-    """A configuration: the service ``s`` with the upstreams as addresses, and the public route ``/s`` to it."""
+    """A configuration: the service ``s`` with the upstreams as addresses, and the public route ``/s`` to it.
+
+    No database unless ``database`` configures one: tests that run at once would share it, with its services and checks.
+    """
     addresses = [up.origin for up in ups]
     return {
         "services": {"s": {"addresses": addresses} | (service or {})},
         "routes": [{"id": "r", "path": "/s", "service": "s", "public": True} | (route or {})],
+        "database": {"enabled": False},
     } | sections
 
 

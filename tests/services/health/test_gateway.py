@@ -25,7 +25,7 @@ async def backend() -> AsyncIterator[Upstream]:
 
 
 def checked(*ups: Upstream) -> dict[str, Any]:
-    return to_services(*ups, service={"health": HEALTH}, database={"enabled": False}, demo="auto")
+    return to_services(*ups, service={"health": HEALTH}, demo="auto")
 
 
 async def shown(gw: Gateway, path: str) -> Any:
