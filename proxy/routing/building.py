@@ -49,12 +49,14 @@ class DeploymentBuilder:
         self._clocks: dict[tuple[str, Timeouts | None], AllClocks] = {}
         self._services: dict[_ServiceKey, Service] = {}
         self._patches: dict[Site, Patches] = {}
+        self._servers: dict[Site, str] = {}
 
     def begin(self, sites: Collection[Site]) -> None:
         """Begin another catalog, with these sites."""
         self._built, self._before = {}, self._built
         self._services = {key: each for key, each in self._services.items() if key[0] in sites}
         self._patches = {site: each for site, each in self._patches.items() if site in sites}
+        self._servers = {site: each for site, each in self._servers.items() if site in sites}
         if self._prices is None and any(vendor_at(site.base_url) for site in sites):
             self._prices = shipped()  # read now, as it would delay a request
 
@@ -158,8 +160,10 @@ class DeploymentBuilder:
         """The same at all addresses of a provider at which the same server answers."""
         if model is None:
             return prefers_responses(site, model, upstream)
-        name = site.provider.name
-        key = name, server_name(name, site.base_url), model.name, upstream
+        name, server = site.provider.name, self._servers.get(site)
+        if server is None:
+            server = self._servers[site] = server_name(name, site.base_url)
+        key = name, server, model.name, upstream
         found = self._prefers.get(key)
         if found is None:
             found = self._prefers[key] = prefers_responses(site, model, upstream)

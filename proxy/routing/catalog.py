@@ -313,13 +313,16 @@ class Catalog:
 
     def _auto_by_path(self, usable: Iterable[Deployment]) -> dict[str, Tiers]:
         """What ``auto`` stands for, by endpoint. Endpoints with the same models share tiers."""
-        made: dict[tuple[Deployment, ...], Tiers] = {}
+        usable = tuple(usable)
+        kinds = {each.auto_paths for each in usable}  # few, as deployments that serve the same share theirs
+        made: dict[frozenset[frozenset[str]], Tiers] = {}
         found = {}
         for path in PATHS:
-            candidates = tuple([each for each in usable if path in each.auto_paths])
-            if candidates not in made:
-                made[candidates] = auto_tiers(self.config.routing, candidates)
-            found[path] = made[candidates]
+            suited = frozenset(each for each in kinds if path in each)
+            if suited not in made:
+                candidates = tuple(each for each in usable if each.auto_paths in suited)
+                made[suited] = auto_tiers(self.config.routing, candidates)
+            found[path] = made[suited]
         return found
 
     def _fallback(self, wanted: Fallback | None) -> tuple[Deployment, ...]:

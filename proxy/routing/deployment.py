@@ -11,7 +11,7 @@ from proxy.pricing.sheet import PriceSheet
 from proxy.providers.issuers import main_issuer
 from proxy.providers.keys import Key
 from proxy.providers.provider import Site
-from proxy.routing.endpoints import TEXT, WIRES, served
+from proxy.routing.endpoints import WIRES, served
 from proxy.routing.live import LiveState
 from proxy.routing.model_facts import facts_of
 from proxy.routing.patching import Patches
@@ -107,7 +107,7 @@ class Deployment:
         self.max_concurrent = 0 if model is None else model.max_concurrent  # 0: no bound
         self.endpoints = served(model)
         self.clocks, self.stream_clocks, self.media_clocks, self.media_stream_clocks = clocks
-        self.auto_paths = frozenset(filter(self._suits, (*self.sites, *self.translated)))
+        self.auto_paths = service.auto_paths
         self._heads: dict[tuple[str, int], bytes] = {}
         self._facts: dict[str, ModelFacts] = {}
         self._issuers: dict[str, str] = {}
@@ -124,12 +124,6 @@ class Deployment:
     def serves_auto(self, endpoint: str) -> bool:
         """Whether ``auto`` may choose it for this path. A model without a type is for text."""
         return endpoint in self.auto_paths
-
-    def _suits(self, endpoint: str) -> bool:
-        chosen, target = TEXT if self.endpoints is None else self.endpoints, self.translated.get(endpoint)
-        if target is not None and target.path in chosen:
-            return True
-        return endpoint in self.sites and endpoint in chosen
 
     def call_head(self, path: str, key: Key, query: str = "") -> bytes:
         """The head of a JSON call to the endpoint ``path`` up to the client's header lines.

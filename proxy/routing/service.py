@@ -11,7 +11,7 @@ from proxy.config.provider_schema import WireDialect
 from proxy.dialects.table import Dialect, Task
 from proxy.providers.base import EmbeddingMethod
 from proxy.providers.provider import Site
-from proxy.routing.endpoints import BATCH_ON_VERTEX, ENDPOINTS, MODELS, OPAQUE, PREDICT, UNROUTED, Endpoint
+from proxy.routing.endpoints import BATCH_ON_VERTEX, ENDPOINTS, MODELS, OPAQUE, PREDICT, TEXT, UNROUTED, Endpoint
 
 # Dialects to translate to, the most complete first. That of the provider's own kind goes before them, and the Responses
 # API before all for models that think beside tools only there.
@@ -36,12 +36,13 @@ class Service(Struct, frozen=True, eq=False):
     """By the paths of clients' endpoints. What the provider cannot serve is not in ``sites``.
 
     ``dialects`` are those of its answers. ``translated``: the provider's own endpoint, for paths whose dialect it
-    lacks.
+    lacks. ``auto_paths``: those for which ``auto`` may choose a model that serves this.
     """
 
     sites: Mapping[str, Site]
     dialects: Mapping[str, Dialect]
     translated: Mapping[str, Endpoint]
+    auto_paths: frozenset[str]
 
 
 def service_of(
@@ -77,7 +78,19 @@ def service_of(
         translated = dict(_translated(main, usable, embeds_by, responses_first=responses_first))
     sites = native | {path: native[endpoint.path] for path, endpoint in translated.items()}
     dialects |= {path: dialects.get(endpoint.path, endpoint.dialect) for path, endpoint in translated.items()}
-    return Service(sites | {OPAQUE.path: main}, dialects, translated)
+    sites |= {OPAQUE.path: main}
+    return Service(sites, dialects, translated, frozenset(_auto_paths(sites, translated, served)))
+
+
+def _auto_paths(
+    sites: Mapping[str, Site], translated: Mapping[str, Endpoint], served: Set[str] | None
+) -> Iterator[str]:
+    """A model without a type is for text."""
+    chosen = TEXT if served is None else served
+    for path in sites:
+        target = translated.get(path)
+        if path in chosen or (target is not None and target.path in chosen):
+            yield path
 
 
 def _native(main: Site, names_model: bool, lacking: Set[WireDialect]) -> Iterator[tuple[str, Site]]:

@@ -153,7 +153,7 @@ GOOGLE = {"kind": "vertex", "baseUrl": "http://127.0.0.1:1/v1/projects/p/locatio
 def of_model(model: str) -> Service:
     """At Vertex AI, which has a dialect for each maker of models."""
     (deployment,) = build([{"name": "m", "provider": "p", "model": model}], {"p": GOOGLE}).deployments
-    return Service(deployment.sites, deployment.dialects, deployment.translated)
+    return Service(deployment.sites, deployment.dialects, deployment.translated, deployment.auto_paths)
 
 
 @pytest.mark.parametrize("model", ["gemini-3.8-flash", "publishers/google/models/gemini-2.5-pro", "endpoints/123"])
