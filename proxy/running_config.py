@@ -70,7 +70,7 @@ class RunningConfig:
         self.left_out = left_out
         self.book = book
         self.on_catalog: list[Callable[[Catalog], None]] = []
-        self._renewal = Renewal(self._renew)
+        self._renewal = Renewal(self._renew, prepare=lambda: self.catalog.prepare(self.book.group))
         self._source = source
         self._log = log
         self._metrics = metrics

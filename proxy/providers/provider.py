@@ -6,7 +6,7 @@ Compiled once from the configuration. What differs between kinds of providers is
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final, get_args
 from urllib.parse import unquote_plus
 
@@ -49,6 +49,7 @@ class Provider:
     """
 
     __slots__ = (
+        "_prepared",
         "_version",
         "any_model",
         "before_id",
@@ -98,6 +99,7 @@ class Provider:
         self.redact = Redactor((*settings.keys, *headers))
         self._version = version
         self.sites: tuple[Site, ...] = ()
+        self._prepared: dict[SiteAddress, Site] = {}
         self.place(configured_addresses(settings))
 
     def __repr__(self) -> str:
@@ -111,9 +113,16 @@ class Provider:
         )
 
     def place(self, addresses: Iterable[SiteAddress]) -> None:
-        """Have sites at these addresses. Those that it has already stay the same objects."""
-        known = {site.address: site for site in self.sites}
+        """Have sites at these addresses. Those that it has already, or that are prepared, stay the same objects."""
+        known = self._prepared | {site.address: site for site in self.sites}
+        self._prepared = {}
         self.sites = tuple(known.get(each) or self._site(each) for each in addresses)
+
+    def prepare(self, addresses: Iterable[SiteAddress]) -> Collection[Site]:
+        """Make the sites that ``place`` will need for these addresses. Returns those that are new."""
+        present = {site.address for site in self.sites}
+        self._prepared = {each: self._prepared.get(each) or self._site(each) for each in {*addresses} - present}
+        return self._prepared.values()
 
     def _site(self, address: SiteAddress) -> Site:
         """The site at ``address``, with the others that speak further dialects."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from typing import TypeAlias
+from collections.abc import Collection, Iterable, Iterator
+from typing import Final, TypeAlias
 
 from msgspec import UNSET
 
@@ -24,6 +24,7 @@ from proxy.routing.model_facts import prefers_responses
 from proxy.routing.patching import Patches, patches_of
 from proxy.routing.service import Service, service_of
 
+PORTION: Final = 100  # deployments that are built in one turn of the loop: 0.4 ms
 # For plain responses and streams, then the same for media endpoints.
 AllClocks: TypeAlias = tuple[Clocks, Clocks, Clocks, Clocks]
 _ServiceKey: TypeAlias = tuple[Site, bool, bool, frozenset[WireDialect], EmbeddingMethod, frozenset[str] | None]
@@ -45,6 +46,9 @@ class DeploymentBuilder:
         self._prefers: dict[tuple[str, str, str, str], bool] = {}
         self._built: dict[tuple[Site, str], Deployment] = {}  # of the present catalog
         self._before: dict[tuple[Site, str], Deployment] = {}  # of the one before
+        self._models: dict[str, list[ModelSettings]] = {}  # by provider
+        for model in config.models:
+            self._models.setdefault(model.provider, []).append(model)
         self._epoch = epoch
         self._clocks: dict[tuple[str, Timeouts | None], AllClocks] = {}
         self._services: dict[_ServiceKey, Service] = {}
@@ -57,8 +61,26 @@ class DeploymentBuilder:
         self._services = {key: each for key, each in self._services.items() if key[0] in sites}
         self._patches = {site: each for site, each in self._patches.items() if site in sites}
         self._servers = {site: each for site, each in self._servers.items() if site in sites}
+        self._find_prices(sites)
+
+    def _find_prices(self, sites: Iterable[Site]) -> None:
         if self._prices is None and any(vendor_at(site.base_url) for site in sites):
             self._prices = shipped()  # read now, as it would delay a request
+
+    def prepare(self, sites: Collection[Site]) -> Iterator[None]:
+        """Build the deployments of configured models at sites of the next catalog. Yields between portions.
+
+        Raises ConfigError.
+        """
+        self._find_prices(sites)
+        built = 0
+        for site in sites:
+            for model in self._models.get(site.provider.name, ()):
+                if (site, model.name) not in self._built:
+                    self.configured(site, model)
+                    built += 1
+                    if not built % PORTION:
+                        yield
 
     def end(self) -> None:
         """All deployments of the catalog are built."""

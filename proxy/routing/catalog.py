@@ -7,7 +7,7 @@ results belong to the catalog; the live state of deployments does not (``routing
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -134,6 +134,16 @@ class Catalog:
         }
         builder.end()
         self.pages = ModelPages(self.deployments, names, builder, self.aliases, lists, created)
+
+    def prepare(self, groups: Groups) -> Iterator[None]:
+        """Build what another catalog of this configuration needs for the present addresses, as far as it is new.
+
+        Yields between portions. Addresses may change meanwhile. Raises ConfigError.
+        """
+        region = self.config.discovery.region
+        for provider in self.providers.values():
+            if provider.settings.services:
+                yield from self._builder.prepare(provider.prepare(present_addresses(provider, groups, region)))
 
     # -- once per request -------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import pytest
 
 from proxy.config.service_schema import ServerAddress
 from proxy.providers.address import SiteAddress
+from proxy.routing.building import PORTION, DeploymentBuilder
 from proxy.routing.catalog import Catalog
 from tests.support.catalogs import build, every, plan_for
 from tests.support.fleets import Fleet
@@ -135,3 +136,38 @@ def test_a_configured_address_of_weight_0_gets_no_requests() -> None:
     known = build([{"name": "m", "provider": "p"}], {"p": {"baseUrls": [{"url": A, "weight": 0}, B]}})
     assert known.providers["p"].sites[0].address == SiteAddress(B, number=2)
     assert tiers(known) == [[B]]
+
+
+def test_new_deployments_are_prepared_in_portions_and_then_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet = Fleet([f"m{number}" for number in range(PORTION // 2)])
+    fleet.set(A)
+    before = {each.label: each for each in fleet.catalog.deployments}
+    fleet.place(A, B, C)
+    assert fleet.prepare() == 2
+    assert [each.label for each in fleet.catalog.deployments] == [*before]
+    assert urls(fleet.catalog) == [f"{A}/v1"]
+    built: list[str] = []
+    real = DeploymentBuilder.build
+
+    def build(self: DeploymentBuilder, site: Any, name: str, *more: Any, **options: Any) -> Any:
+        built.append(name)
+        return real(self, site, name, *more, **options)
+
+    monkeypatch.setattr(DeploymentBuilder, "build", build)
+    fleet.renew()
+    assert built == [""]  # that of passthrough, which each catalog has
+    assert urls(fleet.catalog) == [f"{A}/v1", f"{B}/v1", f"{C}/v1"]
+    assert len(fleet.catalog.deployments) == 3 * len(before)
+    assert all(each in fleet.catalog.deployments for each in before.values())
+
+
+def test_addresses_that_change_while_others_are_prepared_are_those_of_the_catalog() -> None:
+    fleet = Fleet(["m"])
+    fleet.set(A)
+    fleet.place(A, B)
+    fleet.prepare()
+    fleet.set(A, C)
+    assert urls(fleet.catalog) == [f"{A}/v1", f"{C}/v1"]
+    assert tiers(fleet.catalog) == [[f"{A}/v1", f"{C}/v1"]]
+    fleet.set(A, B)
+    assert tiers(fleet.catalog) == [[f"{A}/v1", f"{B}/v1"]]

@@ -44,9 +44,17 @@ class Fleet:
 
     def set(self, *addresses: ServerAddress | str, drained: Sequence[str] = ()) -> Catalog:
         """Replace the addresses of the service."""
+        self.place(*addresses, drained=drained)
+        return self.renew()
+
+    def place(self, *addresses: ServerAddress | str, drained: Sequence[str] = ()) -> None:
+        """The same, before the catalog is compiled again."""
         each = [ServerAddress(address) if isinstance(address, str) else address for address in addresses]
         self.book.put(SERVICE, ServiceSettings(), each, 0.0, drained)
-        return self.renew()
+
+    def prepare(self) -> int:
+        """Prepare for the present addresses. Returns the number of portions."""
+        return sum(1 for _ in self.catalog.prepare(self.book.group)) + 1
 
     def renew(self) -> Catalog:
         self.catalog = self._compiled(self.catalog)
