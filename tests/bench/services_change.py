@@ -1,4 +1,4 @@
-"""How long a change of services or routes holds the event loop, and when it is in force.
+"""How long a change of services or routes, or a scrape, holds the event loop, and when a change is in force.
 
     python -m tests.bench.services_change [--services 1000] [--rounds 7]
 
@@ -27,11 +27,14 @@ import uvloop
 from proxy.addresses.book import AddressBook
 from proxy.config.own_paths import OwnPaths
 from proxy.config.schema import Database
-from proxy.config.service_schema import ConsulSettings, DiscoverySettings
+from proxy.config.service_schema import ConsulSettings, DiscoverySettings, ServerAddress, ServiceSettings
 from proxy.control.services.writer import with_changes
 from proxy.database.address import address_of
 from proxy.database.migrate import upgrade
 from proxy.database.opening import LazyEngine
+from proxy.observe.exposition import render
+from proxy.observe.metrics import Metrics
+from proxy.services.counting import address_samples
 from proxy.services.discovery.consul.opening import POLLS
 from proxy.services.discovery.runner import DiscoveryRunner
 from proxy.services.entries import Entries, RoutingEntry
@@ -130,10 +133,10 @@ async def stored(count: int, rounds: int, folder: Path) -> list[Figure]:
             replicas[0].check(with_changes(entries, [change]))
             return [change]
 
-        for figure, work in zip(figures, (lambda: own.change(plan, "bench"), other.look), strict=True):
+        for figure, follower in zip(figures, (own, other), strict=True):
             began = time.monotonic()
             async with LoopTurns() as turns:
-                await work()
+                await (follower.change(plan, "bench") if follower is own else follower.look())
             figure.holds.append(turns.longest)
             figure.late.append((time.monotonic() - began) * 1000)
             figure.timely = False
@@ -143,13 +146,31 @@ async def stored(count: int, rounds: int, folder: Path) -> list[Figure]:
     return figures
 
 
+async def scrapes(count: int, rounds: int) -> list[Figure]:
+    """All metrics, with so many services of three addresses, or with so many addresses of one service."""
+    many = [ServerAddress(url=f"http://10.0.{number // 250}.{number % 250}:80") for number in range(count)]
+    spread, single = services_of(), services_of()
+    spread.adopt_entries(entries_of(count))
+    single.book.put("one", ServiceSettings(), many, 0.0)
+    figures = []
+    for live, what in ((spread, f"{count} services"), (single, f"a service of {count} addresses")):
+        metrics, figure = Metrics(), Figure(f"a scrape with {what}")
+        metrics.services.addresses = lambda book=live.book: address_samples(book, time.monotonic)  # type: ignore[misc]
+        for _ in range(rounds):
+            async with LoopTurns() as turns:
+                await render(metrics, None)
+            figure.holds.append(turns.longest)
+        figures.append(figure)
+    return figures
+
+
 class Discovered:
     """Services that are found by Consul."""
 
     def __init__(self, url: str, count: int) -> None:
         self.live = services_of()
         settings = DiscoverySettings(consul=ConsulSettings(url=url))
-        self.runner = DiscoveryRunner(self.live, settings, warn=print, info=print)
+        self.runner = DiscoveryRunner(self.live, settings, environ={}, warn=print, info=print)
         self.live.on_service.append(lambda name: self.runner.put(name, self.live.services[name].settings))
         self.entries = Entries.of(
             1,
@@ -159,10 +180,9 @@ class Discovered:
             ],
         )
 
-    def known(self, services: int, instances: int) -> bool:
-        """Whether the first services have so many instances. The last one is looked at first, as it changes last."""
-        group = self.live.book.group
-        return all(len(group(f"service-{number}").addresses) == instances for number in range(services - 1, -1, -1))
+    def sizes(self, first: int, services: int) -> list[int]:
+        """How many addresses each of so many services has, from the first on."""
+        return [len(self.live.book.group(f"service-{each}").addresses) for each in range(first, first + services)]
 
 
 async def consul(count: int, changed: int, rounds: int, folder: Path) -> list[Figure]:
@@ -181,18 +201,20 @@ async def consul(count: int, changed: int, rounds: int, folder: Path) -> list[Fi
         found.live.adopt_entries(found.entries)
         async with LoopTurns() as turns:
             found.runner.start()
-            await happened(lambda: found.known(count, 1))
+            await happened(lambda: found.sizes(0, count) == [1] * count)
         start.holds.append(turns.longest)
         for number in range(2 * rounds):
             figure = (busy, idle)[number % 2]
             await asyncio.sleep(1.0)  # until all queries wait again
+            first = 97 * number % (count - changed + 1)  # not the one whose turn was last
+            wanted = [each + 1 for each in found.sizes(first, changed)]
             async with LoopTurns() as turns:
-                child.process.stdin.write(f"0 {changed} {9000 + number}\n")
+                child.process.stdin.write(f"{first} {changed} {9000 + number}\n")
                 child.process.stdin.flush()
                 if figure is busy:
                     time.sleep(HELD_SECS)  # noqa: ASYNC251  on purpose
                 began = time.monotonic()
-                await happened(lambda: found.known(changed, number + 2))  # noqa: B023  ends before the next round
+                await happened(lambda: found.sizes(first, changed) == wanted)  # noqa: B023  ends before the next round
                 ended = time.monotonic()
             changed_at = float(child.output.readline())
             figure.holds.append(turns.longest)
@@ -211,6 +233,7 @@ async def measure(count: int, rounds: int) -> int:
         cases: Sequence[Awaitable[list[Figure]]] = [
             definitions(count, rounds),
             stored(count, rounds, Path(name)),
+            scrapes(count, rounds),
             consul(POLLS, 1, rounds, Path(name)),
             consul(POLLS, POLLS, rounds, Path(name)),
             consul(count, 1, rounds, Path(name)),
