@@ -197,7 +197,7 @@ class ResponseParser:
         self.keep_alive = parser.should_keep_alive()
 
     def _skip_informational(self, status: int) -> None:
-        if status > 599:
+        if not 100 <= status <= 599:
             raise BrokenAnswer("The provider's answer has a status that HTTP does not know.")
         self._informational += 1
         if status == 101 or self._informational > MAX_INFORMATIONAL:

@@ -69,7 +69,7 @@ def test_interim_responses_are_skipped_up_to_a_bound() -> None:
     assert isinstance(fault_of(interim * (MAX_INFORMATIONAL + 1) + EMPTY), BrokenAnswer)
 
 
-@pytest.mark.parametrize("status", [b"101 Switching Protocols", b"600 Unknown"])
+@pytest.mark.parametrize("status", [b"101 Switching Protocols", b"600 Unknown", b"099 Unknown", b"000"])
 def test_statuses_that_no_request_asked_for_are_faults(status: bytes) -> None:
     assert isinstance(fault_of(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n"), BrokenAnswer)
 
