@@ -24,6 +24,7 @@ from proxy.config.labels import label_name, label_value
 from proxy.config.mistakes import near, quoted
 from proxy.config.secret import Secret, SecretUrl
 from proxy.config.service_checks import (
+    is_token,
     route_host,
     route_id,
     route_method,
@@ -40,7 +41,6 @@ from proxy.config.webhook_checks import WebhookUrl, webhook_secret
 Check = Callable[[str], str]
 
 DEMO_HINT = ": the built-in one takes no models; run `sluice demo`, and give a provider its address as baseUrl"
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 _PROVIDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 _LISTEN = re.compile(r"[A-Za-z0-9._-]+|\[?(?=.*:.*:)[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?\]?")
@@ -183,7 +183,7 @@ def origin(text: str) -> str:
 
 
 def header(text: str) -> str:
-    if not _TOKEN.fullmatch(text):
+    if not is_token(text):
         raise ValueError("is not a valid header name")
     if text.lower() in CONNECTION_HEADERS:
         raise ValueError("the gateway sets this header itself")

@@ -8,6 +8,9 @@ from urllib.parse import unquote
 
 from proxy.config.address_schema import SERVICE
 
+SESSION_COOKIE: Final = "sluice_admin"  # of the dashboard (control/access/credential.py)
+is_token: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch  # RFC 9110 5.6.2
+
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SCOPE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]*")
 _ID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:~-]*")

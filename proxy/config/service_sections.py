@@ -13,7 +13,7 @@ from proxy.config.discovery_checks import dns_settings_mistakes, dns_source_mist
 from proxy.config.limit_schema import Limits
 from proxy.config.mistakes import near, quoted
 from proxy.config.own_paths import OwnPaths
-from proxy.config.service_checks import literal_path, parameters
+from proxy.config.service_checks import SESSION_COOKIE, is_token, literal_path, parameters
 from proxy.config.service_schema import DnsSettings, DnsSource, RouteSettings, ServiceSettings, Stickiness
 
 if TYPE_CHECKING:
@@ -95,6 +95,11 @@ def _sticky(sticky: Stickiness) -> Iterator[Complaint]:
         yield Complaint("", "needs cookie or header: the name of the one that decides", reads)
     elif sticky.cookie and sticky.header:
         yield Complaint("header", "cannot be used together with cookie: remove one of them", reads)
+    for key, name in (("cookie", sticky.cookie), ("header", sticky.header)):
+        if name and not is_token(name):
+            yield Complaint(key, f"is not a valid {key} name", (key,))
+    if sticky.cookie == SESSION_COOKIE:
+        yield Complaint("cookie", f"{SESSION_COOKIE} is the session cookie of the dashboard", ("cookie",))
 
 
 def _dns_source(source: DnsSource) -> Iterator[Complaint]:

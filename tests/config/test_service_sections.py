@@ -88,6 +88,9 @@ def test_a_wrong_route_is_refused_with_one_line(tmp_path: Path, route: str, line
             "sticky: {cookie: a, header: b}",
             "sticky.header: cannot be used together with cookie: remove one of them",
         ),
+        ("sticky: {cookie: a;b}", "sticky.cookie: is not a valid cookie name"),
+        ("sticky: {cookie: sluice_admin}", "sticky.cookie: sluice_admin is the session cookie of the dashboard"),
+        ("sticky: {header: X Y}", "sticky.header: is not a valid header name"),
         ("dns: {scheme: http}", "dns.srv: is missing, and so is host: one of them is needed"),
         (
             "timeouts: {firstContent: 3}",

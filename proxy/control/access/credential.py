@@ -17,11 +17,12 @@ from typing import Final, Literal
 from urllib.parse import quote
 
 from proxy.config.schema import Admin
+from proxy.config.service_checks import SESSION_COOKIE
 from proxy.control.access import token_file
 from proxy.errors import ConfigError
 from proxy.server.request import Request
 
-COOKIE: Final = "sluice_admin"
+COOKIE: Final = SESSION_COOKIE
 SESSION_SECS: Final = 12 * 3600
 
 _SESSION = re.compile(r"((\d{1,12})\.([A-Za-z0-9_-]{1,32}))\.([0-9a-f]{64})", re.ASCII).fullmatch

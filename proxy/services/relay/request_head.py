@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
+from proxy.config.service_checks import SESSION_COOKIE
 from proxy.net.headers import Verdicts
 from proxy.services.relay.forwarded import ForwardedLines, appended_lines
 from proxy.services.relay.header_tables import passing_lines, request_verdicts
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from proxy.services.live_service import ServiceTarget
     from proxy.services.table.route import ServiceRoute
 
-_SESSION: Final = b"sluice_admin="  # the dashboard's session (control/access/credential.py)
+_SESSION: Final = f"{SESSION_COOKIE}=".encode()
 BODILESS: Final = frozenset(("GET", "HEAD", "OPTIONS", "DELETE"))  # without a body no length is sent
 EMPTY_BODY: Final = b"Content-Length: 0\r\n\r\n"  # the end of other heads: where a body is expected (RFC 9110 8.6)
 
