@@ -17,8 +17,13 @@ FoundServices = Mapping[str, tuple[ServerAddress, ...]]
 
 
 def parse(content: bytes, label: str) -> FoundServices:
-    """Addresses by the name of their service. ``label`` names the file in mistakes. Raises ConfigError with all."""
+    """Addresses by the name of their service. ``label`` names the file in mistakes. Raises ConfigError with all.
+
+    A file without a byte is a mistake: writers that are cut off, or that have just begun, leave one.
+    """
     mistakes = Mistakes()
+    if not content.strip():
+        mistakes.add(label, "", "is empty; for no services at all, write {}")
     top = document.parse(content, label, mistakes)
     found: dict[str, dict[str, ServerAddress]] = {}
     if top is not None:

@@ -89,7 +89,6 @@ def test_addresses_without_a_name() -> None:
 
 def test_several_services() -> None:
     assert urls("web: http://10.0.0.1:8080\napi:\n  host: 10.0.0.2\n  port: 8080\nempty:\n") == {"web": [A], "api": [B]}
-    assert urls("") == {}
 
 
 def test_weight_priority_region_scheme_and_path() -> None:
@@ -230,3 +229,13 @@ def test_any_file_gives_addresses_or_mistakes(top: dict[str, Any]) -> None:
 def test_any_bytes_give_addresses_or_mistakes(content: bytes) -> None:
     found = outcome(content)
     assert found or isinstance(found, dict)
+
+
+@pytest.mark.parametrize("text", ["", "\n"])
+def test_an_empty_file_may_be_half_written(text: str) -> None:
+    assert mistakes(text) == ["consul.yml: is empty; for no services at all, write {}"]
+
+
+@pytest.mark.parametrize("text", ["{}", "# web: http://10.0.0.1:8080\n", "web:\n"])
+def test_a_file_may_say_that_there_are_no_services(text: str) -> None:
+    assert not any(urls(text).values())
