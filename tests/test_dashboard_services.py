@@ -287,6 +287,18 @@ async def test_a_weight_that_is_being_edited_is_left_alone(page: Page, api: Api)
     await expect(weight).to_have_value("5")
 
 
+async def test_a_toast_is_in_front_of_the_open_sheet(page: Page, api: Api) -> None:
+    await api.make("models", A)
+    await fresh(page, "services/models")
+    await dialog(page).get_by_label(f"Weight of {A}").fill("4")
+    await page.keyboard.press("Enter")
+    message = dialog(page).get_by_role("status").get_by_text(f"{A} has the weight 4.")
+    await expect(message).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    await expect(page.locator("body > .toasts")).to_have_count(1)  # it outlives the sheet
+
+
 async def test_addresses_are_added_and_removed(refused: Page, api: Api) -> None:
     page = refused
     await api.make("models", A)

@@ -6,7 +6,7 @@ import { icon } from "./icons.js";
 /** Resolves to whether the user confirmed. */
 export function confirm({ title, text, yes, grave = false }) {
   return new Promise((resolve) => {
-    const dialog = h("dialog", { class: "ask", "aria-labelledby": "ask-title", onclose: () => (dialog.remove(), resolve(dialog.returnValue === "yes")) },
+    const dialog = h("dialog", { class: "ask", "aria-labelledby": "ask-title", onclose: () => (raiseToasts(), dialog.remove(), resolve(dialog.returnValue === "yes")) },
       h("form", { method: "dialog" },
         h("h2", { id: "ask-title" }, title),
         h("p", {}, text),
@@ -15,12 +15,13 @@ export function confirm({ title, text, yes, grave = false }) {
           h("button", { class: `button primary ${grave ? "grave" : ""}`, value: "yes" }, yes))));
     document.body.append(dialog);
     dialog.showModal();
+    raiseToasts();
   });
 }
 
 /** A sheet at the right edge; `closed` is called however it is closed. */
 export function sheet(title, content, closed) {
-  const dialog = h("dialog", { class: "sheet", "aria-labelledby": "sheet-title", onclose: () => (dialog.remove(), closed()) },
+  const dialog = h("dialog", { class: "sheet", "aria-labelledby": "sheet-title", onclose: () => (raiseToasts(), dialog.remove(), closed()) },
     h("header", {},
       h("h2", { id: "sheet-title" }, title),
       h("button", { class: "button quiet square", "aria-label": "Close", onclick: () => dialog.close() }, icon("close"))),
@@ -28,7 +29,15 @@ export function sheet(title, content, closed) {
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   document.body.append(dialog);
   dialog.showModal();
+  raiseToasts();
   return dialog;
+}
+
+/** Move the toasts into the topmost dialog: the browser shows everything else below it, and screen readers skip it. */
+function raiseToasts() {
+  const toasts = document.getElementById("toasts");
+  const top = [...document.querySelectorAll("dialog[open]")].at(-1) ?? document.body;
+  if (toasts.parentElement !== top) top.append(toasts);
 }
 
 /** A message at the foot of the page that disappears by itself; screen readers announce it. */
