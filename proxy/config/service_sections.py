@@ -72,6 +72,9 @@ def own_path(route: RouteSettings, own: OwnPaths) -> str:
     """
     path = literal_path(route.pattern) if route.pattern else route.path
     if not (shadowed := own.shadowed(path)):
+        if not route.pattern and own.owns(below := f"{path.rstrip('/')}/"):
+            text = f"what is below {below} is the gateway's own, which no route can take"
+            return f"path: {text}. Use pattern: {path} for this path alone"
         return ""
     key, text = ("pattern", route.pattern) if route.pattern else ("path", route.path)
     where = "" if shadowed == path else f"below {shadowed}, "

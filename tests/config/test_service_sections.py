@@ -69,6 +69,11 @@ def mistakes(folder: Path, text: str) -> list[str]:
             "path: /v1/files/a is below /v1/files, the gateway's own path, which no route can take",
         ),
         ("{path: /metrics, service: s}", "path: /metrics is the gateway's own path, which no route can take"),
+        (
+            "{path: /billing, service: s}",
+            "path: what is below /billing/ is the gateway's own, which no route can take. "
+            "Use pattern: /billing for this path alone",
+        ),
     ],
 )
 def test_a_wrong_route_is_refused_with_one_line(tmp_path: Path, route: str, line: str) -> None:
@@ -113,6 +118,14 @@ def test_relations_are_checked_with_everything_else(tmp_path: Path) -> None:
         "routes[0].scopes: need authentication: set auth.mode",
         'routes: 2 routes have the id "a"',
     ]
+
+
+@pytest.mark.parametrize(
+    "route",
+    ["pattern: /billing", "path: /", "path: /v1", "path: /openai", "path: /api", "path: /v1beta", "host: a.example"],
+)
+def test_a_route_that_gets_some_requests_is_fine(tmp_path: Path, route: str) -> None:
+    loaded(tmp_path, f"services: {{s: {{}}}}\nroutes: [{{{route}, service: s}}]")
 
 
 def test_a_gateway_at_a_unix_socket_needs_a_port_to_be_registered(tmp_path: Path) -> None:
