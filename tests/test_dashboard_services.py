@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from playwright.async_api import Browser, Page, expect
 
 from proxy.addresses.live import LiveAddress
 from tests.support import Upstream
+from tests.support.answers import json_answer
 from tests.support.dashboard import TOKEN, go, signed_in, violations
 from tests.support.gateway import Gateway, one_provider
 
@@ -21,6 +23,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group(
 
 A, B, C = (f"http://10.9.9.{number}:8000" for number in (1, 2, 3))
 MARKUP = "<img src=x onerror=alert(1)>"
+EACH_CHECK_COUNTS = {"intervalSecs": 0.1, "timeoutSecs": 60, "healthy": 1, "unhealthy": 1}
 CONFIGURED = {
     "chat": {"addresses": [{"url": A, "weight": 2, "region": "eu"}, {"url": B}], "strategy": "least_connections"},
     "idle": {},
@@ -142,7 +145,7 @@ async def test_services_are_shown_with_their_states(page: Page, api: Api) -> Non
     await fresh(page)
     await expect(page.locator(".page-head")).to_contain_text("5 services, 2 routes.")
     await expect(row(page, "chat")).to_contain_text("chatin the configurationUp2 of 20")
-    await expect(row(page, "models")).to_contain_text("modelsby the APIDegraded2 of 3")
+    await expect(row(page, "models")).to_contain_text("modelsby the APIDegraded1 drained2 of 3")
     await expect(row(page, "idle")).to_contain_text("No addresses0 of 0")
     await expect(row(page, "found")).to_contain_text("Up1 of 1")
     await expect(row(page, "lost")).to_contain_text("No addresses")
@@ -158,7 +161,7 @@ async def test_the_page_follows_what_happens(page: Page, api: Api) -> None:
     await api.make("models", A)
     await expect(row(page, "models")).to_contain_text("Up1 of 1")
     api.note_health("models", A, False)
-    await expect(row(page, "models")).to_contain_text("Down0 of 1")
+    await expect(row(page, "models")).to_contain_text("Down1 unhealthy0 of 1")
     api.note_health("models", A, True)
     await expect(row(page, "models")).to_contain_text("Up1 of 1")
     await api.call("DELETE", "/services/models")
@@ -206,13 +209,36 @@ async def test_a_mistake_of_a_new_service_is_shown_in_the_form(refused: Page, ap
     await dialog(page).get_by_label("Name").fill("models")
     await dialog(page).get_by_label("Addresses").fill("ftp://nowhere")
     await dialog(page).get_by_role("button", name="Add the service").click()
-    await expect(dialog(page).get_by_role("alert")).to_contain_text(
-        "expected a URL that begins with http:// or https://"
+    words = "ftp://nowhere: expected a URL that begins with http:// or https://."
+    await expect(dialog(page).get_by_label("Addresses")).to_have_accessible_description(
+        f"{words} One on each line. Weights can be changed afterwards."
     )
+    await expect(dialog(page).get_by_label("Addresses")).to_be_focused()
+    await expect(dialog(page).get_by_label("Name")).not_to_have_attribute("aria-invalid", "true")
+    await expect(dialog(page).get_by_role("alert")).to_be_hidden()
+    assert await violations(page) == []
     await dialog(page).get_by_label("Addresses").fill(A)
     await dialog(page).get_by_label("Name").fill("chat")
     await dialog(page).get_by_role("button", name="Add the service").click()
-    await expect(dialog(page).get_by_role("alert")).to_contain_text("configur")
+    await expect(dialog(page).get_by_label("Name")).to_have_accessible_description("There is a service chat already.")
+    await expect(dialog(page).get_by_label("Addresses")).not_to_have_attribute("aria-invalid", "true")
+
+
+async def test_each_mistake_of_a_form_is_next_to_its_field(refused: Page, api: Api) -> None:
+    page = refused
+    await fresh(page, "services/+service")
+    await dialog(page).get_by_label("Name").fill("two words")
+    await dialog(page).get_by_label("Addresses").fill(f"{A}\nnonsense\nftp://nowhere")
+    await dialog(page).get_by_label("Health check").fill("health")
+    await dialog(page).get_by_role("button", name="Add the service").click()
+    await expect(dialog(page).locator(".mistake")).to_have_text(
+        [
+            re.compile("^A service's name may contain only .*[.]$"),
+            re.compile("^nonsense: expected a URL.*ftp://nowhere: expected a URL"),
+            "Must begin with a slash.",
+        ]
+    )
+    await expect(dialog(page).get_by_label("Name")).to_be_focused()
 
 
 async def test_addresses_show_their_live_state(page: Page, api: Api) -> None:
@@ -229,7 +255,7 @@ async def test_addresses_show_their_live_state(page: Page, api: Api) -> None:
     await expect(address(page, A)).to_contain_text(
         re.compile(r"In flight3Requests1\u202f204Failures2Latency42\u202fms")
     )
-    await expect(address(page, A)).to_contain_text("Found inthe settings")
+    await expect(address(page, A)).to_contain_text("Found insettings")
     await expect(address(page, B)).to_contain_text("Unhealthy")
     await expect(address(page, B)).to_contain_text("The health check fails")
     await expect(address(page, C)).to_contain_text("Ejected")
@@ -308,10 +334,17 @@ async def test_addresses_are_added_and_removed(refused: Page, api: Api) -> None:
     await dialog(page).get_by_label("Weight", exact=True).fill("4")
     await page.keyboard.press("Enter")
     await expect(address(page, B)).to_be_visible()
+    await dialog(page).get_by_label("Weight", exact=True).fill("1")
     assert (await api.address("models", B))["weight"] == 4
     await dialog(page).get_by_label("Address", exact=True).fill("nonsense")
     await page.keyboard.press("Enter")
-    await expect(page.locator('.toast[data-tone="bad"]').last).to_contain_text("http")
+    await expect(dialog(page).get_by_label("Address", exact=True)).to_have_accessible_description(
+        "Expected a URL that begins with http:// or https://."
+    )
+    await dialog(page).get_by_label("Address", exact=True).fill(B)
+    await page.keyboard.press("Enter")
+    await expect(dialog(page).locator(".mistake")).to_have_text("The service has this address already.")
+    assert (await api.address("models", B))["weight"] == 4  # the form has another one
     await address(page, A).get_by_role("button", name=f"Remove {A}").click()
     await page.locator("dialog.ask").get_by_role("button", name="Remove").click()
     await expect(address(page, A)).to_have_count(0)
@@ -346,7 +379,9 @@ async def test_a_route_is_added(refused: Page, api: Api) -> None:
     await dialog(page).get_by_role("textbox", name="Path").fill("/v1/chat/completions")
     await dialog(page).get_by_label("Service").fill("chat")
     await dialog(page).get_by_role("button", name="Add the route").click()
-    await expect(dialog(page).get_by_role("alert")).to_contain_text("/v1/chat/completions")
+    await expect(dialog(page).get_by_role("textbox", name="Path")).to_have_accessible_description(
+        re.compile("^/v1/chat/completions is the gateway's own path, which no route can take[.]")
+    )
     await dialog(page).get_by_role("textbox", name="Path").fill("/api/v1/analyze")
     await dialog(page).get_by_label("Methods").fill("get, post")
     await dialog(page).get_by_label("Public").check()
@@ -359,6 +394,98 @@ async def test_a_route_is_added(refused: Page, api: Api) -> None:
     assert (made["methods"], made["settings"]["public"]) == (["GET", "POST"], True)
     await line.get_by_role("link", name="chat").click()
     await expect(dialog(page)).to_contain_text("This service is in the configuration")
+
+
+async def test_a_route_may_be_added_before_its_service(page: Page, api: Api) -> None:
+    await fresh(page, "services/+route")
+    await dialog(page).get_by_role("textbox", name="Path").fill("/early")
+    await dialog(page).get_by_label("Service").fill("later")
+    await dialog(page).get_by_role("button", name="Add the route").click()
+    words = "Requests for /early go to later, which is not defined yet: they get status 503."
+    await expect(toast(page)).to_have_text(words)
+
+
+async def test_a_form_does_not_replace_a_route(refused: Page, api: Api) -> None:
+    page = refused
+    await api.make("models", A)
+    await api.call("POST", "/routes", {"path": "/models-of-ours", "service": "models"})
+    for path in ("/models-of-ours", "/gone"):
+        await fresh(page, "services/+route")
+        await dialog(page).get_by_role("textbox", name="Path").fill(path)
+        await dialog(page).get_by_label("Service").fill("chat")
+        await dialog(page).get_by_role("button", name="Add the route").click()
+        await expect(dialog(page).locator(".mistake")).to_have_text(
+            "There is such a route already. Delete it first to replace it."
+        )
+    [made] = [each for each in (await api.call("GET", "/routes"))["data"] if each["path"] == "/models-of-ours"]
+    assert made["service"] == "models"
+
+
+async def test_what_was_changed_meanwhile_is_not_deleted(refused: Page, api: Api) -> None:
+    page = refused
+    await api.make("models", A)
+    await api.call("POST", "/routes", {"path": "/models-of-ours", "service": "chat"})
+    await fresh(page)
+    await routes(page).get_by_role("button", name="Delete the route /models-of-ours").click()
+    await api.call("POST", "/routes", {"path": "/models-of-ours", "service": "models", "public": True})
+    await page.locator("dialog.ask").get_by_role("button", name="Delete").click()
+    await expect(toast(page)).to_have_text("The route was changed meanwhile, so it was not deleted. Look at it again.")
+    await expect(routes(page).filter(has_text="/models-of-ours")).to_contain_text("publicmodels")
+    await api.call("DELETE", "/routes/models-of-ours")
+    await fresh(page, "services/models")
+    await dialog(page).get_by_role("button", name="Delete the service").click()
+    await api.call("POST", "/services", {"name": "models", "url": B})
+    await page.locator("dialog.ask").get_by_role("button", name="Delete").click()
+    await expect(toast(page)).to_have_text("models was changed meanwhile, so it was not deleted. Look at it again.")
+    await expect(address(page, B)).to_be_visible()
+    assert len((await api.service("models"))["addresses"]) == 2
+
+
+async def test_the_history_of_health_is_shown(page: Page, api: Api) -> None:
+    async with Upstream() as backend:
+        backend.on(lambda request: json_answer({}))
+        await api.make("models", backend.url, health={"path": "/health", **EACH_CHECK_COUNTS})
+        await fresh(page, "services/models")
+        shown = address(page, backend.url)
+        await expect(shown).to_contain_text("History of its health: 1 change")
+        backend.on(lambda request: json_answer({}, 503))
+        await expect(shown.locator(".pill").first).to_have_text("Unhealthy")
+        await expect(shown.locator(".said")).to_have_text("The health check fails: status 503.")
+        await expect(dialog(page).locator(".verdict")).to_contain_text("Down")
+        backend.on(lambda request: json_answer({}))
+        await expect(shown.locator(".pill").first).to_have_text("Serving")
+        await shown.get_by_text("History of its health: 3 changes").focus()
+        await page.keyboard.press("Enter")
+        await expect(shown.locator(".health-changes li")).to_have_text(
+            [re.compile(rf"^\d\d:\d\d:\d\d{words}$") for words in ("Healthy", "Unhealthystatus 503", "Healthy")]
+        )
+        [checked] = (await api.call("GET", "/services/models/health"))["addresses"]
+        times = [datetime.fromtimestamp(each["at"], UTC) for each in checked["changes"]]
+        assert times == sorted(times, reverse=True)
+        for number, at in enumerate(times):
+            line = shown.locator(".health-changes time").nth(number)
+            exact = f"{at:%Y-%m-%dT%H:%M:%S}"
+            await expect(line).to_have_attribute("datetime", re.compile(f"^{exact}"))
+        assert await violations(page) == []
+
+
+async def test_an_address_is_found_among_many(page: Page, api: Api) -> None:
+    urls = [f"http://10.9.8.{number}:8000" for number in range(1, 121)]
+    await api.make("fleet", *urls)
+    await api.call("PATCH", f"/services/fleet/addresses?url={urls[-1]}", {"drained": True})
+    await fresh(page)
+    await expect(row(page, "fleet")).to_contain_text("Degraded1 drained119 of 120")
+    await go(page, "services/fleet")
+    await expect(dialog(page)).to_contain_text("119 serving, 1 drained")
+    await expect(page.locator(".address")).to_have_count(100)
+    await expect(dialog(page)).to_contain_text("The first 100 of 120: search for others.")
+    await dialog(page).get_by_label("Find an address").fill("DRAINED")
+    await expect(page.locator(".address")).to_have_count(1)
+    await expect(address(page, urls[-1])).to_be_visible()
+    await dialog(page).get_by_label("Find an address").fill("10.9.8.77:")
+    await expect(address(page, urls[76])).to_be_visible()
+    await dialog(page).get_by_label("Find an address").fill("nothing-like-this")
+    await expect(dialog(page)).to_contain_text("No address matches.")
 
 
 async def test_where_addresses_are_found_is_shown(page: Page, api: Api) -> None:

@@ -1,8 +1,9 @@
 // Forms in a sheet: a new service, and a new route.
 
-import { get, post } from "./api.js";
+import { ApiError, get, send } from "./api.js";
 import { sheet, toast } from "./dialog.js";
-import { h, text } from "./dom.js";
+import { h } from "./dom.js";
+import { entries, mistakes } from "./mistakes.js";
 import { field } from "./parts.js";
 import { SERVICES } from "./service.js";
 
@@ -10,7 +11,8 @@ import { SERVICES } from "./service.js";
 export const NEW_SERVICE = "+service";
 export const NEW_ROUTE = "+route";
 
-const list = (words) => words.split(/[\s,]+/).filter(Boolean);
+// A form only adds: PUT, or a second POST of a route, would replace what is there.
+const NEW = { headers: { "If-None-Match": "*" } };
 const input = (attributes = {}) => h("input", { autocomplete: "off", spellcheck: "false", ...attributes });
 
 function serviceForm() {
@@ -20,8 +22,10 @@ function serviceForm() {
   return {
     title: "Add a service", yes: "Add the service",
     fields: [field("Name", name), field("Addresses", addresses, "One on each line. Weights can be changed afterwards."), field("Health check", check, "A path that healthy addresses answer. Empty: no checks")],
-    body: () => ({ name: name.value.trim(), addresses: list(addresses.value).map((url) => ({ url })), ...(check.value.trim() ? { health: { path: check.value.trim() } } : {}) }),
-    send: (body) => post(SERVICES, body),
+    controls: { name, addresses, "health.path": check },
+    body: () => ({ name: name.value.trim(), addresses: entries(addresses.value).map((url) => ({ url })), ...(check.value.trim() ? { health: { path: check.value.trim() } } : {}) }),
+    path: SERVICES,
+    taken: ({ name: words }) => ["name", `There is a service ${words} already.`],
     done: (made) => [`${made.name} was added.`, `#/services/${encodeURIComponent(made.name)}`],
   };
 }
@@ -40,18 +44,25 @@ function routeForm(signal) {
     fields: [field("Path", path, "It and all below it, by whole segments"), field("Service", service), known,
       h("div", { class: "fields" }, field("Methods", methods, "Such as GET, POST"), field("Host", host, "A name, or *. before one")),
       h("label", { class: "check" }, strip, "Remove this path from requests"), h("label", { class: "check" }, open, "Public: no credential is needed")],
-    body: () => ({ path: path.value.trim(), service: service.value.trim(), methods: list(methods.value), host: host.value.trim(), strip: strip.checked, public: open.checked }),
-    send: (body) => post("/admin/routes", body),
-    done: (made) => [`Requests for ${made.host}${made.path} go to ${made.service}.`, "#/services"],
+    controls: { path, service, methods, host },
+    body: () => ({ path: path.value.trim(), service: service.value.trim(), methods: entries(methods.value), host: host.value.trim(), strip: strip.checked, public: open.checked }),
+    path: "/admin/routes",
+    taken: () => ["path", "There is such a route already. Delete it first to replace it."],
+    done: ({ host, path: prefix, service: target, missing }) => [`Requests for ${host}${prefix} go to ${target}${missing.length ? ", which is not defined yet: they get status 503" : ""}.`, "#/services"],
   };
 }
+
+const TAKEN = ["service_exists", "configured_service", "configured_route", "precondition_failed"];
+
+/** The error of a name or a path that is taken, in words for people. */
+const taken = ([param, message]) => new ApiError(409, message, { error: { param } });
 
 /** Open a form until `signal` aborts. `changed` is called after it was sent. */
 export function openForm(name, signal, { changed, closed }) {
   const form = name === NEW_SERVICE ? serviceForm() : routeForm(signal);
-  const problem = h("p", { class: "notice", "data-tone": "bad", role: "alert", hidden: true });
+  const problems = mistakes(form.controls);
   const save = h("button", { class: "button primary", type: "submit" }, form.yes);
-  const element = h("form", { class: "try-form", onsubmit: submit }, form.fields, problem, h("div", { class: "actions" }, save));
+  const element = h("form", { class: "try-form", onsubmit: submit }, form.fields, problems.element, h("div", { class: "actions" }, save));
   const dialog = sheet(form.title, h("div", { class: "sheet-body" }, element), () => !signal.aborted && closed());
   signal.addEventListener("abort", () => dialog.close());
   element.querySelector("input").focus();
@@ -59,16 +70,16 @@ export function openForm(name, signal, { changed, closed }) {
   async function submit(event) {
     event.preventDefault();
     save.disabled = true;
-    problem.hidden = true;
+    problems.clear();
+    const body = form.body();
     try {
-      const [words, where] = form.done(await form.send(form.body()));
+      const [words, where] = form.done(await (await send("POST", form.path, body, NEW)).json());
       toast(words);
       if (signal.aborted) return;
       changed();
       location.hash = where;
     } catch (error) {
-      text(problem, error.message);
-      problem.hidden = false;
+      problems.show(TAKEN.includes(error.body?.error?.code) ? taken(form.taken(body)) : error);
     }
     save.disabled = false;
   }

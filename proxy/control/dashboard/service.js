@@ -1,15 +1,18 @@
 // One service in a sheet: its addresses with their state and health, where they are found, and what can be changed.
 
-import { get, send } from "./api.js";
+import { ApiError, get, send } from "./api.js";
 import { confirm, sheet, toast } from "./dialog.js";
 import { h, match, text } from "./dom.js";
 import { NONE, count, exactly, moment, ms } from "./format.js";
+import { mistakes } from "./mistakes.js";
 import { empty, field, loading, pill, trouble } from "./parts.js";
-import { definers, healthOf, stateOf, sum, why } from "./servicewords.js";
+import { countStates, definers, healthOf, stateOf, sum, why } from "./servicewords.js";
 
 export const SERVICES = "/admin/services";
 
 const EVERY = 3000;
+const FEW = 8; // addresses that need no search
+const MOST = 100; // cards at once
 const TECHNOLOGIES = { consul: "Consul", dns: "DNS", file: "File" };
 const FACTS = ["In flight", "Requests", "Failures", "Latency", "Priority", "Region", "Found in", "Last check"];
 
@@ -29,7 +32,7 @@ function weightForm(label, set) {
     event.preventDefault();
     if (await set(control.valueAsNumber)) edited = false;
   };
-  return { element: h("form", { class: "weight", onsubmit: submit }, control, h("button", { class: "button small" }, "Set weight")), update: (value) => edited || control === document.activeElement || (control.value = value) };
+  return { element: h("form", { class: "weight", onsubmit: submit }, h("span", { class: "quiet", "aria-hidden": "true" }, "Weight"), control, h("button", { class: "button small" }, "Set weight")), update: (value) => edited || control === document.activeElement || (control.value = value) };
 }
 
 function addressCard({ url }, acts) {
@@ -39,7 +42,8 @@ function addressCard({ url }, acts) {
   const drain = h("button", { class: "button small", onclick: () => acts.drain(url, !drained) });
   const remove = h("button", { class: "button small", "aria-label": `Remove ${url}`, onclick: () => acts.remove(url) }, "Remove");
   const changes = h("ol", { class: "health-changes" });
-  const history = h("details", { hidden: true }, h("summary", {}, "History of its health"), changes);
+  const summary = h("summary");
+  const history = h("details", { hidden: true }, summary, changes);
   let drained = false;
   const element = h("li", { class: "address", "data-url": url }, h("div", { class: "head" }, h("strong", {}, url), state), said, h("dl", { class: "facts" }, FACTS.map((name) => dt(name, facts[name]))),
     h("div", { class: "actions" }, weight.element, drain, remove), history);
@@ -52,13 +56,15 @@ function addressCard({ url }, acts) {
     said.hidden = !reason;
     said.dataset.tone = tone === "ok" || tone === "idle" ? "warn" : tone;
     text(said, reason);
-    const values = [count(address.inFlight), count(address.requests), count(address.failures), ms(address.latencyMs), String(address.priority), address.region || NONE, TECHNOLOGIES[address.source] ?? "the settings", checked?.checkedAt ? `${moment(checked.checkedAt)}${checked.tookMs === null ? "" : `, ${ms(checked.tookMs)}`}` : NONE];
+    const values = [count(address.inFlight), count(address.requests), count(address.failures), ms(address.latencyMs), String(address.priority), address.region || NONE, TECHNOLOGIES[address.source] ?? "settings", checked?.checkedAt ? `${moment(checked.checkedAt)}${checked.tookMs === null ? "" : `, ${ms(checked.tookMs)}`}` : NONE];
     values.forEach((value, place) => text(facts[FACTS[place]], value));
     weight.update(address.weight);
     text(drain, drained ? "Undrain" : "Drain");
     drain.setAttribute("aria-label", `${drained ? "Undrain" : "Drain"} ${url}`);
     remove.hidden = !own;
     history.hidden = !checked?.changes.length;
+    const many = checked?.changes.length ?? 0;
+    text(summary, `History of its health: ${many} ${many === 1 ? "change" : "changes"}`);
     const last = checked?.changes[0]?.at ?? 0;
     if (changes.dataset.last !== String(last)) changes.replaceChildren(...(checked?.changes ?? []).map(change));
     changes.dataset.last = String(last);
@@ -84,16 +90,18 @@ export function open(name, signal, { changed, closed }) {
   signal.addEventListener("abort", () => dialog.close());
   const ended = () => signal.aborted || !dialog.open;
   const [addresses, sources] = [new Map(), new Map()];
+  let version = 0; // of the service that is shown
+  let listing = []; // all of its addresses
   let parts = null; // what is updated, once it was loaded
   let turn = 0;
 
-  /** Whether the request was a success; an error is a toast. */
-  async function act(method, where, content, words) {
+  /** Whether the request was a success. `failed` gets an error; without it an error is a toast. */
+  async function act(method, where, content, words, { headers, failed = ({ message }) => toast(message, "bad") } = {}) {
     try {
-      await send(method, `${path}${where}`, content);
+      await send(method, `${path}${where}`, content, { headers });
       toast(words);
     } catch (error) {
-      if (!ended()) toast(error.message, "bad");
+      if (!ended()) failed(error);
       return false;
     } finally {
       if (!ended()) load();
@@ -115,18 +123,24 @@ export function open(name, signal, { changed, closed }) {
   };
 
   async function removeService() {
+    const headers = { "If-Match": `"${version}"` }; // what the operator saw before the question
+    const failed = ({ status, message }) => toast(status === 412 ? `${name} was changed meanwhile, so it was not deleted. Look at it again.` : message, "bad");
     if (!(await confirm({ title: `Delete ${name}?`, text: "Its addresses and weights are deleted, too. This cannot be undone.", yes: "Delete", grave: true }))) return;
-    if (await act("DELETE", "", undefined, `${name} was deleted.`)) dialog.close();
+    if (await act("DELETE", "", undefined, `${name} was deleted.`, { headers, failed })) dialog.close();
   }
 
   function addForm() {
     const url = h("input", { required: true, autocomplete: "off", spellcheck: "false", placeholder: "http://backend-1:8000" });
     const weight = h("input", { type: "number", min: 0, max: 1_000_000, step: "any", inputmode: "decimal", required: true, value: 1 });
+    const problems = mistakes({ url, weight });
     const submit = async (event) => {
       event.preventDefault();
-      if (await act("POST", "/addresses", { url: url.value.trim(), weight: weight.valueAsNumber }, `${url.value.trim()} was added.`)) url.value = "";
+      problems.clear();
+      const words = url.value.trim();
+      if (listing.some((each) => each.url === words)) return problems.show(new ApiError(409, "The service has this address already.", { error: { param: "url" } })); // it would be replaced
+      if (await act("POST", "/addresses", { url: words, weight: weight.valueAsNumber }, `${words} was added.`, { failed: problems.show })) url.value = "";
     };
-    return h("form", { class: "try-form", onsubmit: submit }, h("div", { class: "fields" }, field("Address", url), field("Weight", weight)), h("div", { class: "actions" }, h("button", { class: "button" }, "Add the address")));
+    return h("form", { class: "try-form", onsubmit: submit }, h("div", { class: "fields" }, field("Address", url), field("Weight", weight)), problems.element, h("div", { class: "actions" }, h("button", { class: "button" }, "Add the address")));
   }
 
   function build(service) {
@@ -137,17 +151,31 @@ export function open(name, signal, { changed, closed }) {
     const [list, found] = [h("ul", { class: "addresses" }), h("ul", { class: "found" })];
     const heads = h("h3", {}, "Where addresses are found");
     const none = h("p", { class: "quiet" }, "None: its requests get status 503.");
-    const defined = file ? "This service is in the configuration: change it there. Weights can be set here, and addresses drained." : `Defined ${definers[service.source]}.`;
+    const search = h("input", { type: "search", placeholder: "URL, region or state", "aria-label": "Find an address", oninput: drawAddresses });
+    const [tally, rest] = [h("p", { class: "quiet" }), h("p", { class: "quiet", hidden: true })];
+    const defined = file ? h("p", { class: "notice", "data-tone": "idle" }, "This service is in the configuration: change it there. Weights can be set here, and addresses drained.") : h("p", { class: "quiet" }, `Defined ${definers[service.source]}.`);
     body.replaceChildren(
-      h("div", { class: "verdict" }, state, h("strong", {}, name)), h("p", { class: "notice", "data-tone": "idle" }, defined),
+      h("div", { class: "verdict" }, state, h("strong", {}, name)), defined,
       h("dl", { class: "facts" }, Object.entries(facts).map((each) => dt(...each)), dt("Routes", routes)),
       h("div", { class: "actions" }, weight.element, !file && h("button", { class: "button small", onclick: removeService }, "Delete the service")),
-      h("h3", {}, "Addresses"), none, list, ...(file ? [] : [addForm()]), heads, found);
-    return { state, facts, routes, weight, list, found, heads, none };
+      h("p", { class: "hint" }, "The weight is the share of this service in routes that are split without weights of their own."),
+      h("h3", {}, "Addresses"), tally, none, search, list, rest, ...(file ? [] : [addForm()]), heads, found);
+    return { state, facts, routes, weight, list, found, heads, none, search, tally, rest };
+  }
+
+  /** Those that match the search. All cards of a large service would be slow to update. */
+  function drawAddresses() {
+    const words = parts.search.value.trim().toLowerCase();
+    const found = listing.filter(({ address }) => [address.url, address.region, stateOf(address)[0]].some((each) => each.toLowerCase().includes(words)));
+    match(parts.list, addresses, found.slice(0, MOST), ({ url }) => url, (each) => addressCard(each, acts));
+    const more = found.length > MOST && `The first ${MOST} of ${count(found.length)}: search for others.`;
+    text(parts.rest, listing.length && !found.length ? "No address matches." : more || "");
+    parts.rest.hidden = !parts.rest.textContent;
   }
 
   function draw(service, health) {
     parts ??= build(service);
+    version = service.version;
     const checked = new Map(health.addresses.map((each) => [each.url, each]));
     if (parts.state.dataset.health !== service.health) parts.state.replaceChildren(pill(healthOf(service)));
     parts.state.dataset.health = service.health;
@@ -157,7 +185,11 @@ export function open(name, signal, { changed, closed }) {
     parts.weight.update(service.weight);
     parts.none.hidden = service.addresses.length > 0;
     const own = service.source !== "file";
-    match(parts.list, addresses, service.addresses.map((address) => ({ address, url: address.url, checked: checked.get(address.url), own: own && address.source === "settings" })), ({ url }) => url, (each) => addressCard(each, acts));
+    listing = service.addresses.map((address) => ({ address, url: address.url, checked: checked.get(address.url), own: own && address.source === "settings" }));
+    text(parts.tally, countStates(service.addresses));
+    parts.tally.hidden = listing.length < 2;
+    parts.search.hidden = listing.length <= FEW && !parts.search.value;
+    drawAddresses();
     const listed = Object.entries(service.sources).map(([each, state]) => ({ name: each, ...state }));
     parts.heads.hidden = parts.found.hidden = !listed.length;
     match(parts.found, sources, listed, (each) => each.name, sourceCard);

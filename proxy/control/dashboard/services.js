@@ -8,7 +8,7 @@ import { icon } from "./icons.js";
 import { empty, heading, loading, pill, row, table, trouble } from "./parts.js";
 import { NEW_ROUTE, NEW_SERVICE, openForm } from "./newservice.js";
 import { SERVICES, open } from "./service.js";
-import { definers, healthOf, sum } from "./servicewords.js";
+import { countStates, definers, healthOf, stateOf, sum } from "./servicewords.js";
 
 const EVERY = 3000;
 const PAGE = 200;
@@ -35,7 +35,8 @@ function serviceRow(service) {
     state.dataset.health = now.health;
     text(source, definers[now.source]);
     const failing = Object.entries(now.sources).filter(([, each]) => !each.up && each.error).map(([name]) => name);
-    text(why, failing.length ? `${failing.join(", ")} does not answer` : "");
+    const idle = countStates(addresses.filter((each) => stateOf(each)[0] !== "Serving"));
+    text(why, [idle, failing.length && `${failing.join(", ")} does not answer`].filter(Boolean).join("; "));
     const values = [`${count(addresses.filter((each) => each.usable).length)} of ${count(addresses.length)}`, count(sum(addresses, "inFlight")), count(sum(addresses, "requests")), count(sum(addresses, "failures")), ms(latencyOf(addresses)), String(now.weight)];
     values.forEach((value, place) => text(cells[place], value));
   } };
@@ -73,7 +74,7 @@ export function show(root, { signal, param }) {
   const ways = table("Routes", ROUTE_COLUMNS);
   ways.element.classList.add("routes");
   const none = h("p", { class: "quiet" }, "None. A service gets requests once a route leads to it, or a provider names it as service://.");
-  const section = h("section", { class: "budget", "aria-labelledby": "routes", hidden: true },
+  const section = h("section", { class: "budget route-list", "aria-labelledby": "routes", hidden: true },
     h("header", {}, h("h2", { id: "routes" }, "Routes"), h("span", { class: "note" }, "Which requests go to which service. The most specific one applies."), h("div", { class: "tools" }, h("a", { class: "button", href: `#/services/${NEW_ROUTE}` }, "Add a route"))), none, ways.element);
   root.append(head.element, notice, wrong, instead, list.element, h("p", { class: "foot-note" }, more), section);
 
@@ -117,10 +118,10 @@ export function show(root, { signal, param }) {
   async function removeRoute(route) {
     if (!(await confirm({ title: `Delete the route ${placeOf(route)}?`, text: "Requests that no other route takes get status 404 from now on.", yes: "Delete", grave: true })) || signal.aborted) return;
     try {
-      await send("DELETE", `${ROUTES}/${encodeURIComponent(route.id)}`);
+      await send("DELETE", `${ROUTES}/${encodeURIComponent(route.id)}`, undefined, { headers: { "If-Match": `"${route.version}"` } });
       toast("The route was deleted.");
     } catch (error) {
-      if (!signal.aborted) toast(error.message, "bad");
+      if (!signal.aborted) toast(error.status === 412 ? "The route was changed meanwhile, so it was not deleted. Look at it again." : error.message, "bad");
     }
     if (!signal.aborted) load();
   }

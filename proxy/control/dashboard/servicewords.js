@@ -19,6 +19,13 @@ export function stateOf({ drained, weight, healthy, breaker, usable }) {
   return usable ? ["Serving", "ok"] : ["Not used", "warn"];
 }
 
+/** "47 serving, 2 drained, 1 unhealthy" */
+export function countStates(addresses) {
+  const many = new Map();
+  for (const [words] of addresses.map(stateOf)) many.set(words, (many.get(words) ?? 0) + 1);
+  return [...many].map(([words, number]) => `${number} ${words === "Weight 0" ? "with weight 0" : words.toLowerCase()}`).join(", ");
+}
+
 /** Why it gets no requests, or why it failed; "" where there is nothing to say. */
 export function why({ breaker, healthy }, checked) {
   if (healthy === false) return `The health check fails${checked?.why ? `: ${checked.why}` : ""}.`;
