@@ -30,6 +30,9 @@ CHANGED: Final = (409, 412, *DOWN)
 CONDITIONS: Final = {
     "If-Match": ({"type": "string"}, "The `ETag` that was read: without it a change of somebody else may be undone."),
 }
+CREATION: Final = CONDITIONS | {
+    "If-None-Match": ({"type": "string", "enum": ["*"]}, "Refuse (412) if it exists already: nothing is replaced."),
+}
 _EXAMPLE: Final = {"name": "backend", "addresses": [{"url": "http://10.0.0.5:8000", "weight": 2}]}
 _PATCH: Final = "A JSON merge patch (RFC 7396): absent members stay, `null` brings back the default."
 
@@ -50,7 +53,7 @@ class ServiceHandlers:
             body=NewService,
             example=_EXAMPLE,
             answers={200: ServiceView},
-            headers=CONDITIONS,
+            headers=CREATION,
             errors=CHANGED,
             notes="The short form `name`, `url`, `weight` adds the address to a service that is there (200).",
         )
@@ -61,7 +64,7 @@ class ServiceHandlers:
             ServiceView,
             body=ServiceSettings,
             answers={201: ServiceView},
-            headers=CONDITIONS,
+            headers=CREATION,
             errors=CHANGED,
         )
         patch = Operation(

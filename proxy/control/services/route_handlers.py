@@ -15,7 +15,7 @@ from proxy.control.http.responses import send_json, send_no_content
 from proxy.control.http.router import ControlRoute, below_admin
 from proxy.control.services.bodies import read_new_route, read_route_settings
 from proxy.control.services.faults import unknown_route
-from proxy.control.services.handlers import CHANGED, CONDITIONS
+from proxy.control.services.handlers import CHANGED, CONDITIONS, CREATION
 from proxy.control.services.preconditions import Preconditions, etag_line
 from proxy.control.services.route_views import RouteList, RouteView
 from proxy.control.services.schemas import RouteListQuery
@@ -46,7 +46,7 @@ class RouteHandlers:
             body=RouteSettings,
             example=_EXAMPLE,
             answers={200: RouteView},
-            headers=CONDITIONS,
+            headers=CREATION,
             errors=CHANGED,
             notes="Without an `id`, a route that this API made for the same requests is replaced (200).",
         )
@@ -57,7 +57,7 @@ class RouteHandlers:
             RouteView,
             body=RouteSettings,
             answers={201: RouteView},
-            headers=CONDITIONS,
+            headers=CREATION,
             errors=CHANGED,
         )
         patch = Operation(
