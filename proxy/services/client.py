@@ -50,13 +50,15 @@ class RouterService:
     ) -> View:
         """Make a service; with a ``url``, add this address to the service if it is there.
 
+        With ``addresses``, ``health_check`` or settings it must be new (409): use ``update_service`` otherwise.
         ``weight``: of the address, or without one of the service. ``health_check``: the path that is checked.
         """
         body: View = {"name": name, "url": url, "weight": weight, **_camel(settings)}
         if addresses is not None:
-            body["addresses"] = [each if isinstance(each, str) else _camel(each) for each in addresses]
-        if health_check is not None:
-            body["health"] = {**body.get("health", {}), "path": health_check}
+            body["addresses"] = _addresses(addresses)
+        health = body.get("health")
+        if health_check is not None and (health is None or isinstance(health, Mapping)):
+            body["health"] = {**(health or {}), "path": health_check}
         return self._view("POST", "/services", _given(body))
 
     def update_service(self, name: str, **settings: Any) -> View:
@@ -101,9 +103,10 @@ class RouterService:
         view = self._view("GET", f"{_service(name)}/weight")
         if url is None:
             return float(view["weight"])
-        if url not in view["addresses"]:
+        weight = view["addresses"].get(url, view["addresses"].get(url.rstrip("/")))
+        if weight is None:
             raise RouterError(f"The service {name!r} has no address {url!r}.", 404, "unknown_address", "url")
-        return float(view["addresses"][url])
+        return float(weight)
 
     # -- routes -----------------------------------------------------------------------------------------
 
@@ -298,11 +301,25 @@ def _pages(calls: AdminCalls, path: str) -> Iterator[View]:
 
 
 def _service(name: str) -> str:
-    return f"/services/{quote(name, safe='')}"
+    return f"/services/{_segment(name, 'name')}"
 
 
 def _route(id_: str) -> str:
-    return f"/routes/{quote(id_, safe='')}"
+    return f"/routes/{_segment(id_, 'id')}"
+
+
+def _segment(text: str, param: str) -> str:
+    """An empty one would lead to the list."""
+    if not text:
+        raise RouterError(f"The {param} must not be empty.", 0, "invalid_parameters", param)
+    return quote(text, safe="")
+
+
+def _addresses(addresses: Any) -> Any:
+    """What is of a wrong type goes to the gateway, whose error says so."""
+    if isinstance(addresses, str) or not isinstance(addresses, Iterable):
+        return addresses
+    return [_camel(each) if isinstance(each, Mapping) else each for each in addresses]
 
 
 def _given(body: Mapping[str, Any]) -> View:

@@ -74,6 +74,92 @@ def test_the_gateways_error_is_taken_over(url: str) -> None:
     assert (str(error), error.status, error.code, error.param) == ("No.", 404, "unknown_service", "name")
 
 
+@pytest.mark.parametrize("body", ["<html>", "", "[]", "1"])
+def test_a_success_that_is_not_the_gateways_says_so(url: str, body: str) -> None:
+    with pytest.raises(RouterError, match="status 200 and is not the gateway's"):
+        AdminCalls(url, "token", PATIENCE).call("GET", f"/200/{body}")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "ftp://a",
+        "http://",
+        "http://a:99x",
+        "http://a:99999",
+        "http://[::1",
+        "http://a b",
+        "http://a..b",
+        "http://a/?b",
+    ],
+)
+def test_a_wrong_url_of_the_gateway_is_refused_at_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLUICE_URL", url or "/v1")
+    with pytest.raises(RouterError, match="SLUICE_URL") as caught:
+        RouterService(token="x")
+    assert caught.value.status == 0
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan")])
+def test_a_timeout_without_time_is_refused(timeout: float) -> None:
+    with pytest.raises(RouterError, match="timeout must be more than 0 seconds"):
+        RouterService("http://a", "x", timeout=timeout)
+
+
+def test_the_line_end_of_a_file_is_no_part_of_the_token(url: str) -> None:
+    Other.seen.clear()
+    AdminCalls(url, "token\n", PATIENCE).call("GET", "/204/")
+    assert Other.seen == [("GET", "/204/", "Bearer token")]
+
+
+@pytest.mark.parametrize("token", ["a\nb", "a b", "t\u00f6ken", "\u65e5"])
+def test_a_token_that_no_header_can_have_is_refused(url: str, token: str) -> None:
+    with pytest.raises(RouterError, match=r"SLUICE_ADMIN_TOKEN.*visible ASCII"):
+        AdminCalls(url, token, PATIENCE).call("GET", "/204/")
+
+
+@pytest.mark.parametrize("value", [{1, 2}, float("nan"), float("inf"), b"x"])
+def test_a_body_that_json_does_not_have_is_refused(url: str, value: object) -> None:
+    router = RouterService(url, "x")
+    with pytest.raises(RouterError, match="cannot be sent as JSON"):
+        router.add_service("a", "http://a", settings=value)
+    with pytest.raises(RouterError, match="cannot be sent as JSON"):
+        router.route_request("/204/", json=value)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "words"),
+    [
+        ("GET", "x", {}, "The path must begin with a slash, got 'x'"),
+        ("GET", "http://a/x", {}, "The path must begin with a slash"),
+        ("GE T", "/204/", {}, "is no method"),
+        ("", "/204/", {}, "is no method"),
+        ("GET", "/204/", {"a": "x\ny"}, "cannot be sent: .*header"),
+        ("GET", "/204/", {"a\nb": "x"}, "cannot be sent: .*header"),
+        ("GET", "/204/", {"a": "\u65e5"}, "cannot be sent: .*latin-1"),
+    ],
+)
+def test_a_routed_request_that_cannot_be_sent_says_why(
+    url: str, method: str, path: str, headers: dict[str, str], words: str
+) -> None:
+    with pytest.raises(RouterError, match=words):
+        RouterService(url, "x").route_request(path, method, headers=headers)
+
+
+def test_a_path_is_encoded_where_it_must_be(url: str) -> None:
+    Other.seen.clear()
+    RouterService(url, "x", timeout=PATIENCE).route_request("/204/a b/\u00fc%20%2F;x=1,2?q=\u00fc&r=[]\n")
+    assert [path for _, path, _ in Other.seen] == ["/204/a%20b/%C3%BC%20%2F;x=1,2?q=%C3%BC&r=[]%0A"]
+
+
+def test_an_answer_that_is_not_json_says_so(url: str) -> None:
+    answer = RouterService(url, "x", timeout=PATIENCE).route_request("/200/<html>")
+    with pytest.raises(RouterError, match="status 200 is not JSON") as caught:
+        answer.json()
+    assert caught.value.status == 200
+
+
 def test_an_answer_without_a_body_is_none(url: str) -> None:
     assert AdminCalls(url, "token", PATIENCE).call("GET", "/204/") is None
 

@@ -151,6 +151,57 @@ async def test_an_error_has_the_message_of_the_gateway(router: RouterService) ->
     assert "weight: " in str(error)
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda router: router.get_service(""),
+        lambda router: router.update_service("", weight=2),
+        lambda router: router.remove_service(""),
+        lambda router: router.get_addresses(""),
+        lambda router: router.check_health(""),
+        lambda router: router.set_weight("", 1),
+        lambda router: router.get_route(""),
+        lambda router: router.remove_route(""),
+    ],
+)
+async def test_an_empty_name_is_not_the_list(router: RouterService, call: Callable[[RouterService], object]) -> None:
+    error = await refused(lambda: call(router))
+    assert (error.status, error.code) == (0, "invalid_parameters")
+    assert "must not be empty" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"addresses": A}, "addresses: expected a list"),
+        ({"addresses": [1]}, "addresses[0]: expected"),
+        ({"addresses": 1}, "addresses: expected a list"),
+        ({"health": "x", "health_check": "/h"}, "health: expected"),
+        ({"strateggy": "random"}, 'did you mean "strategy"'),
+    ],
+)
+async def test_settings_of_a_wrong_type_are_refused_by_the_gateway(
+    router: RouterService, settings: dict[str, Any], words: str
+) -> None:
+    error = await refused(lambda: router.add_service("backend", **settings))
+    assert error.status == 400
+    assert words in str(error)
+
+
+async def test_an_address_may_be_written_with_a_slash_at_its_end(router: RouterService) -> None:
+    await run(lambda: router.add_service("backend", f"{A}/", weight=2))
+    assert await run(lambda: router.get_weight("backend", f"{A}/")) == 2
+    await run(lambda: router.drain("backend", f"{A}/"))
+    await run(lambda: router.remove_address("backend", f"{A}/"))
+
+
+async def test_the_weight_of_a_name_that_never_came_is_taken_back(router: RouterService) -> None:
+    await run(lambda: router.set_weight("later", 5))
+    taken = await run(lambda: router.set_weight("later", None))
+    assert (taken["weight"], taken["known"]) == (1, False)
+    assert (await refused(lambda: router.get_weight("later"))).code == "unknown_service"
+
+
 async def test_a_wrong_token_says_where_it_is_set(plane: ControlServer) -> None:
     router = RouterService(f"http://127.0.0.1:{plane.port}", "wrong", timeout=PATIENCE)
     error = await refused(router.get_services)

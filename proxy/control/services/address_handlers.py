@@ -13,6 +13,7 @@ from proxy.control.http.requests import RequestBodies, parse_query
 from proxy.control.http.responses import send_json
 from proxy.control.http.router import ControlRoute, below_admin
 from proxy.control.services.bodies import read_address, read_address_change, read_url, read_weight
+from proxy.control.services.faults import unknown_service
 from proxy.control.services.handlers import CHANGED, CONDITIONS, ONE
 from proxy.control.services.health_views import ServiceHealthView, health_view
 from proxy.control.services.preconditions import Preconditions, etag_line
@@ -138,6 +139,8 @@ class AddressHandlers:
 
     async def weight(self, request: Request, name: str) -> None:
         """GET /services/{name}/weight."""
+        if not self._survey.has_weight(name):
+            raise unknown_service(name)
         self._send_weight(request, self._survey.weight(name))
 
     async def set_weight(self, request: Request, name: str) -> None:

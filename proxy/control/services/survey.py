@@ -103,12 +103,14 @@ class ServiceSurvey:
         found = {each.url: source for source, some in self._services.discovered(name).items() for each in some}
         return found | {each.url: SETTINGS for each in listed}
 
+    def has_weight(self, name: str) -> bool:
+        """Whether there is such a service, or a weight that was set for it."""
+        return name in self._services.services or self._services.entries.get("override", name) is not None
+
     def weight(self, name: str, notice: str = "") -> WeightView:
-        """Also of a name that is not there yet, if a weight was set. Raises ClientFault (404)."""
+        """Also of a name that is not there yet: 1 unless another one was set."""
         service, override = self._services.services.get(name), self._services.override(name)
         kept = self._services.entries.get("override", name)
-        if service is None and kept is None:
-            raise unknown_service(name)
         weight = 1.0 if override.weight is UNSET else override.weight
         later = {url: each.weight for url, each in override.addresses.items() if each.weight is not UNSET}
         if service is not None:

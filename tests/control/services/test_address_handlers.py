@@ -197,6 +197,14 @@ async def test_the_weight_of_an_unknown_name_is_kept_until_it_comes(plane: Contr
     assert error(await plane.ask("GET", "/services/other/weight")) == (404, "unknown_service", None)
 
 
+async def test_a_weight_of_an_unknown_name_is_taken_back(plane: ControlServer) -> None:
+    await plane.ask("PUT", "/services/later/weight", json={"weight": 5})
+    for _ in range(2):
+        answer = await plane.ask("PUT", "/services/later/weight", json={"weight": None})
+        assert (answer.status, answer.json["known"], answer.json["weight"]) == (200, False, 1)
+    assert error(await plane.ask("GET", "/services/later/weight")) == (404, "unknown_service", None)
+
+
 async def test_what_is_set_later_goes_before_what_was_set_earlier(plane: ControlServer) -> None:
     await plane.ask("PUT", "/services/backend/weight", json={"weight": 5})
     for url in (A, B):
