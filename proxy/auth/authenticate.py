@@ -122,6 +122,23 @@ class Authenticator:
         secret = presented(request.headers)
         return self._known(secret) if secret is not None else None
 
+    def carries_own(self, request: Request) -> Awaitable[bool] | bool:
+        """Whether a valid key or token of the gateway is in the headers. Not a coroutine: usually there is none, or
+        it is known. Awaiting raises a GatewayError (503) if it could not be checked.
+        """
+        headers = request.headers
+        if (self._keys is None and self.verifier is None) or presented(headers) is None:
+            return False
+        secrets = all_presented(headers)
+        return any(map(self._known, secrets)) or self._carries_own(secrets)
+
+    async def _carries_own(self, secrets: tuple[str, ...]) -> bool:
+        try:
+            await self._any_of(secrets)
+        except Unauthorized:
+            return False
+        return True
+
     def anonymous(self, request: Request) -> Client:
         """The client of a request that needs no credential: what it calls itself, else its address."""
         address = request.remote if self._direct else self.address(request)

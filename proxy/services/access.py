@@ -30,12 +30,25 @@ class ServiceAccess:
         request, authenticator = work.request, self._authenticator
         exchange, route = work.exchange, work.match.route
         exchange.client = authenticator.address(request)
-        if route.settings.public or _is_preflight(request):
+        settings = route.settings
+        if settings.public or _is_preflight(request):
+            decided = settings.forward_credentials or not settings.public
+            own = False if decided else authenticator.carries_own(request)
+            if isinstance(own, Awaitable):
+                return self._public(work, own)
+            work.keeps_credentials = own
             return self._within_limits(work, authenticator.anonymous(request))
         client = authenticator.recognize(request)
         if client is None:
             return self._identified(work)
         return self._admitted(work, client)
+
+    async def _public(self, work: ServiceWork, own: Awaitable[bool]) -> None:
+        """Admit a request after its credential was looked up, which may be for the service or for the gateway."""
+        work.keeps_credentials = await own
+        waiting = self._within_limits(work, self._authenticator.anonymous(work.request))
+        if waiting is not None:
+            await waiting
 
     async def _identified(self, work: ServiceWork) -> None:
         """Look up a credential that is not known."""

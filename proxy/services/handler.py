@@ -48,7 +48,10 @@ _GIVEN_UP: Final = (408, 413)  # statuses after which the rest of the body is no
 
 
 class ServiceWork(Struct, eq=False):
-    """The state of one request. ``release`` gives back what its admission has taken, ``limit_lines`` tell of it."""
+    """The state of one request. ``release`` gives back what its admission has taken, ``limit_lines`` tell of it.
+
+    ``keeps_credentials``: they are the gateway's, so they do not go on to the service of a public route.
+    """
 
     exchange: ServiceExchange
     request: Request
@@ -57,6 +60,7 @@ class ServiceWork(Struct, eq=False):
     relayed: RelayedRequest | None = None
     release: Callable[[ServiceExchange], None] | None = None
     limit_lines: bytes = b""
+    keeps_credentials: bool = False
 
 
 class ServiceHandler(Handler[ServiceWork]):
@@ -203,7 +207,8 @@ class ServiceHandler(Handler[ServiceWork]):
         exchange.service = service.name
         relay = self._relay
         id_line = b"x-request-id: %b\r\n" % exchange.request_id.encode()
-        lines = relay.heads.lines(request, work.host, id_line, rules.request)
+        head_rules = rules.without_credentials if work.keeps_credentials else rules.request
+        lines = relay.heads.lines(request, work.host, id_line, head_rules)
         own_lines = relay.via + id_line + work.limit_lines
         work.relayed = relayed = RelayedRequest(
             relay,

@@ -12,6 +12,7 @@ import pytest
 from proxy.auth.apikey import new_key
 from proxy.services.store.base import EntryChange
 from tests.support import RawClient, Upstream
+from tests.support.gateway import ADMIN
 from tests.support.service_gateway import ServiceGateway, plain, to_services
 
 PLAIN, PLAIN_HASH = new_key()
@@ -83,6 +84,37 @@ async def test_a_public_route_passes_credentials_on(up: Upstream) -> None:
         assert (await get(gw)).status == 200
         assert (await get(gw, "for-the-service")).status == 200
     assert [request.header("authorization") for request in up.requests] == [None, "Bearer for-the-service"]
+
+
+@pytest.mark.parametrize("name", ["Authorization", "X-Api-Key", "X_Api_Key"])
+async def test_a_public_route_keeps_keys_of_the_gateway(up: Upstream, name: str) -> None:
+    """A client that sends its key with every request must not give it to a service that did not ask for it."""
+    up.on(lambda request: plain(b"yes"))
+    headers = [("Authorization", f"Bearer {PLAIN}"), *([] if name == "Authorization" else [(name, PLAIN)])]
+    async with ServiceGateway(to_services(up, auth=AUTH)) as gw:
+        assert (await get(gw, "", *headers)).status == 200
+    assert PLAIN not in str(up.requests[0].headers)
+
+
+async def test_a_public_route_keeps_keys_that_must_be_looked_up(up: Upstream, tmp_path: Path) -> None:
+    up.on(lambda request: plain(b"yes"))
+    async with ServiceGateway(
+        to_services(up, auth={"mode": "keys"}, dataDir=str(tmp_path), database={"enabled": True})
+    ) as gw:
+        client = await gw.client()
+        admin = [("Authorization", f"Bearer {ADMIN}")]
+        made = await client.fetch("POST", "/auth/api-keys", json={"name": "n"}, headers=admin)
+        key = made.json["key"]
+        assert (await get(gw, key)).status == 200
+        assert (await get(gw, "for-the-service")).status == 200
+    assert [request.header("authorization") for request in up.requests] == [None, "Bearer for-the-service"]
+
+
+async def test_a_public_route_passes_keys_of_the_gateway_on_if_it_says_so(up: Upstream) -> None:
+    up.on(lambda request: plain(b"yes"))
+    async with ServiceGateway(to_services(up, route={"forwardCredentials": True}, auth=AUTH)) as gw:
+        assert (await get(gw, PLAIN)).status == 200
+    assert up.requests[0].header("authorization") == f"Bearer {PLAIN}"
 
 
 async def test_the_limits_of_a_route_apply(up: Upstream) -> None:

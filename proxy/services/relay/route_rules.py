@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
 
 class RouteRules(Struct, frozen=True, eq=False):
-    """``answer``: ``None``: lines of answers stay as they are. ``statuses``: after these a request that is safe to
-    repeat goes to another address.
+    """``without_credentials``: of a request whose credential is the gateway's. ``answer``: ``None``: lines of answers
+    stay as they are. ``statuses``: after these a request that is safe to repeat goes to another address.
     """
 
     request: RequestRules
+    without_credentials: RequestRules
     answer: HeaderChanges | None
     retries: RouteRetries
     statuses: frozenset[int]
@@ -32,6 +33,7 @@ class RouteRules(Struct, frozen=True, eq=False):
         retries = settings.retries
         return RouteRules(
             RequestRules.of(route, credentials),
+            RequestRules.of(route, credentials=False),
             route.response_headers or None,
             retries,
             frozenset(retries.statuses) if retries.attempts else frozenset(),
