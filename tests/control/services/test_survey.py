@@ -11,7 +11,6 @@ from proxy.config.schema import Config
 from proxy.config.service_schema import ServerAddress
 from proxy.control.clock import WallClock
 from proxy.control.services.survey import ServiceSurvey
-from proxy.errors import ClientFault
 from proxy.services.entries import Entries, RoutingEntry
 from proxy.services.specs import read_route, read_service
 from tests.control.services.rig import Routing
@@ -58,8 +57,9 @@ def test_an_entry_that_is_wrong_is_told_and_left_out(routing: Routing, survey: S
 
 def test_a_weight_is_known_of_a_service_or_of_a_name_that_got_one(routing: Routing, survey: ServiceSurvey) -> None:
     assert survey.weight("filed").weight == 1
-    with pytest.raises(ClientFault):
-        survey.weight("later")
+    assert (survey.has_weight("filed"), survey.has_weight("later")) == (True, False)
+    assert (survey.weight("later").weight, survey.weight("later").known) == (1, False)
     routing.services.adopt_entries(Entries.of(3, [RoutingEntry("override", "later", {"weight": 4}, 3)]))
     found = survey.weight("later")
+    assert survey.has_weight("later")
     assert (found.weight, found.known, found.version) == (4, False, 3)
