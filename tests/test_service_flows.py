@@ -295,6 +295,22 @@ async def test_a_service_may_answer_before_the_body_has_come(up: Upstream, gw: S
     assert (exchange.outcome, exchange.status) == ("ok", 413)
 
 
+async def test_the_connection_goes_on_after_an_answer_that_came_before_the_body(
+    up: Upstream, gw: ServiceGateway
+) -> None:
+    """The relay still reads the body when it is no longer wanted: one reader has to leave for the other."""
+    up.on_head(lambda request: plain(b"no", status=413) if request.method == "PUT" else None)
+    client = await gw.client()
+    await client.request("PUT", "/s", headers=[("Content-Length", "2000")])
+    await client.send(b"x" * 1000)
+    request = await up.head(0)
+    await until(lambda: len(request.body) == 1000, "the first half")
+    assert (await client.read_answer()).status == 413
+    await gw.done()
+    await client.send(b"x" * 1000)
+    assert (await client.fetch("GET", "/s")).body == b"hello"
+
+
 async def test_both_directions_may_run_at_the_same_time(up: Upstream, gw: ServiceGateway) -> None:
     read = asyncio.Event()
     head = Headers(200, [("Transfer-Encoding", "chunked")])

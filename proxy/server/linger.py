@@ -18,6 +18,7 @@ LINGER_SECS = 5.0  # for reading what is not wanted, so that the client reads th
 
 async def discard_body(payload: StreamReader) -> None:
     """Read the rest of a body that is not wanted, so that the request behind it can be read."""
+    await asyncio.sleep(0)  # a reader that was canceled leaves in this turn; a stream has one at a time
     try:
         async with asyncio.timeout(LINGER_SECS):
             while not payload.is_eof():
