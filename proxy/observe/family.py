@@ -7,7 +7,7 @@ microseconds per exchange. Here everything runs in the event loop's thread, so n
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Generic, Literal, TypeVar
 
 OTHER = "other"
@@ -112,6 +112,12 @@ class Family(Generic[Cell]):
         if cell is None:
             cell = self.cells[values] = self._make()
         return cell
+
+    def make_room(self, firsts: Iterable[str]) -> None:
+        """If it is full, remove the cells whose first label is not among ``firsts``, but not those of ``other``."""
+        if len(self.cells) >= self._room:
+            kept = {OTHER, *firsts}
+            self.cells = {labels: cell for labels, cell in self.cells.items() if labels[0] in kept}
 
 
 def single(name: str, kind: Literal["counter", "gauge"], documentation: str, value: float) -> Family[Count]:

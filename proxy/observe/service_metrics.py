@@ -1,7 +1,7 @@
 """Metrics of services: requests and checks as they end, and the state of addresses and of their sources at a scrape.
 
-A metric has at most ``bound`` label sets; later ones are counted as ``other``. States of 1,000 services with ten
-addresses each take milliseconds, so they are sampled in portions.
+A metric has at most ``bound`` label sets; later ones are counted as ``other`` until a service is gone. States of 1,000
+services with ten addresses each take milliseconds, so they are sampled in portions.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from proxy.observe.family import OTHER, Count, Family, HistogramCell, single
 STATUSES: Final = ("2xx", "3xx", "4xx", "5xx", "broken", "client_gone", "cancelled", "none")
 STATES: Final = ("usable", "unhealthy", "open", "drained")
 BREAKERS: Final = ("closed", "open", "half_open")
+NO_SERVICE: Final = "none"  # of a request that was refused before
 PORTION: Final = 150  # addresses: some 0.2 ms
 _MOST_CODES: Final = 100
 
@@ -100,9 +101,17 @@ class ServiceMetrics:
                 cell.fold()
 
     def gather(self) -> Generator[None]:
-        """Sample addresses and sources for ``collect``; yields between portions."""
-        addresses = yield from _addresses(self.addresses(), self._bound)
+        """Sample addresses and sources for ``collect``; yields between portions.
+
+        What was counted of services that are gone stays until others need its room.
+        """
+        known = {NO_SERVICE}
+        addresses = yield from _addresses(_noted(self.addresses(), known), self._bound)
         sources = yield from _sources(self.sources(), self._bound)
+        for counted in (self.requests, self.errors, self.attempts, self.retries, self.checks):
+            counted.make_room(known)
+        for measured in (self.seconds, self.check_seconds):
+            measured.make_room(known)
         self.states = [*addresses, *sources]
 
     def collect(self) -> Iterator[Family[Count] | Family[HistogramCell]]:
@@ -117,6 +126,13 @@ class ServiceMetrics:
         documentation = "Addresses of services with health checks, by this process or another one."
         yield single("sluice_service_checked_addresses", "gauge", documentation, self.checked_addresses())
         yield from self.states
+
+
+def _noted(samples: Iterable[AddressSample], names: set[str]) -> Iterator[AddressSample]:
+    """The samples. The names of their services are added to ``names``."""
+    for sample in samples:
+        names.add(sample.service)
+        yield sample
 
 
 def _addresses(samples: Iterable[AddressSample], bound: int) -> Generator[None, None, list[Family[Count]]]:

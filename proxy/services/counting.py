@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from proxy.addresses.book import AddressBook
 from proxy.addresses.live import LiveAddress
 from proxy.observe.observers import ObserversOf
-from proxy.observe.service_metrics import AddressSample, ServiceMetrics, SourceSample
+from proxy.observe.service_metrics import NO_SERVICE, AddressSample, ServiceMetrics, SourceSample
 from proxy.services.discovery.following import FollowedSource
 from proxy.services.exchange import ServiceExchange
 
@@ -16,7 +16,7 @@ ServiceObservers = ObserversOf[ServiceExchange]
 
 _FOLD: Final = 256  # requests between two folds of the histograms
 _CLASSES: Final = {2: "2xx", 3: "3xx", 4: "4xx", 5: "5xx"}
-_NONE: Final = "none"  # instead of a service, or of a status
+_NONE: Final = "none"  # instead of a status
 
 
 class Measured(Protocol):
@@ -50,7 +50,7 @@ class ServiceCounting:
         """Count requests that ended, each once."""
         metrics = self._metrics
         for exchange in ended:
-            service = exchange.service or _NONE
+            service = exchange.service or NO_SERVICE
             metrics.requests.cell(service, exchange.route, _status(exchange)).value += 1
             if exchange.ended is not None:
                 metrics.seconds.cell(service).observe(exchange.ended - exchange.began)

@@ -94,6 +94,20 @@ def test_checks_are_counted() -> None:
     assert values(metrics, "sluice_service_checked_addresses") == {(): 7}
 
 
+def test_services_that_are_gone_make_room_for_others_once_it_is_needed() -> None:
+    metrics = ServiceMetrics(bound=4)
+    metrics.addresses = lambda: [AddressSample("new", "", "", "", 0), AddressSample("kept", "", "", "", 0)]
+    for service in ("gone", "kept"):
+        metrics.retries.cell(service).value += 1
+    gathered(metrics)
+    assert set(values(metrics, "sluice_service_retries_total")) == {("gone",), ("kept",)}
+    for service in ("late", "beyond"):
+        metrics.retries.cell(service).value += 1
+    gathered(metrics)
+    metrics.retries.cell("new").value += 1
+    assert values(metrics, "sluice_service_retries_total") == {("kept",): 1, ("other",): 1, ("new",): 1}
+
+
 def test_a_scrape_has_them_in_both_formats() -> None:
     metrics = Metrics()
     metrics.services.addresses = lambda: [AddressSample("s", "http://a", "usable", "closed", 0)]
