@@ -148,7 +148,7 @@ async def test_services_are_shown_with_their_states(page: Page, api: Api) -> Non
     await expect(row(page, "models")).to_contain_text("modelsby the APIDegraded1 drained2 of 3")
     await expect(row(page, "idle")).to_contain_text("No addresses0 of 0")
     await expect(row(page, "found")).to_contain_text("Up1 of 1")
-    await expect(row(page, "lost")).to_contain_text("No addresses")
+    await expect(row(page, "lost")).to_contain_text("No addressesFile has no addresses0 of 0")
     await expect(routes(page)).to_have_count(2)
     await expect(routes(page).filter(has_text="chat.example/chat")).to_contain_text("GET, POSTchatin the configuration")
     await expect(routes(page).filter(has_text="/gone")).to_contain_text("not-there is not defined: status 503")

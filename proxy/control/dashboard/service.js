@@ -6,14 +6,13 @@ import { h, match, text } from "./dom.js";
 import { NONE, count, exactly, moment, ms } from "./format.js";
 import { mistakes } from "./mistakes.js";
 import { empty, field, loading, pill, trouble } from "./parts.js";
-import { countStates, definers, healthOf, stateOf, sum, why } from "./servicewords.js";
+import { TECHNOLOGIES, countStates, definers, healthOf, stateOf, sum, why } from "./servicewords.js";
 
 export const SERVICES = "/admin/services";
 
 const EVERY = 3000;
 const FEW = 8; // addresses that need no search
 const MOST = 100; // cards at once
-const TECHNOLOGIES = { consul: "Consul", dns: "DNS", file: "File" };
 const FACTS = ["In flight", "Requests", "Failures", "Latency", "Priority", "Region", "Found in", "Last check"];
 
 const time = (at) => h("time", { datetime: exactly(at), title: exactly(at) }, moment(at));

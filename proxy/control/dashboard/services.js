@@ -8,7 +8,7 @@ import { icon } from "./icons.js";
 import { empty, heading, loading, pill, row, table, trouble } from "./parts.js";
 import { NEW_ROUTE, NEW_SERVICE, openForm } from "./newservice.js";
 import { SERVICES, open } from "./service.js";
-import { countStates, definers, healthOf, stateOf, sum } from "./servicewords.js";
+import { TECHNOLOGIES, countStates, definers, healthOf, stateOf, sum } from "./servicewords.js";
 
 const EVERY = 3000;
 const PAGE = 200;
@@ -34,9 +34,9 @@ function serviceRow(service) {
     if (state.dataset.health !== now.health) state.replaceChildren(pill(healthOf(now)));
     state.dataset.health = now.health;
     text(source, definers[now.source]);
-    const failing = Object.entries(now.sources).filter(([, each]) => !each.up && each.error).map(([name]) => name);
+    const failing = Object.entries(now.sources).filter(([, each]) => each.error && !(each.up && each.addresses)).map(([name, { up }]) => `${TECHNOLOGIES[name] ?? name} ${up ? "has no addresses" : "does not answer"}`);
     const idle = countStates(addresses.filter((each) => stateOf(each)[0] !== "Serving"));
-    text(why, [idle, failing.length && `${failing.join(", ")} does not answer`].filter(Boolean).join("; "));
+    text(why, [idle, ...failing].filter(Boolean).join("; "));
     const values = [`${count(addresses.filter((each) => each.usable).length)} of ${count(addresses.length)}`, count(sum(addresses, "inFlight")), count(sum(addresses, "requests")), count(sum(addresses, "failures")), ms(latencyOf(addresses)), String(now.weight)];
     values.forEach((value, place) => text(cells[place], value));
   } };

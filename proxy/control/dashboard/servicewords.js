@@ -7,6 +7,9 @@ const HEALTH = { up: ["Up", "ok"], degraded: ["Degraded", "warn"], down: ["Down"
 /** Where a service or a route is defined. */
 export const definers = { file: "in the configuration", api: "by the API", consul: "in Consul" };
 
+/** Where addresses are found. */
+export const TECHNOLOGIES = { consul: "Consul", dns: "DNS", file: "File" };
+
 export const healthOf = ({ health }) => HEALTH[health];
 
 /** State of an address as text and tone. */
