@@ -81,8 +81,15 @@ def own_path(route: RouteSettings, own: OwnPaths) -> str:
     return f"{key}: {text} is {where}the gateway's own path, which no route can take"
 
 
+def _plain_url(url: str) -> str:
+    """``url`` with its scheme and host in lower case (RFC 3986 6.2.2.1)."""
+    scheme, _, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    return f"{scheme.lower()}://{authority.lower()}{slash}{path}"
+
+
 def _service(service: ServiceSettings) -> Iterator[Complaint]:
-    for url, many in Counter(each.url for each in service.addresses).items():
+    for url, many in Counter(_plain_url(each.url) for each in service.addresses).items():
         if many > 1:
             yield Complaint("addresses", f"{many} have the URL {url}")
         if "?" in url:

@@ -84,6 +84,7 @@ def test_a_wrong_route_is_refused_with_one_line(tmp_path: Path, route: str, line
     ("service", "line"),
     [
         ("addresses: [http://a, 'http://a/']", "addresses: 2 have the URL http://a"),
+        ("addresses: [http://a/B, 'HTTP://A/B', http://a/b]", "addresses: 2 have the URL http://a/B"),
         (
             "addresses: ['http://a?x=1']",
             "addresses: http://a?x=1 must not have a query: that of each request goes there",
