@@ -50,7 +50,7 @@ def serving(*names: str, missing: tuple[str, ...] = ()) -> Callable[[Request], S
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for lists even on a busy machine."""
-    monkeypatch.setattr("proxy.app.ListFetcher", partial(ListFetcher, wait_secs=PATIENCE))
+    monkeypatch.setattr("proxy.upstream.ListFetcher", partial(ListFetcher, wait_secs=PATIENCE))
 
 
 @pytest.fixture
