@@ -147,7 +147,7 @@ class Authenticator:
 
     def address(self, request: Request) -> str:
         """The client's address, ``""`` on a Unix socket. Only trusted proxies are believed."""
-        return peer_of(request.headers, request.remote, self._trusted)
+        return request.remote if self._direct else peer_of(request.headers, request.remote, self._trusted)
 
     def _known(self, secret: str) -> Client | None:
         client = self._keys.check(secret) if self._keys is not None else None

@@ -30,8 +30,8 @@ Handler = Callable[[Responder], Awaitable[None]]
 class Limiter:
     """Makes the middleware (``wrap``). ``adopt`` replaces the rules and keeps the buckets and counters.
 
-    ``shared``: the budgets that the store shares with other processes, ``spend``: what these know together; ``None``:
-    they share nothing.
+    ``snapshot``: the rules in force. ``shared``: the budgets that the store shares with other processes, ``spend``:
+    what these know together; ``None``: they share nothing.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Limiter:
             self._shared.join()  # now, as the first process on an empty Redis has to wait for others
         self._only_own = not rules.enabled and not budgets.active  # only clients with limits of their own are limited
         self._idle = rules.inactive and not budgets.active  # only runs that their client caps are limited
-        self._snapshot = LimiterSnapshot(rules, self.store, self._leases, self._wall, self._tally)
+        self.snapshot = LimiterSnapshot(rules, self.store, self._leases, self._wall, self._tally)
 
     @property
     def state(self) -> StoreState | None:
@@ -82,14 +82,9 @@ class Limiter:
             self._shared.seeds.reader = seeds
             seeds.sums.share = self._shared.seed
 
-    @property
-    def snapshot(self) -> LimiterSnapshot:
-        """The rules in force."""
-        return self._snapshot
-
     def own_limits(self) -> dict[tuple[str, str], Limit]:
         """``LimiterSnapshot.own_limits`` of the current rules."""
-        return self._snapshot.own_limits()
+        return self.snapshot.own_limits()
 
     def wrap(self, handler: Handler) -> Handler:
         # Not a coroutine function, since a store in memory answers at once.
@@ -99,7 +94,7 @@ class Limiter:
             capped = request.attributed and (BUDGET in request.headers or self.book.counts_runs)
             if self._idle and not capped:
                 return handler(responder)
-            client, snapshot = exchange.caller, self._snapshot
+            client, snapshot = exchange.caller, self.snapshot
             if self._only_own and not capped and (client is None or client.limits is None):
                 return handler(responder)
             prepared = snapshot.client_costs(client)  # before ``has_slots``, which it may set

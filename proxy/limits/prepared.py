@@ -57,7 +57,7 @@ class UnpreparedStore:
         self._store = store
 
     def prepare(self, costs: Sequence[Cost]) -> PreparedCosts:
-        return PreparedCosts(tuple(costs))
+        return PreparedCosts(tuple(costs), slots=tuple(cost for cost in costs if not cost.limit.rate))
 
     def grant(self, prepared: PreparedCosts, lease: int, wants: Wants = ()) -> Granted | Verdict | Awaitable[Verdict]:
         return self._store.take(prepared.costs, lease, wants) if prepared.costs or wants else NO_COSTS

@@ -12,7 +12,7 @@ from proxy.config.limit_schema import Limits
 from proxy.identity import Client
 from proxy.limits.base import Cost, Verdict
 from proxy.limits.limiter import Limiter
-from proxy.limits.prepared import NO_PREPARED, Granted, PreparedCosts, part_of
+from proxy.limits.prepared import Granted, PreparedCosts, part_of
 from proxy.limits.reservation import limit_lines, rate_limited
 from proxy.limits.rules import bounds_of
 from proxy.limits.snapshot import LimiterSnapshot
@@ -57,13 +57,13 @@ class RequestLimits:
         Returns an awaitable only if the store has to wait. ``limits``: of the route, for all of its requests together.
         """
         snapshot = self._limiter.snapshot
-        prepared = NO_PREPARED if snapshot.rules.inactive else snapshot.client_costs(client)
+        prepared = snapshot.client_costs(client)
         if limits is not None and limits.enabled:
             own = self._of_route(snapshot, route, limits)
             prepared = prepared.with_more(own) if prepared.costs else own
         if not prepared.costs:
             return None
-        slots = tuple(cost for cost in prepared.costs if not cost.limit.rate)
+        slots = prepared.slots
         lease = next(snapshot.leases) if slots else 0
         answer = snapshot.prepared_store.grant(prepared, lease)
         if isinstance(answer, tuple):

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from aiohttp.streams import EMPTY_PAYLOAD
 
 from proxy.errors import ClientFault
+from proxy.limits.requests import RequestReservation
 from proxy.server.origins import is_preflight
 
 if TYPE_CHECKING:
     from proxy.auth.authenticate import Authenticator
     from proxy.identity import Client
-    from proxy.limits.requests import RequestLimits, RequestReservation
+    from proxy.limits.requests import RequestLimits
     from proxy.server.request import Request
     from proxy.services.handler import ServiceWork
 
@@ -71,10 +72,10 @@ class ServiceAccess:
         taken = self._limits.take(client, route.id, route.settings.limits)
         if taken is None:
             return None
-        if isinstance(taken, Awaitable):
-            return _reserved_later(work, taken)
-        _reserve(work, taken)
-        return None
+        if isinstance(taken, RequestReservation):  # a check for Awaitable would cost more than the take
+            _reserve(work, taken)
+            return None
+        return _reserved_later(work, taken)
 
 
 def _is_preflight(request: Request) -> bool:
@@ -87,5 +88,5 @@ async def _reserved_later(work: ServiceWork, taking: Awaitable[RequestReservatio
 
 
 def _reserve(work: ServiceWork, reservation: RequestReservation) -> None:
-    work.release = lambda exchange: reservation.settle()
+    work.release = reservation.settle
     work.limit_lines = reservation.header_lines()

@@ -58,7 +58,7 @@ class ServiceWork(Struct, eq=False):
     match: RouteMatch
     host: str
     relayed: RelayedRequest | None = None
-    release: Callable[[ServiceExchange], None] | None = None
+    release: Callable[[], None] | None = None
     limit_lines: bytes = b""
     keeps_credentials: bool = False
 
@@ -177,7 +177,7 @@ class ServiceHandler(Handler[ServiceWork]):
         if not exchange.outcome:
             exchange.outcome = "ok"
         if work.release is not None:
-            work.release(exchange)
+            work.release()
         for observer in self.observers:
             observer(exchange)
 

@@ -92,7 +92,7 @@ async def test_a_client_with_its_own_limits_is_shown_with_them() -> None:
     for source in (LIMITED, TWO | {"auth": {"mode": "keys"}}):
         async with AdminServer(source) as plane:
             limiter = plane.limiter
-            snapshot = limiter._snapshot
+            snapshot = limiter.snapshot
             assert snapshot is not None
             limiter.store.take([cost for cost in snapshot.client_costs(own).costs if cost.limit.level == "client"], 1)
             bounds = limiter.rules.client(own.limits)
