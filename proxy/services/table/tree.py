@@ -43,19 +43,22 @@ class SegmentTree:
                 below = depth + 1 < many or segments[depth] != ""
                 found = _first(node.rest, method, headers) if node.rest and below else None
                 found = found or _first(node.prefixes, method, headers)
-            elif depth == many:
-                found = _first(node.whole, method, headers) or _first(node.prefixes, method, headers)
-            else:
-                segment, found = segments[depth], None
+                if found is not None:
+                    return found
+                continue
+            while depth < many:  # down along the text, as far as it leads
+                segment = segments[depth]
                 if node.rest or node.prefixes:
                     waiting.append((node, depth, True))
                 if node.parameter is not None and segment:
                     waiting.append((node.parameter, depth + 1, False))
-                below_text = node.text.get(segment)
-                if below_text is not None:
-                    waiting.append((below_text, depth + 1, False))
-            if found is not None:
-                return found
+                if (text := node.text.get(segment)) is None:
+                    break
+                node, depth = text, depth + 1
+            else:
+                found = _first(node.whole, method, headers) or _first(node.prefixes, method, headers)
+                if found is not None:
+                    return found
         return None
 
     def _add(self, route: ServiceRoute) -> None:
@@ -87,6 +90,6 @@ def _ranked(routes: Routes, route: ServiceRoute) -> Routes:
 
 def _first(routes: Routes, method: str, headers: Mapping[str, str]) -> ServiceRoute | None:
     for each in routes:
-        if (not each.rank) or each.accepts(method, headers):
+        if not each.rank or each.accepts(method, headers):
             return each
     return None
