@@ -228,7 +228,7 @@ class Log:
             exchange.bytes_fetched or UNSET,
             exchange.bytes_out,
             exchange.client,
-            UNSET if caller is None else _named(caller.id),
+            UNSET if caller is None else caller_name(caller.id),
             UNSET if caller is None else caller.owner or UNSET,
             UNSET if caller is None else caller.team or UNSET,
             UNSET if caller is None else caller.project or UNSET,
@@ -326,7 +326,7 @@ def _failures(exchange: Exchange) -> list[str] | UnsetType:
     return found or UNSET
 
 
-def _named(caller: str) -> str | UnsetType:
+def caller_name(caller: str) -> str | UnsetType:
     """The client's ID beyond its address: of a key, a token's subject, or a name from a header."""
     return UNSET if caller[:8] == "address:" else truncate(caller)
 

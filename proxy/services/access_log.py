@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from msgspec import UNSET, Struct, UnsetType
 
-from proxy.observe.log import Level, Log
-from proxy.observe.truncate import truncate
+from proxy.observe.log import Level, Log, caller_name
+from proxy.observe.truncate import NAME, truncate
 from proxy.services.exchange import ServiceExchange
-
-if TYPE_CHECKING:
-    from proxy.identity import Client
 
 
 class AccessLine(Struct, gc=False):
@@ -55,8 +51,9 @@ class AccessLog:
         self._log.ended(ended, _level, self._line, _readable)
 
     def _line(self, exchange: ServiceExchange, stamp: str) -> AccessLine:
-        attempts, caller = exchange.attempts, exchange.caller
+        attempts, caller, began, ended = exchange.attempts, exchange.caller, exchange.began, exchange.ended
         last = attempts[-1] if attempts else None
+        headed_at = last.headed_at if last is not None else None
         usual = exchange.outcome == "ok" and len(attempts) < 2
         # By position, since keyword arguments would double the cost.
         return AccessLine(
@@ -67,7 +64,7 @@ class AccessLog:
             exchange.service,
             exchange.route,
             exchange.method,
-            truncate(exchange.path),
+            exchange.path if len(exchange.path) <= NAME else truncate(exchange.path),
             last.url if last is not None else "",
             exchange.status,
             exchange.outcome,
@@ -75,12 +72,12 @@ class AccessLog:
             exchange.error_detail and self._log.text(exchange.error_detail),
             len(attempts),
             UNSET if usual else [each.failure for each in attempts if each.failure] or UNSET,
-            _ms(exchange.began, None if last is None else last.headed_at),
-            _ms(exchange.began, exchange.ended),
+            round((headed_at - began) * 1e6) / 1e3 if headed_at is not None else None,
+            round((ended - began) * 1e6) / 1e3 if ended is not None else None,
             exchange.bytes_in,
             exchange.bytes_out,
             exchange.client,
-            _named(caller),
+            UNSET if caller is None else caller_name(caller.id),
             UNSET if caller is None else caller.owner or UNSET,
         )
 
@@ -90,15 +87,6 @@ def _level(exchange: ServiceExchange) -> Level:
     if exchange.outcome in ("broken", "cancelled"):
         return "warning"
     return "warning" if exchange.outcome == "error" and not 400 <= exchange.status < 500 else "info"
-
-
-def _ms(began: float, moment: float | None) -> float | None:
-    return None if moment is None else round((moment - began) * 1e6) / 1e3
-
-
-def _named(caller: Client | None) -> str | UnsetType:
-    """The client's ID beyond its address."""
-    return UNSET if caller is None or caller.id.startswith("address:") else truncate(caller.id)
 
 
 def _readable(line: AccessLine) -> str:
