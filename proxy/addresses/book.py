@@ -42,6 +42,7 @@ class AddressBook:
 
     @property
     def groups(self) -> Mapping[str, AddressGroup]:
+        """By service, now and later."""
         return self._groups
 
     def put(

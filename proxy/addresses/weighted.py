@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from operator import attrgetter
 from random import Random
@@ -25,7 +26,6 @@ class SmoothWeighted:
     __slots__ = (
         "_balances",
         "_members",
-        "_places",
         "_random",
         "_ranked",
         "_rings",
@@ -44,8 +44,7 @@ class SmoothWeighted:
             classes.setdefault(weight, []).append(member)
         self._ranked = ranked = sorted(classes, reverse=True)
         # The order of turns is kept by the addresses themselves, whatever class they are in now.
-        self._rings = [sorted(classes[weight], key=_TURN) for weight in ranked]
-        self._places = [0] * len(ranked)
+        self._rings = [deque(sorted(classes[weight], key=_TURN)) for weight in ranked]
         self._sums = [weight * len(ring) for weight, ring in zip(ranked, self._rings, strict=True)]
         self._total = sum(self._sums)
         self._turn = max(ring[-1].turn for ring in self._rings)
@@ -66,10 +65,9 @@ class SmoothWeighted:
                 if not number or balance > most:
                     best, most = number, balance
             balances[best] = most - self._total
-        ring, place = self._rings[best], self._places[best]
-        found = ring[place]
-        place += 1
-        self._places[best] = place if place < len(ring) else 0
+        ring = self._rings[best]
+        found = ring[0]
+        ring.rotate(-1)
         self._turn = found.turn = self._turn + 1
         return found
 
