@@ -77,18 +77,17 @@ class HostOriginGuard:
         origin = headers.get(hdrs.ORIGIN) if request.rare else None
         return b"" if origin is None else self._check_origin(origin, host, private)
 
-    def check_relayed(self, request: Request, *, named: bool, needs_credential: bool) -> bytes:
+    def check_relayed(self, request: Request, host: str, *, named: bool, needs_credential: bool) -> bytes:
         """The same for a request that goes on to a service. The lines are for errors of the gateway only.
 
-        ``named``: its route names the Host. ``needs_credential``: only clients that know a credential are admitted.
-        Any page that a user visits can send requests from the user's machine. So a gateway that only this machine
-        reaches takes none of an origin that is not configured, unless the page knows a credential.
+        ``host``: the value of ``Host``. ``named``: its route names it. ``needs_credential``: only clients that know a
+        credential are admitted. Any page that a user visits can send requests from the user's machine. So a gateway
+        that only this machine reaches takes none of an origin that is not configured, unless the page knows a
+        credential.
         """
-        headers = request.headers
-        host = headers.get(hdrs.HOST, "")
         if host not in self._good and not (named and _HOST(host)):
             self._check_host(host, request)
-        origin = headers.get(hdrs.ORIGIN) if request.rare else None
+        origin = request.headers.get(hdrs.ORIGIN) if request.rare else None
         if origin is None:
             return b""
         if self._loopback and not needs_credential:

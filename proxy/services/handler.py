@@ -24,7 +24,6 @@ from proxy.server.request import Request
 from proxy.server.security import NOSNIFF
 from proxy.services.exchange import ServiceExchange
 from proxy.services.live import LiveServices
-from proxy.services.live_service import LiveService
 from proxy.services.relay.context import RelayContext
 from proxy.services.relay.faults import in_words_of_services, no_service
 from proxy.services.relay.relayed import RelayedRequest
@@ -87,6 +86,7 @@ class ServiceHandler(Handler[ServiceWork]):
         self._services = services
         self._relay = relay
         self._loop = relay.transport.loop
+        self._chance = relay.chance.random
         self._owns = owns
         self._admit = admit
         self.observers = observers
@@ -123,7 +123,7 @@ class ServiceHandler(Handler[ServiceWork]):
     def check_relayed(self, work: ServiceWork, guard: HostOriginGuard) -> bytes:
         route = work.match.route
         needs_credential = self._authenticates and not route.settings.public
-        return guard.check_relayed(work.request, named=bool(route.host), needs_credential=needs_credential)
+        return guard.check_relayed(work.request, work.host, named=bool(route.host), needs_credential=needs_credential)
 
     async def flush(self, work: ServiceWork) -> None:
         """Wait until the client has read its answer."""
@@ -158,7 +158,7 @@ class ServiceHandler(Handler[ServiceWork]):
         if fault.status in _GIVEN_UP or request.body_withheld:
             reply.keep_alive = False
         fault.message = in_words_of_services(fault)
-        id_line = b"x-request-id: %b\r\n" % exchange.request_id.encode()
+        id_line = _id_line(exchange)
         refuse(reply, fault, b"".join((NOSNIFF, id_line, work.limit_lines, request.response_lines)))
 
     def abandon(self, work: ServiceWork, outcome: Literal["client_gone", "cancelled"]) -> None:
@@ -192,7 +192,7 @@ class ServiceHandler(Handler[ServiceWork]):
 
     def _relayed(self, work: ServiceWork) -> Awaitable[None]:
         """Send the request to an address of its service. Raises GatewayError."""
-        exchange, request, route = work.exchange, work.request, work.match.route
+        exchange, request, route, relay = work.exchange, work.request, work.match.route, self._relay
         if request.method == "TRACE":
             raise ClientFault(
                 "The gateway does not relay TRACE.", status=405, code="method_not_allowed", allow=_METHODS
@@ -200,13 +200,14 @@ class ServiceHandler(Handler[ServiceWork]):
         if request.method == "OPTIONS" and request.headers.get(_MAX_FORWARDS, "").strip() == "0":
             request.reply.send(204, b"")  # RFC 9110 7.6.2: the gateway is the last recipient
             return _nothing()
-        service = self._service(route)
+        service = self._services.pick(route, self._chance)
+        if service is None:
+            raise no_service(route.services[0][0])
         rules = self._rules.get(route.id) if self._services.table is self._table else None
         if rules is None:
             rules = self._compiled(route)
         exchange.service = service.name
-        relay = self._relay
-        id_line = b"x-request-id: %b\r\n" % exchange.request_id.encode()
+        id_line = _id_line(exchange)
         head_rules = rules.without_credentials if work.keeps_credentials else rules.request
         lines = relay.heads.lines(request, work.host, id_line, head_rules)
         own_lines = relay.via + id_line + work.limit_lines
@@ -231,13 +232,6 @@ class ServiceHandler(Handler[ServiceWork]):
             relayed.body = self._body(relayed)
         return relayed.run()
 
-    def _service(self, route: ServiceRoute) -> LiveService:
-        chance = self._relay.chance.random() if len(route.services) > 1 else 0.0
-        service = self._services.pick(route, chance)
-        if service is None:
-            raise no_service(route.services[0][0])
-        return service
-
     def _body(self, relayed: RelayedRequest) -> RequestBody:
         relay = self._relay
         return RequestBody(
@@ -259,6 +253,10 @@ class ServiceHandler(Handler[ServiceWork]):
         credentials = settings.public or settings.forward_credentials or not self._authenticates
         rules = self._rules[route.id] = RouteRules.of(route, credentials=credentials)
         return rules
+
+
+def _id_line(exchange: ServiceExchange) -> bytes:
+    return f"x-request-id: {exchange.request_id}\r\n".encode()
 
 
 def _match_of_options(table: RouteTable, match: RouteMatch | None, host: str, request: Request) -> RouteMatch | None:

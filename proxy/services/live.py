@@ -88,12 +88,12 @@ class LiveServices:
         """The addresses that were found for a service, by source."""
         return self._found.get(name, {})
 
-    def pick(self, route: ServiceRoute, chance: float) -> LiveService | None:
-        """The service for a request; ``None``: it is not defined. ``chance``: at least 0, less than 1, for a split."""
+    def pick(self, route: ServiceRoute, chance: Callable[[], float]) -> LiveService | None:
+        """The service for a request; ``None``: it is not defined. ``chance()``: from 0 to less than 1, for a split."""
         listed = route.services
         if len(listed) == 1:
             return self._services.get(listed[0][0])
-        return self._split(listed, chance)
+        return self._split(listed, chance())
 
     def _split(self, listed: Sequence[tuple[str, float]], chance: float) -> LiveService | None:
         """Services without any address get no share, as long as another has one."""

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from proxy.addresses.book import EMPTY, AddressBook
 from proxy.addresses.live import LiveAddress
 from proxy.client.dial import Origin
 from proxy.config.service_schema import ServiceSettings
@@ -14,7 +15,6 @@ from proxy.config.timeouts import Clocks
 from proxy.errors import ConnectFailed
 
 if TYPE_CHECKING:
-    from proxy.addresses.book import AddressBook
     from proxy.addresses.group import AddressGroup
     from proxy.services.table.route import Definer
 
@@ -34,7 +34,7 @@ class LiveService:
     ``weight``: its share of a split, after overrides. ``definer``: where it is defined.
     """
 
-    __slots__ = ("_book", "_targets", "clocks", "definer", "name", "settings", "weight")
+    __slots__ = ("_groups", "_targets", "clocks", "definer", "name", "settings", "weight")
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class LiveService:
         self.clocks = clocks
         self.definer = definer
         self.weight = weight
-        self._book = book
+        self._groups = book.groups
         self._targets: dict[
             str, ServiceTarget
         ] = {}  # by URL; filled by requests, as discovery may find a thousand at once
@@ -61,7 +61,7 @@ class LiveService:
     @property
     def group(self) -> AddressGroup:
         """Its addresses now."""
-        return self._book.group(self.name)
+        return self._groups.get(self.name, EMPTY)
 
     def target(self, address: LiveAddress) -> ServiceTarget:
         """Where ``address`` is reached. Raises ConnectFailed for a URL that is not usable."""

@@ -171,10 +171,10 @@ def test_routes_follow_and_stay_without_their_service() -> None:
     world.put(RoutingEntry("route", "r", {"path": "/x", "service": "later"}))
     match = world.services.table.match("", "/x/y", "GET", {})
     assert match is not None
-    assert world.services.pick(match.route, 0.5) is None
+    assert world.services.pick(match.route, lambda: 0.5) is None
     world.put(service("later"))
     assert len(tables) == 2
-    assert world.services.pick(match.route, 0.5) is world.services.services["later"]
+    assert world.services.pick(match.route, lambda: 0.5) is world.services.services["later"]
 
 
 def test_a_split_follows_weights_and_leaves_out_services_without_addresses() -> None:
@@ -194,7 +194,7 @@ def test_a_split_follows_weights_and_leaves_out_services_without_addresses() -> 
     def picked(path: str, chance: float) -> str:
         match = world.services.table.match("", path, "GET", {})
         assert match is not None
-        found = world.services.pick(match.route, chance)
+        found = world.services.pick(match.route, lambda: chance)
         assert found is not None
         return found.name
 

@@ -45,7 +45,7 @@ async def put(gw: Gateway, name: str, url: str) -> None:
 
 def routed(parts: ServiceParts, path: str) -> list[str]:
     match = parts.live.table.match("", path, "GET", {})
-    service = None if match is None else parts.live.pick(match.route, 0.0)
+    service = None if match is None else parts.live.pick(match.route, lambda: 0.0)
     return [] if service is None else [each.url for each in service.group.addresses]
 
 

@@ -70,7 +70,7 @@ class RequestHeads:
         else:
             passing = passing_lines(request.raw_headers, rules.proxied)
             forwarded = appended_lines(request, host)
-        if passing.find(_SESSION) >= 0:  # ``in`` takes five times as long: it looks for a number first
+        if passing.find(_SESSION) >= 0:  # faster than ``in``, which tries a number first
             passing = _without_session(passing)
         via = self._via11 if request.http11 else self._via10
         if rules.own_removed:

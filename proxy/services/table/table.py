@@ -70,7 +70,7 @@ class RouteTable:
         if route is None:
             return None
         fault = None if _is_plain(path) else self._fault(route, host, path, method, headers)
-        return RouteMatch(route, path if fault is not None else route.target(path), fault)
+        return RouteMatch(route, route.target(path) if route.changes_path and fault is None else path, fault)
 
     def _find(self, host: str, segments: list[str], method: str, headers: Mapping[str, str]) -> ServiceRoute | None:
         if self._hosts or self._suffixes:
