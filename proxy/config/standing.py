@@ -16,6 +16,7 @@ STANDING_KEYS = (
     ("rate_limiting", "on_store_failure"),
     ("rate_limiting", "max_clients"),
     ("circuit_breaker", "shared"),
+    ("cache", "store"),
 )
 # Read when the process stops.
 _SWAPPED = frozenset({"server.drainSecs", "server.shutdownDelaySecs"})
