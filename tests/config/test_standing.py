@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from proxy.config.cache_schema import CacheSettings
 from proxy.config.limit_schema import Limits
 from proxy.config.observe_schema import Logging, Observe
 from proxy.config.provider_schema import PoolSettings
-from proxy.config.cache_schema import CacheSettings
 from proxy.config.schema import (
     Admin,
     Auth,
