@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.cache.flows import CALL, STREAM, ask, cached, state
+from tests.cache.flows import STREAM, ask, cached, state
 from tests.support import Upstream, Wait, chat_events, completion, error_json, json_answer, sse_answer, until
 from tests.support.gateway import ADMIN, Gateway
 from tests.support.services import OwnRedis, redis_prefix, redis_url
