@@ -35,10 +35,10 @@ class ServiceAccess:
         if settings.public or _is_preflight(request):
             decided = settings.forward_credentials or not settings.public
             own = False if decided else authenticator.carries_own(request)
-            if isinstance(own, Awaitable):
-                return self._public(work, own)
-            work.keeps_credentials = own
-            return self._within_limits(work, authenticator.anonymous(request))
+            if isinstance(own, bool):  # a check for Awaitable would cost more than the look at the headers
+                work.keeps_credentials = own
+                return self._within_limits(work, authenticator.anonymous(request))
+            return self._public(work, own)
         client = authenticator.recognize(request)
         if client is None:
             return self._identified(work)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import shutil
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 
 from tests.support.answers import json_answer
 from tests.support.gateway import ADMIN, Gateway, to_config
+from tests.support.machine import debian_program
 from tests.support.patience import within
 from tests.support.upstream import Upstream
 
@@ -69,8 +69,7 @@ async def pasted(tmp_path: Path) -> AsyncIterator[Pasted]:
 
 
 async def test_the_examples_with_curl_run(pasted: Pasted) -> None:
-    if shutil.which("curl") is None:
-        pytest.skip("there is no curl")
+    debian_program("curl", "curl")
     output = await pasted.run("\n".join(blocks("sh")), "bash", "-eu")
     assert "served" in output
     assert '"drained":true' in output
@@ -78,8 +77,7 @@ async def test_the_examples_with_curl_run(pasted: Pasted) -> None:
 
 
 async def test_the_example_of_the_first_readme_runs(pasted: Pasted) -> None:
-    if shutil.which("curl") is None:
-        pytest.skip("there is no curl")
+    debian_program("curl", "curl")
     [text] = [each for each in blocks("sh", FIRST_README) if SERVER in each]
     # Its server is replaced by the backend, as nothing says when it listens.
     output = await pasted.run(text.replace(SERVER, "").replace("127.0.0.1:9000", "127.0.0.1:9001"), "bash", "-eu")
