@@ -1,0 +1,74 @@
+/** The operations of the node Sluice: each makes the items of one input item. */
+
+import type { IDataObject, IExecuteFunctions } from 'n8n-workflow';
+
+import { call, type GatewayRequest, modelChoice, RETRIES, TIMEOUT } from '../shared/gateway';
+import {
+	criteriaOf,
+	headersOf,
+	inputsOf,
+	messagesOf,
+	modelOf,
+	parametersOf,
+	toolsOf,
+} from '../shared/request';
+import { chatResult, embeddingResult, modelItems } from '../shared/results';
+
+type Operation = (node: IExecuteFunctions, item: number) => Promise<IDataObject[]>;
+
+export const operations: Record<string, Operation> = { chat, embeddings, models, balance };
+
+async function chat(node: IExecuteFunctions, item: number): Promise<IDataObject[]> {
+	const options = node.getNodeParameter('options', item, {}) as IDataObject;
+	const rows = node.getNodeParameter('messages', item, {}) as { message?: IDataObject[] };
+	const asJson = node.getNodeParameter('input', item, 'form') === 'json';
+	const body = await send(node, item, '/chat/completions', options, {
+		...parametersOf(options),
+		...toolsOf(options),
+		messages: messagesOf(
+			rows.message ?? [],
+			asJson ? node.getNodeParameter('messagesJson', item) : undefined,
+		),
+	});
+	return [node.getNodeParameter('simplify', item, true) ? chatResult(body) : body];
+}
+
+async function embeddings(node: IExecuteFunctions, item: number): Promise<IDataObject[]> {
+	const options = node.getNodeParameter('embeddingOptions', item, {}) as IDataObject;
+	const body = await send(node, item, '/embeddings', options, {
+		input: inputsOf(node.getNodeParameter('text', item)),
+		...(options.dimensions ? { dimensions: options.dimensions } : {}),
+		encoding_format: 'float',
+	});
+	return [node.getNodeParameter('simplify', item, true) ? embeddingResult(body) : body];
+}
+
+async function models(node: IExecuteFunctions): Promise<IDataObject[]> {
+	return modelItems(await read(node, { path: '/models' }));
+}
+
+async function balance(node: IExecuteFunctions): Promise<IDataObject[]> {
+	return [await read(node, { path: '/billing/balance', root: true })];
+}
+
+async function read(node: IExecuteFunctions, request: GatewayRequest): Promise<IDataObject> {
+	return await call(node, { retries: RETRIES, ...request }, node.getExecutionCancelSignal());
+}
+
+/** A request of a model: the members with the chosen model and the filters. */
+async function send(
+	node: IExecuteFunctions,
+	item: number,
+	path: string,
+	options: IDataObject,
+	members: IDataObject,
+): Promise<IDataObject> {
+	const filters = node.getNodeParameter('filters', item, {}) as IDataObject;
+	return await read(node, {
+		path,
+		body: { model: modelOf(modelChoice(node, item)), ...criteriaOf(filters), ...members },
+		headers: headersOf(options, true),
+		timeout: (options.timeout as number) ?? TIMEOUT,
+		retries: (options.maxRetries as number) ?? RETRIES,
+	});
+}
