@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.clients.installed import program, search_path
+from tests.clients.installed import program
+from tests.deploy.npm import search_path
 
 PROMPT = "What does note.txt say?"
 RUN_SECS = 120.0  # on a loaded machine; a run takes 1 to 4 s

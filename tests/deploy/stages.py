@@ -44,6 +44,10 @@ STAGES: Final = (
     Stage("clients", workers=2, opt_in="SLUICE_CLI_TESTS"),
     # the same over providers of other APIs
     Stage("translation", workers=2, opt_in="SLUICE_CLI_TESTS"),
+    # workflows in n8n itself, 3 GB of npm packages (tests/n8n), of which two are compiled
+    Stage("workflows", ("g++", "make", "python3"), opt_in="SLUICE_TEST_N8N"),
+    # the n8n package of deploy/n8n: linter, build, its own tests
+    Stage("n8n", opt_in="SLUICE_CLI_TESTS"),
     # what the compose files configure: nginx, gateways, Redis, Prometheus, Alertmanager
     Stage(
         "compose",

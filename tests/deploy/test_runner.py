@@ -34,10 +34,13 @@ def test_a_stage_can_be_opt_in(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, "argv", ["test-deploy", *stages])
         return {stage.name for stage in runner._chosen()}
 
-    monkeypatch.delenv("SLUICE_CLI_TESTS", raising=False)
-    assert "clients" not in chosen()
+    for variable in ("SLUICE_CLI_TESTS", "SLUICE_TEST_N8N"):
+        monkeypatch.delenv(variable, raising=False)
+    assert not chosen() & {"clients", "workflows"}
     assert chosen("clients") == {"clients"}
     monkeypatch.setenv("SLUICE_CLI_TESTS", "1")
+    assert chosen() == {stage.name for stage in STAGES} - {"workflows"}
+    monkeypatch.setenv("SLUICE_TEST_N8N", "1")
     assert chosen() == {stage.name for stage in STAGES}
 
 

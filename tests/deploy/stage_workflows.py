@@ -1,0 +1,130 @@
+"""Workflows in n8n itself, which run the nodes of ``deploy/n8n`` against a gateway with the demo provider.
+
+n8n is started for each command, and sees an installed package as a user has it. The first run installs n8n: 3 GB, and
+five minutes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxy.auth.apikey import digest_of, hash_from
+from tests.n8n.app import N8n, items
+from tests.n8n.package import copy_package, run_script
+from tests.n8n.workflows import agent, chain, chat_model, one, operations, several
+from tests.support import Upstream, error_json, json_answer, until
+from tests.support.gateway import GatewayProcess
+
+KEY = "sk-sluice-" + "c" * 40
+CONFIG = {
+    "demo": "auto",
+    "auth": {"mode": "keys", "keys": [{"name": "n8n", "owner": "alice", "hash": hash_from(digest_of(KEY))}]},
+    "billing": {"enabled": True, "defaultBalance": 25, "onUnpriced": "allow"},
+    "ledger": {"enabled": True},
+}
+FILTERS = {"filters": {"preferFast": True}}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    package = copy_package(tmp_path_factory.mktemp("package"))
+    status, output = run_script(package, "build")
+    assert status == 0, output
+    return package
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path) -> AsyncIterator[GatewayProcess]:
+    async with GatewayProcess(CONFIG | {"dataDir": str(tmp_path / "data")}) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+async def n8n(tmp_path: Path, built: Path) -> AsyncIterator[N8n]:
+    async with Upstream() as outside:
+        outside.on_head(lambda request: json_answer(error_json("No such address"), 403))
+        (tmp_path / "n8n").mkdir()
+        made = N8n(tmp_path / "n8n", outside.origin)
+        made.install(built)
+        yield made
+
+
+async def exchanges(gateway: GatewayProcess, count: int) -> list[dict[str, Any]]:
+    """What the gateway logged of that many requests of models."""
+
+    def found() -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in gateway.lines if line.startswith("{")]
+        return [line for line in lines if line["event"] == "exchange" and line.get("model")]
+
+    await until(lambda: len(found()) >= count, f"{count} requests in {gateway.lines}")
+    return found()
+
+
+async def test_a_basic_llm_chain_gets_the_answer_of_the_first_model_that_can(n8n: N8n, gateway: GatewayProcess) -> None:
+    options = {"temperature": 0.2, "maxTokens": 200, "run": "={{ $execution.id }}"}
+    model = chat_model(**several("demo-500", "demo-instant"), **FILTERS, options=options)
+    workflow = chain("Basic LLM Chain", "Tell me about rivers", model)
+    await n8n.add(gateway.url, KEY, [workflow])
+    result = await n8n.execute(workflow["id"])
+    assert (result["status"], result["error"]) == ("success", ""), result
+    (answer,) = items(result, "Basic LLM Chain")
+    assert "Tell me about rivers" in answer["text"]
+    (model_run,) = items(result, "Sluice Chat Model", "ai_languageModel")
+    assert model_run["tokenUsage"]["completionTokens"] > 0
+    (line,) = await exchanges(gateway, 1)
+    assert (line["endpoint"], line["provider"]) == ("chat/completions", "demo")
+    assert line["model"] == "demo-500,demo-instant"
+    assert (line["outcome"], line["attempts"], line["stream"]) == ("ok", 2, False)
+    assert line["run"]
+
+
+async def test_an_agent_calls_a_tool(n8n: N8n, gateway: GatewayProcess) -> None:
+    """The demo calls the tool that the prompt names, and says what it returned."""
+    workflow = agent("Agent", "Use calculator on `6*7`", chat_model(**several("demo-503", "demo-instant")))
+    await n8n.add(gateway.url, KEY, [workflow])
+    result = await n8n.execute(workflow["id"])
+    assert (result["status"], result["error"]) == ("success", ""), result
+    (answer,) = items(result, "AI Agent")
+    assert "42" in answer["output"]
+    assert "Calculator" in result["nodes"]
+    assert [line["outcome"] for line in await exchanges(gateway, 2)] == ["ok", "ok"]
+
+
+async def test_each_operation_of_the_node_returns_its_items(n8n: N8n, gateway: GatewayProcess) -> None:
+    workflow = operations(
+        "Operations",
+        chat={"messages": {"message": [{"role": "user", "content": "Hello"}]}, **one("demo-instant")},
+        embeddings={"selection": "auto", "text": '={{ ["one", "two"] }}'},
+        models={},
+        balance={},
+    )
+    await n8n.add(gateway.url, KEY, [workflow])
+    result = await n8n.execute(workflow["id"])
+    assert (result["status"], result["error"]) == ("success", ""), result
+    (chat,) = items(result, "Chat")
+    assert "Hello" in chat["text"]
+    assert chat["usage"]["total_tokens"] > 0
+    assert (chat["_router"]["provider"], chat["_router"]["model_name"]) == ("demo", "demo-instant")
+    assert "cost_usd" in chat["_router"]
+    (embeddings,) = items(result, "Embeddings")
+    assert len(embeddings["embeddings"]) == 2
+    assert embeddings["usage"]["prompt_tokens"] > 0
+    assert embeddings["_router"]["attempts"] == 1
+    models = items(result, "Models")
+    assert {"id", "providers", "type", "contextSize", "tags"} == set(models[0])
+    assert {"demo-instant", "demo-embedding"} <= {model["id"] for model in models}
+    assert items(result, "Balance") == [{"user_id": "alice", "balance": 25, "currency": "USD"}]
+
+
+async def test_an_error_of_the_gateway_is_that_of_the_workflow(n8n: N8n, gateway: GatewayProcess) -> None:
+    chat = {"messages": {"message": [{"role": "user", "content": "Hello"}]}, **one("no-such-model")}
+    workflow = operations("Errors", chat=chat)
+    await n8n.add(gateway.url, KEY, [workflow])
+    result = await n8n.execute(workflow["id"])
+    assert result["status"] == "error"
+    assert "The model 'no-such-model' does not exist." in result["error"]

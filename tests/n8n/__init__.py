@@ -1,0 +1,1 @@
+"""n8n itself, with the nodes of ``deploy/n8n``."""

@@ -1,0 +1,86 @@
+"""Workflows of n8n with the nodes of ``deploy/n8n``."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+from tests.n8n.app import CREDENTIALS
+
+CHAT_MODEL = "n8n-nodes-sluice.sluiceChatModel"
+SLUICE = "n8n-nodes-sluice.sluice"
+LANGCHAIN = "@n8n/n8n-nodes-langchain"
+
+Node = dict[str, Any]
+
+
+def node(name: str, kind: str, version: float = 1, x: int = 0, y: int = 0, **parameters: Any) -> Node:
+    ours = {"credentials": {"sluiceApi": CREDENTIALS}} if kind.startswith("n8n-nodes-sluice.") else {}
+    made = {"id": name, "name": name, "type": kind, "typeVersion": version, "position": [x, y]}
+    return made | {"parameters": parameters} | ours
+
+
+def chat_model(**parameters: Any) -> Node:
+    return node("Sluice Chat Model", CHAT_MODEL, 1, 180, 220, **parameters)
+
+
+def one(model: str) -> dict[str, Any]:
+    """Parameters for one model from the list."""
+    return {"selection": "one", "model": {"__rl": True, "mode": "list", "value": model, "cachedResultName": model}}
+
+
+def several(*models: str, then_auto: bool = False) -> dict[str, Any]:
+    """Parameters for several models in order."""
+    return {
+        "selection": "several",
+        "models": {"model": [{"name": name} for name in models]},
+        "thenAuto": then_auto,
+    }
+
+
+def chain(name: str, prompt: str, model: Node) -> dict[str, Any]:
+    """*Basic LLM Chain* with a model."""
+    llm = node("Basic LLM Chain", f"{LANGCHAIN}.chainLlm", 1.7, 220, promptType="define", text=prompt)
+    return _workflow(name, [llm], {"ai_languageModel": [model]})
+
+
+def agent(name: str, prompt: str, model: Node) -> dict[str, Any]:
+    """*AI Agent* with a model and the tool *Calculator*."""
+    tools_agent = node("AI Agent", f"{LANGCHAIN}.agent", 2.2, 220, promptType="define", text=prompt, options={})
+    calculator = node("Calculator", f"{LANGCHAIN}.toolCalculator", 1, 440, 220)
+    return _workflow(name, [tools_agent], {"ai_languageModel": [model], "ai_tool": [calculator]})
+
+
+def operations(name: str, **parameters: dict[str, Any]) -> dict[str, Any]:
+    """The node *Sluice* once for each operation, one after the other, each for one item."""
+    nodes = []
+    for number, (operation, given) in enumerate(parameters.items(), 1):
+        made = node(operation.title(), SLUICE, 1, 220 * number, operation=operation, **given)
+        nodes.append(made | {"executeOnce": True})
+    return _workflow(name, nodes, {})
+
+
+def _workflow(name: str, nodes: list[Node], around_last: dict[str, list[Node]]) -> dict[str, Any]:
+    """A trigger and ``nodes`` in a row. ``around_last``: sub-nodes of the last one by the type of their connection."""
+    row = [node("Start", "n8n-nodes-base.manualTrigger"), *nodes]
+    connections: dict[str, Any] = {}
+    for before, after in pairwise(row):
+        connections[before["name"]] = {"main": [[_end(after, "main")]]}
+    for kind, subs in around_last.items():
+        for sub in subs:
+            connections[sub["name"]] = {kind: [[_end(row[-1], kind)]]}
+    all_nodes = row + [sub for subs in around_last.values() for sub in subs]
+    identifier = name.replace(" ", "").lower()[:16].ljust(16, "0")
+    return {
+        "id": identifier,
+        "versionId": identifier,
+        "name": name,
+        "active": False,
+        "settings": {},
+        "nodes": all_nodes,
+        "connections": connections,
+    }
+
+
+def _end(node: Node, kind: str) -> dict[str, Any]:
+    return {"node": node["name"], "type": kind, "index": 0}
