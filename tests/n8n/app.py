@@ -10,13 +10,17 @@ import asyncio
 import json
 import secrets
 import shutil
-from asyncio.subprocess import DEVNULL, PIPE, STDOUT
-from collections.abc import Sequence
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+
 from tests.deploy import npm
 from tests.deploy.tools import site_packages, tool
+from tests.support.ports import free_port
 
 FOLDER = Path(__file__).parent
 NATIVE = ("sqlite3", "isolated-vm")
@@ -82,6 +86,43 @@ class N8n:
             "error": result.get("error", {}).get("message", ""),
             "nodes": result["runData"],
         }
+
+    @asynccontextmanager
+    async def serve(self) -> AsyncIterator[str]:
+        """``n8n start``: yields its address once it serves the editor."""
+        port, broker = free_port(), free_port()
+        addresses = {
+            "N8N_LISTEN_ADDRESS": "127.0.0.1",
+            "N8N_PORT": str(port),
+            "N8N_RUNNERS_BROKER_PORT": str(broker),
+            "N8N_SECURE_COOKIE": "false",
+        }
+        with (self._folder / "n8n.log").open("wb") as log:
+            process = await asyncio.create_subprocess_exec(
+                str(program()),
+                "start",
+                env=self.environ | addresses,
+                cwd=self._folder,
+                stdin=DEVNULL,
+                stdout=log,
+                stderr=STDOUT,
+            )
+            try:
+                yield await self._ready(process, f"http://127.0.0.1:{port}")
+            finally:
+                if process.returncode is None:
+                    process.terminate()
+                    await process.wait()
+
+    async def _ready(self, process: Process, url: str) -> str:
+        async with aiohttp.ClientSession() as session, asyncio.timeout(COMMAND_SECS):
+            while process.returncode is None:
+                with suppress(aiohttp.ClientError):
+                    async with session.get(f"{url}/healthz/readiness") as answer:
+                        if answer.status == 200:
+                            return url
+                await asyncio.sleep(0.2)
+        raise AssertionError((self._folder / "n8n.log").read_text())
 
     async def run(self, *arguments: str) -> tuple[int, str]:
         """``n8n ARGUMENTS``: exit status and output."""

@@ -30,7 +30,7 @@ export class SluiceChatModel implements INodeType {
 		version: [1],
 		description: 'Chat model of any provider behind a Sluice gateway, for chains and agents',
 		subtitle:
-			'={{ $parameter["selection"] === "one" ? $parameter["model"]?.value : $parameter["selection"] }}',
+			'={{ { auto: "auto", one: $parameter["model"]?.value, several: ($parameter["models"]?.model ?? []).map(({ name }) => name).join(", ") }[$parameter["selection"]] }}',
 		defaults: {
 			name: 'Sluice Chat Model',
 		},
