@@ -6,17 +6,19 @@ five minutes.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from proxy.auth.apikey import digest_of, hash_from
-from tests.n8n.app import N8n, items
+from tests.n8n.app import COMMAND_SECS, N8n, items
 from tests.n8n.package import copy_package, run_script
-from tests.n8n.workflows import agent, chain, chat_model, one, operations, several
+from tests.n8n.workflows import CHAT_PATH, agent, chain, chat_model, one, operations, several, streamed_chat
 from tests.support import Upstream, error_json, json_answer, until
 from tests.support.gateway import GatewayProcess
 
@@ -65,6 +67,17 @@ async def exchanges(gateway: GatewayProcess, count: int) -> list[dict[str, Any]]
     return found()
 
 
+async def streamed(session: aiohttp.ClientSession, url: str, message: dict[str, str]) -> list[dict[str, Any]]:
+    """The events that a webhook streams. It is 404 until n8n, which serves already, has registered it."""
+    async with asyncio.timeout(COMMAND_SECS):
+        while True:
+            async with session.post(url, json=message) as answer:
+                if answer.status != 404:
+                    assert answer.status == 200, await answer.text()
+                    return [json.loads(line) async for line in answer.content]
+            await asyncio.sleep(0.2)
+
+
 async def test_a_basic_llm_chain_gets_the_answer_of_the_first_model_that_can(n8n: N8n, gateway: GatewayProcess) -> None:
     options = {"temperature": 0.2, "maxTokens": 200, "run": "={{ $execution.id }}"}
     model = chat_model(**several("demo-500", "demo-instant"), **FILTERS, options=options)
@@ -93,6 +106,21 @@ async def test_an_agent_calls_a_tool(n8n: N8n, gateway: GatewayProcess) -> None:
     assert "42" in answer["output"]
     assert "Calculator" in result["nodes"]
     assert [line["outcome"] for line in await exchanges(gateway, 2)] == ["ok", "ok"]
+
+
+async def test_an_agent_streams_to_the_chat_trigger(n8n: N8n, gateway: GatewayProcess) -> None:
+    workflow = streamed_chat("Streamed chat", chat_model(**one("demo-instant")))
+    await n8n.add(gateway.url, KEY, [workflow])
+    status, output = await n8n.run("publish:workflow", f"--id={workflow['id']}")
+    assert status == 0, output
+    message = {"action": "sendMessage", "sessionId": "1", "chatInput": "Tell me about rivers"}
+    async with n8n.serve() as url, aiohttp.ClientSession() as session:
+        events = await streamed(session, f"{url}/webhook/{CHAT_PATH}/chat", message)
+    pieces = [event["content"] for event in events if event["type"] == "item"]
+    assert len(pieces) > 1
+    assert "Tell me about rivers" in "".join(pieces)
+    (line,) = await exchanges(gateway, 1)
+    assert (line["outcome"], line["stream"]) == ("ok", True)
 
 
 async def test_each_operation_of_the_node_returns_its_items(n8n: N8n, gateway: GatewayProcess) -> None:

@@ -89,6 +89,8 @@ async def _photograph(url: str, agent_id: str, sluice_id: str) -> None:
         await page.locator(EXECUTE).click()
         await page.get_by_text("Workflow executed successfully").first.wait_for()
         await page.locator('[data-node-name="Chat"]').first.dblclick()
+        await page.get_by_text("JSON", exact=True).nth(1).click()  # of the output
+        await page.get_by_text("Workflow executed successfully").first.wait_for(state="detached")
         await _take(page, "sluice", "_router")
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 from tests.n8n.app import CREDENTIALS
 
 CHAT_MODEL = "n8n-nodes-sluice.sluiceChatModel"
 SLUICE = "n8n-nodes-sluice.sluice"
 LANGCHAIN = "@n8n/n8n-nodes-langchain"
+CHAT_PATH = "5f1c0c5e-4a0e-4c53-9a7e-2f6f3b1d7c11"  # of the chat trigger's webhook
 
 Node = dict[str, Any]
 
@@ -18,6 +19,9 @@ def node(name: str, kind: str, version: float = 1, x: int = 0, y: int = 0, **par
     ours = {"credentials": {"sluiceApi": CREDENTIALS}} if kind.startswith("n8n-nodes-sluice.") else {}
     made = {"id": name, "name": name, "type": kind, "typeVersion": version, "position": [x, y]}
     return made | {"parameters": parameters} | ours
+
+
+START: Final = node("Start", "n8n-nodes-base.manualTrigger")
 
 
 def chat_model(**parameters: Any) -> Node:
@@ -51,6 +55,15 @@ def agent(name: str, prompt: str, model: Node) -> dict[str, Any]:
     return _workflow(name, [tools_agent], {"ai_languageModel": [model], "ai_tool": [calculator]})
 
 
+def streamed_chat(name: str, model: Node) -> dict[str, Any]:
+    """*Chat Trigger*, which anyone may call, and *AI Agent*, whose answer is streamed to it."""
+    options = {"responseMode": "streaming"}
+    trigger = node("Chat", f"{LANGCHAIN}.chatTrigger", 1.3, public=True, mode="webhook", options=options)
+    streaming = {"options": {"enableStreaming": True}}
+    tools_agent = node("AI Agent", f"{LANGCHAIN}.agent", 2.2, 220, **streaming)
+    return _workflow(name, [tools_agent], {"ai_languageModel": [model]}, trigger | {"webhookId": CHAT_PATH})
+
+
 def operations(name: str, **parameters: dict[str, Any]) -> dict[str, Any]:
     """The node *Sluice* once for each operation, one after the other, each for one item."""
     nodes = []
@@ -60,9 +73,11 @@ def operations(name: str, **parameters: dict[str, Any]) -> dict[str, Any]:
     return _workflow(name, nodes, {})
 
 
-def _workflow(name: str, nodes: list[Node], around_last: dict[str, list[Node]]) -> dict[str, Any]:
-    """A trigger and ``nodes`` in a row. ``around_last``: sub-nodes of the last one by the type of their connection."""
-    row = [node("Start", "n8n-nodes-base.manualTrigger"), *nodes]
+def _workflow(
+    name: str, nodes: list[Node], around_last: dict[str, list[Node]], trigger: Node = START
+) -> dict[str, Any]:
+    """``trigger`` and ``nodes`` in a row. ``around_last``: sub-nodes of the last one by the type of their connection."""
+    row = [trigger, *nodes]
     connections: dict[str, Any] = {}
     for before, after in pairwise(row):
         connections[before["name"]] = {"main": [[_end(after, "main")]]}
