@@ -83,7 +83,7 @@ async def _photograph(url: str, agent_id: str, sluice_id: str) -> None:
         await page.emulate_media(color_scheme="light")
 
         await page.goto(f"{url}/workflow/{agent_id}/Sluice%20Chat%20Model")
-        await _take(page, "chat-model", "demo-fast")
+        await _take(page, "chat-model", "Models by Priority")
 
         await page.goto(f"{url}/workflow/{sluice_id}")
         await page.locator(EXECUTE).click()
