@@ -190,11 +190,12 @@ describe('inputs', () => {
 		assert.deepEqual(inputsOf('a'), ['a']);
 		assert.deepEqual(inputsOf('["a", "b"]'), ['a', 'b']);
 		assert.deepEqual(inputsOf(['a', 2]), ['a', '2']);
-		assert.deepEqual(inputsOf('[not JSON'), ['[not JSON']);
+		for (const text of ['[not JSON', '[{"a": 1}]', '{"a": 1}', '7'])
+			assert.deepEqual(inputsOf(text), [text]);
 	});
 
 	it('are not empty', () => {
-		for (const input of ['', [], ['a', ''], undefined])
+		for (const input of ['', [], '[]', ['a', ''], [{}], undefined])
 			assert.throws(() => inputsOf(input), ParameterError);
 	});
 });

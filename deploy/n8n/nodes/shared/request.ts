@@ -116,17 +116,19 @@ export function messagesOf(rows: IDataObject[], json?: unknown): IDataObject[] {
 	return messages as IDataObject[];
 }
 
-/** Texts to embed: one, or a list (an expression, or a JSON array). Raises ParameterError if there is none. */
+/** Texts to embed: one, or a list (an expression, or a JSON array of texts). Raises ParameterError if one is empty. */
 export function inputsOf(input: unknown): string[] {
-	let texts = input;
-	// A text may begin with a bracket and be no JSON.
-	if (typeof input === 'string' && input.trim().startsWith('['))
-		texts = parsed(input).found ?? input;
-	const list = (Array.isArray(texts) ? texts : [texts]).map((text) => String(text ?? ''));
-	if (list.length === 0 || list.some((text) => text === '')) {
+	const found = typeof input === 'string' ? parsed(input).found : input;
+	const list = Array.isArray(found) && found.every(isPlain) ? found : [input];
+	const texts = list.map((text) => (isPlain(text) ? String(text) : ''));
+	if (texts.length === 0 || texts.includes('')) {
 		throw new ParameterError('Input: expected a text, or a list of texts, none of them empty.');
 	}
-	return list;
+	return texts;
+}
+
+function isPlain(value: unknown): boolean {
+	return typeof value === 'string' || typeof value === 'number';
 }
 
 /** Headers for attribution and budgets, and those of `metadata`, with which `_router` has the cost. */
