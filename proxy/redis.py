@@ -7,7 +7,7 @@ from typing import Any
 from proxy.errors import ConfigError
 
 _MISSING = (
-    "redis: redis-py is not installed, which rateLimiting.store and circuitBreaker.shared need:"
+    "redis: redis-py is not installed, which rateLimiting.store, circuitBreaker.shared and cache.store need:"
     " pip install 'sluice-gateway[redis]'"
 )
 

@@ -66,7 +66,7 @@ def open_storage(
         shutdown.push("recorder", recorder.stop)
         shutdown.push("ledger", ledger.close)
         metrics.recorder = recorder.sample
-    if config.rate_limiting.store == "redis" or config.circuit_breaker.shared:
+    if config.rate_limiting.store == "redis" or config.circuit_breaker.shared or config.cache.store == "redis":
         redis = RedisClient(config.redis.url, config.redis.prefix, config.redis.timeout_secs)
         shutdown.push("Redis", redis.close)
     receivers = EventReceivers(() if recorder is None else receivers_of(config.events))

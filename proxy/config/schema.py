@@ -3,7 +3,8 @@
 Keys are camelCase in the files and snake_case here. Durations are seconds unless the key says otherwise. All structs
 are frozen: a loaded configuration never changes, it is replaced. Constrained types are in ``types.py``, rate limits in
 ``limit_schema.py``, providers and models in ``provider_schema.py``, services and routes in ``service_schema.py``,
-logging and observability in ``observe_schema.py``, money in ``billing_schema.py``, events in ``events_schema.py``.
+logging and observability in ``observe_schema.py``, money in ``billing_schema.py``, events in ``events_schema.py``, the
+cache of answers in ``cache_schema.py``.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, UnsetType, field
 
 from proxy.config.billing_schema import Billing, BudgetSettings
+from proxy.config.cache_schema import CacheSettings
 from proxy.config.events_schema import Events
 from proxy.config.limit_schema import Limits
 from proxy.config.observe_schema import Logging, Observe
@@ -348,6 +350,7 @@ class Config(Section, frozen=True):
     translate: Translate = field(default_factory=Translate)
     circuit_breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
     rate_limiting: RateLimiting = field(default_factory=RateLimiting)
+    cache: CacheSettings = field(default_factory=CacheSettings)
     auth: Auth = field(default_factory=Auth)
     admin: Admin = field(default_factory=Admin)
     observe: Observe = field(default_factory=Observe)

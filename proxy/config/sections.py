@@ -15,6 +15,7 @@ from msgspec.structs import fields
 from proxy.config.advice import address_mistake, key_mistake
 from proxy.config.billing_schema import Billing, BudgetSettings
 from proxy.config.budget_checks import AMOUNTS, CALLERS, budget_mistakes, repeated_names
+from proxy.config.cache_checks import idle_cache
 from proxy.config.complaint import Complaint as Complaint
 from proxy.config.known_providers import KNOWN_PROVIDERS
 from proxy.config.limit_schema import Limits
@@ -117,6 +118,7 @@ def idle(config: Config) -> Iterator[Complaint]:
             yield Complaint(
                 f"budgets[{number}]", f"has no effect: auth.mode is none, so no caller says its {budget.per}"
             )
+    yield from idle_cache(config)
     yield from _unknown_services(config)
     yield from unknown_services(config)
     if config.budgets and not config.has_ledger:

@@ -18,6 +18,7 @@ STANDING_KEYS = (
     ("rate_limiting", "max_clients"),
     ("circuit_breaker", "shared"),
     ("discovery", "store"),
+    ("cache", "store"),
 )
 CONSUL_KEYS = ("prefix", "register")  # of discovery.consul
 # Read when the process stops.

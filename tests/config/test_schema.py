@@ -11,6 +11,7 @@ import yaml
 from msgspec import UNSET, inspect
 
 from proxy.config import schema
+from proxy.config.cache_schema import CacheRule, CacheSettings
 from proxy.config.observe_schema import Observe, ProbeSettings, SentrySettings, TracingSettings
 from proxy.config.schema import Config
 from proxy.config.types import Section
@@ -69,7 +70,15 @@ ADMISSION = (
     *(schema.RateLimiting, schema.Limits, schema.TokenEstimate),
     *(schema.Auth, schema.ConfiguredKey, schema.ConfiguredCertificate, schema.Jwt, schema.JwtClaims, schema.Admin),
     *(Observe, ProbeSettings, TracingSettings, SentrySettings),
-    *(schema.Redis, schema.Database, schema.ServerSettings, schema.ListenTls, schema.CircuitBreaker),
+    *(
+        CacheSettings,
+        CacheRule,
+        schema.Redis,
+        schema.Database,
+        schema.ServerSettings,
+        schema.ListenTls,
+        schema.CircuitBreaker,
+    ),
 )
 
 

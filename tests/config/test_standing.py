@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from proxy.config.cache_schema import CacheSettings
 from proxy.config.limit_schema import Limits
 from proxy.config.observe_schema import Logging, Observe
 from proxy.config.provider_schema import PoolSettings
@@ -77,11 +78,13 @@ def test_changes_of_stores_and_authentication_mode_need_a_restart() -> None:
         auth=Auth(mode="keys"),
         rate_limiting=RateLimiting(store="redis"),
         circuit_breaker=CircuitBreaker(shared=True),
+        cache=CacheSettings(store="redis"),
     )
     running = Config()
     assert sorted(differences(running, wanted)) == [
         "admin.token",
         "auth.mode",
+        "cache.store",
         "circuitBreaker.shared",
         "dataDir",
         "database.url",

@@ -1,0 +1,138 @@
+"""The key of a request: what it depends on, and that no two requests that may differ in their answer share one."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Raw, structs
+
+from proxy.cache.key import Asked, Countings, counted, input_key, prefix_of, request_key
+from proxy.dialects.table import CHAT, EMBEDDINGS
+
+ASKED = Asked("v1", "owner:ann", "", "chat/completions", "", "")
+BODY = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "temperature": 0}
+
+
+def key_of(body: Any, asked: Asked = ASKED, headers: list[tuple[bytes, bytes]] | None = None) -> bytes:
+    written = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return request_key(prefix_of(asked), CHAT.requests.read(written), counted(headers or [], Countings()))
+
+
+def test_equal_requests_share_a_key_of_32_bytes() -> None:
+    assert key_of(BODY) == key_of(dict(BODY))
+    assert len(key_of(BODY)) == 32
+
+
+def test_the_order_of_members_and_the_space_between_them_do_not_count() -> None:
+    turned = json.dumps(dict(reversed(BODY.items())), indent=None, separators=(", ", ":  ")).encode()
+    compact = json.dumps(BODY, separators=(", ", ": ")).encode()
+    assert key_of(turned.replace(b":  0", b":0")) != b""
+    assert key_of(json.dumps(dict(reversed(BODY.items()))).encode()) == key_of(compact)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        BODY | {"temperature": 0.5},
+        BODY | {"seed": 1},
+        BODY | {"stream": True},
+        BODY | {"model": "n"},
+        BODY | {"model": ["m", "n"]},
+        BODY | {"tags": ["code"]},
+        BODY | {"user": "ann"},
+        BODY | {"stream_options": {"include_usage": True}},
+    ],
+)
+def test_each_member_counts(other: dict[str, Any]) -> None:
+    assert key_of(other) != key_of(BODY)
+
+
+def test_of_members_with_one_name_all_count() -> None:
+    assert key_of(b'{"model":"m","a":1,"a":2}') != key_of(b'{"model":"m","a":2}')
+    assert key_of(b'{"model":"m","a":1,"a":2}') != key_of(b'{"model":"m","a":2,"a":1}')
+
+
+@pytest.mark.parametrize("field", Asked.__struct_fields__)
+def test_who_asks_where_counts(field: str) -> None:
+    assert key_of(BODY, structs.replace(ASKED, **{field: "other"})) != key_of(BODY)
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("x-router-tags", True),
+        ("X-Router-Type", True),
+        ("x-router-anything-new", True),
+        ("anthropic-beta", True),
+        ("OpenAI-Beta", True),
+        ("x-custom", True),
+        ("x-router-cache", False),
+        ("x-router-labels", False),
+        ("x-router-run", False),
+        ("x-router-metadata", False),
+        ("user-agent", False),
+        ("x-request-id", False),
+        ("x-stainless-retry-count", False),
+    ],
+)
+def test_which_headers_count(name: str, counts: bool) -> None:
+    lines = counted([(name.encode(), b"1")], Countings([b"x-custom"]))
+    assert lines == ([name.lower().encode(), b"1"] if counts else [])
+
+
+def test_headers_count_in_any_order_and_spelling() -> None:
+    one = [(b"x-router-tags", b"a"), (b"anthropic-beta", b"b")]
+    other = [(b"Anthropic-Beta", b"b"), (b"user-agent", b"u"), (b"X-Router-Tags", b"a")]
+    assert key_of(BODY, headers=one) == key_of(BODY, headers=other)
+
+
+def test_inputs_have_keys_of_their_own() -> None:
+    call = EMBEDDINGS.requests.read(b'{"model":"e","input":["a","b"]}')
+    prefix = prefix_of(ASKED)
+    keys = {input_key(prefix, call, (), "input", Raw(each)) for each in (b'"a"', b'"b"', b'["a","b"]')}
+    assert len(keys | {request_key(prefix, call)}) == 4
+    longer = EMBEDDINGS.requests.read(b'{"model":"e","input":["a","b","c"]}')
+    assert input_key(prefix, longer, (), "input", Raw(b'"a"')) in keys
+
+
+NAMES = st.text(max_size=4) | st.sampled_from(["a", "b", "ab", "a\0b", "", "\0"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 9) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
+    max_leaves=4,
+)
+REQUESTS = st.fixed_dictionaries(
+    {
+        "members": st.dictionaries(NAMES.filter(lambda n: n.casefold() not in ("model", "stream")), VALUES, max_size=3),
+        "model": st.sampled_from(["m", "n", ["m"], ["m", "n"], "m,n"]),
+        "stream": st.booleans(),
+        "headers": st.lists(
+            st.tuples(st.sampled_from([b"x-router-tags", b"x-router-type", b"openai-beta"]), st.binary(max_size=3)),
+            max_size=2,
+        ),
+        "scope": st.sampled_from(["owner:a", "owner:b", "", "ab"]),
+        "access": st.sampled_from(["", "a", "b"]),
+    }
+)
+
+
+@given(REQUESTS, REQUESTS)
+def test_two_requests_that_may_differ_in_their_answer_never_share_a_key(
+    one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    def key(request: dict[str, Any]) -> bytes:
+        body = request["members"] | {"model": request["model"], "stream": request["stream"]}
+        asked = structs.replace(ASKED, scope=request["scope"], access=request["access"])
+        return key_of(body, asked, request["headers"])
+
+    def meaning(request: dict[str, Any]) -> str:
+        raw = sorted((name, json.dumps(value)) for name, value in request["members"].items())
+        lines = sorted(request["headers"], key=lambda line: line[0])
+        rest = [request[name] for name in ("model", "stream", "scope", "access")]
+        return repr((raw, lines, rest))
+
+    assert (key(one) == key(other)) == (meaning(one) == meaning(other))
