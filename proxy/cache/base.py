@@ -1,0 +1,125 @@
+"""Cached answers, and the face of the stores that have them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Sequence
+from typing import ClassVar, Final, TypeAlias
+
+from msgspec import Struct
+
+ALL: Final = "all"  # the group of every answer
+
+
+class AnswerFacts(Struct, frozen=True, cache_hash=True):
+    """What many answers have in common.
+
+    ``content_type`` is its value, ``lines`` more header lines, serialized. ``stream``: the body is an event stream.
+    ``model``: as requested, ``name``: of the deployment, ``upstream_model``: as sent. ``ttl``: seconds that the answer
+    is fresh; ``stale``: seconds that it is kept after that.
+    """
+
+    stream: bool
+    content_type: bytes
+    lines: bytes
+    model: str
+    provider: str
+    name: str
+    upstream_model: str
+    response_model: str
+    tags: tuple[str, ...]
+    ttl: float
+    stale: float
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The groups by which it can be invalidated."""
+        names = dict.fromkeys((self.model, self.name))
+        return (*(model_group(name) for name in names), *(tag_group(tag) for tag in self.tags))
+
+
+class CachedAnswer(Struct, frozen=True, gc=False):
+    """An answer, without what is of its own request. ``at``: when it came, in Unix seconds.
+
+    ``cost``: nano-USD; ``input``, ``output``: tokens. ``None`` is not known.
+    """
+
+    body: bytes
+    facts: AnswerFacts
+    at: float
+    cost: int | None = None
+    input: int | None = None
+    output: int | None = None
+
+    @property
+    def kept_until(self) -> float:
+        return self.at + self.facts.ttl + self.facts.stale
+
+
+# An answer, ``None`` if there is none, and the moment: the number of invalidations so far.
+Found: TypeAlias = tuple[CachedAnswer | None, int]
+NOTHING: Final[Found] = (None, 0)
+
+
+class StoreSurvey(Struct, frozen=True):
+    """``size`` in bytes, of ``most``. ``evicted``: answers that this process dropped for want of room."""
+
+    answers: int
+    size: int
+    most: int
+    evicted: int
+    up: bool = True
+
+
+class AnswerStore(ABC):
+    """Where answers are. A store that cannot be reached has none: no method raises for that.
+
+    ``shared``: between processes, so that one of them leads (``lead``) where all would ask a provider.
+    """
+
+    shared: ClassVar[bool]
+
+    @abstractmethod
+    def find(self, key: bytes) -> Found | Awaitable[Found]:
+        """The answer, fresh or stale. Awaitable only if the store has to wait."""
+
+    @abstractmethod
+    def put(self, key: bytes, answer: CachedAnswer, moment: int) -> Awaitable[None] | None:
+        """Store an answer, unless one of its groups was invalidated after ``moment``."""
+
+    @abstractmethod
+    async def invalidate(self, groups: Sequence[str]) -> int:
+        """Remove the answers of any of these groups. Returns their number. Raises GatewayError (503)."""
+
+    @abstractmethod
+    async def survey(self) -> StoreSurvey:
+        """How full the store is."""
+
+    @abstractmethod
+    def resize(self, most: int) -> None:
+        """Hold at most so many bytes from now on."""
+
+    async def lead(self, key: bytes, seconds: float) -> bool:
+        """Whether this process is to ask a provider. At most for ``seconds`` no other one is."""
+        return True
+
+    async def led(self, key: bytes) -> bool:
+        """Whether a process leads."""
+        return False
+
+    async def release(self, key: bytes) -> None:
+        """End the lead of this process."""
+        return
+
+    async def close(self) -> None:
+        """Release what the store holds."""
+        return
+
+
+def model_group(name: str) -> str:
+    """Of the answers to requests for a model, or of a deployment with this name."""
+    return f"model {name}"
+
+
+def tag_group(tag: str) -> str:
+    return f"tag {tag}"

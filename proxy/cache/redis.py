@@ -1,0 +1,162 @@
+"""Answers in Redis, for all replicas: compressed, bounded, and one replica leads where all would ask a provider.
+
+An answer is a key of its own that expires. Beside them are the names by expiry, their sizes with the sum, and the names
+of each group. Scripts keep these together. For want of room the answers that expire first are removed.
+
+Without Redis there are no answers: requests go to providers, and it is asked again after ``PAUSE``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from secrets import token_hex
+from typing import Any, ClassVar, Final, TypeVar
+
+import msgspec
+
+from proxy.cache.base import ALL, NOTHING, AnswerStore, CachedAnswer, Found, StoreSurvey
+from proxy.cache.packing import pack, unpack
+from proxy.errors import Overloaded
+from proxy.observe.log import Log
+from proxy.redis import RedisClient
+
+PAUSE: Final = 1.0  # seconds without a command after one has failed
+OVERHEAD: Final = (
+    400  # bytes of an answer in Redis beside its value, as MEMORY USAGE has it with its places in the sets
+)
+
+_HERE: Final = Path(__file__).parent
+_RELEASE: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+_DOWN: Final = "Redis does not answer; requests go to providers without the cache."
+_UP: Final = "Redis answers again; answers are cached."
+
+T = TypeVar("T")
+
+
+class RedisAnswers(AnswerStore):
+    """At most ``most`` bytes of all processes with the same prefix: the last one to store has its number applied."""
+
+    shared: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        redis: RedisClient,
+        most: int,
+        log: Log,
+        now: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._commands = redis.commands
+        self._timeout = redis.timeout
+        self._most = most
+        self._log = log
+        self._now = now
+        self._wall = wall
+        prefix = f"{{{redis.prefix}}}:cache:".encode()
+        self._answers, self._leads, self._groups = prefix + b"a:", prefix + b"lead:", prefix + b"group:"
+        self._names, self._sizes, self._total = prefix + b"names", prefix + b"sizes", prefix + b"total"
+        self._cuts, self._counter = prefix + b"cuts", prefix + b"moment"
+        self._put: Any = self._commands.register_script((_HERE / "put.lua").read_text())
+        self._invalidate: Any = self._commands.register_script((_HERE / "invalidate.lua").read_text())
+        self._release: Any = self._commands.register_script(_RELEASE)
+        self._nonce = token_hex(8).encode()
+        self._paused_until = 0.0
+        self._up = True
+        self._evicted = 0
+
+    def __repr__(self) -> str:
+        return f"<RedisAnswers {'up' if self._up else 'down'}>"
+
+    async def find(self, key: bytes) -> Found:
+        found = await self._try(lambda: self._commands.mget(self._answers + key, self._counter))
+        if found is None:
+            return NOTHING
+        packed, moment = found
+        return (None if packed is None else self._unpacked(packed)), int(moment or 0)
+
+    async def put(self, key: bytes, answer: CachedAnswer, moment: int) -> None:
+        life = int((answer.kept_until - self._wall()) * 1000)
+        if life <= 0:
+            return
+        groups = [group.encode() for group in (ALL, *answer.facts.groups)]
+        keys = [self._names, self._sizes, self._total, self._cuts]
+        arguments = [self._answers, key, pack(answer), life, self._most, OVERHEAD, moment, self._groups, *groups]
+        evicted = await self._try(lambda: self._put(keys=keys, args=arguments))
+        if evicted is not None and evicted > 0:
+            self._evicted += evicted
+
+    async def invalidate(self, groups: Sequence[str]) -> int:
+        removed = 0
+        for group in groups:
+            members = self._names if group == ALL else self._groups + group.encode()
+            keys = [self._names, self._sizes, self._total, self._cuts, self._counter, members]
+            first, left = True, 1
+            while left:
+                number, left = await self._require(keys, [self._answers, group.encode(), int(first)])
+                removed += number
+                first = False
+        return removed
+
+    async def survey(self) -> StoreSurvey:
+        found = await self._try(self._counted)
+        answers, size = (0, 0) if found is None else found
+        return StoreSurvey(answers, size, self._most, self._evicted, self._up)
+
+    def resize(self, most: int) -> None:
+        self._most = most
+
+    async def lead(self, key: bytes, seconds: float) -> bool:
+        life = max(int(seconds * 1000), 1)
+        taken = await self._try(lambda: self._commands.set(self._leads + key, self._nonce, nx=True, px=life))
+        return taken is not None or not self._up
+
+    async def led(self, key: bytes) -> bool:
+        return bool(await self._try(lambda: self._commands.exists(self._leads + key)))
+
+    async def release(self, key: bytes) -> None:
+        await self._try(lambda: self._release(keys=[self._leads + key], args=[self._nonce]))
+
+    async def _counted(self) -> tuple[int, int]:
+        pipeline = self._commands.pipeline(transaction=False)
+        pipeline.zcount(self._names, self._wall() * 1000, "+inf")
+        pipeline.get(self._total)
+        answers, size = await pipeline.execute()
+        return answers, int(size or 0)
+
+    async def _try(self, call: Callable[[], Awaitable[T]]) -> T | None:
+        """The reply; ``None`` also without one."""
+        if self._now() < self._paused_until:
+            return None
+        try:
+            async with asyncio.timeout(self._timeout):
+                reply = await call()
+        except Exception as error:  # from redis-py, the system, or a server that is not Redis
+            self._paused_until = self._now() + PAUSE
+            if self._up:
+                self._up = False
+                self._log.warning(_DOWN, why=f"{type(error).__name__}: {error}")
+            return None
+        if not self._up:
+            self._up = True
+            self._log.info(_UP)
+        return reply
+
+    async def _require(self, keys: Sequence[bytes], arguments: Sequence[bytes | int]) -> tuple[int, int]:
+        """One call of the script that invalidates. Raises Overloaded."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                number, left = await self._invalidate(keys=keys, args=arguments)
+        except Exception as error:
+            self._log.warning("Answers could not be invalidated.", why=f"{type(error).__name__}: {error}")
+            raise Overloaded("Redis does not answer.", code="cache_unavailable") from None
+        return number, left
+
+    def _unpacked(self, packed: bytes) -> CachedAnswer | None:
+        try:
+            answer = unpack(packed)
+        except (msgspec.DecodeError, ValueError):  # of another version
+            return None
+        return answer if self._wall() < answer.kept_until else None

@@ -1,0 +1,148 @@
+"""Answers in Redis: the contract, leads, and outages."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from proxy.cache.base import tag_group
+from proxy.cache.redis import RedisAnswers
+from proxy.errors import Overloaded
+from proxy.observe.log import Log
+from proxy.redis import RedisClient
+from tests.cache.answers import KEY, OTHER, answer_of
+from tests.cache.contract import Advance, AnswerContract, find, put
+from tests.support.services import OwnRedis, redis_prefix, redis_url
+
+redis = pytest.importorskip("redis.asyncio")
+
+MEGABYTE = 1024 * 1024
+
+
+class Walls:
+    """The time of the gateway. That of Redis goes on as it does."""
+
+    ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead
+
+
+@pytest.fixture
+async def prefix() -> AsyncIterator[str]:
+    async with redis_prefix(redis_url()) as own:
+        yield own
+
+
+@pytest.fixture
+def wall() -> Walls:
+    return Walls()
+
+
+@pytest.fixture
+async def client(prefix: str) -> AsyncIterator[RedisClient]:
+    client = RedisClient(redis_url(), prefix, 30.0)
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+def store(client: RedisClient, wall: Walls) -> RedisAnswers:
+    return RedisAnswers(client, 16 * MEGABYTE, Log(io.BytesIO(), "info", readable=False), wall=wall)
+
+
+@pytest.fixture
+def advance(wall: Walls) -> Advance:
+    def pass_(seconds: float) -> None:
+        wall.ahead += seconds
+
+    return pass_
+
+
+class TestContract(AnswerContract):
+    @property
+    def noon(self) -> float:  # type: ignore[override]
+        return float(int(time.time()))
+
+
+def another(client: RedisClient) -> RedisAnswers:
+    return RedisAnswers(client, 16 * MEGABYTE, Log(io.BytesIO(), "info", readable=False))
+
+
+async def test_replicas_share_answers(store: RedisAnswers, client: RedisClient) -> None:
+    answer = answer_of(at=time.time())
+    await put(store, answer)
+    assert await find(another(client)) == answer
+
+
+async def test_answers_are_compressed(store: RedisAnswers) -> None:
+    await put(store, answer_of(b"word " * 20_000, at=time.time()))
+    assert (await store.survey()).size < 10_000
+
+
+async def test_every_key_has_the_prefix_and_nothing_stays_without_an_answer(
+    store: RedisAnswers, client: RedisClient, prefix: str
+) -> None:
+    await put(store, answer_of(at=time.time(), tags=("red",)))
+    await store.lead(KEY, 30.0)
+    names = [name async for name in client.commands.scan_iter(f"{{{prefix}}}:*")]
+    assert len(names) == 8
+    await store.invalidate([tag_group("red")])
+    await store.release(KEY)
+    left = {name.rpartition(b":")[2] async for name in client.commands.scan_iter(f"{{{prefix}}}:*")}
+    assert left == {b"total", b"cuts", b"moment", b"all", b"model m"}
+
+
+async def test_one_process_leads(store: RedisAnswers, client: RedisClient) -> None:
+    other = another(client)
+    assert await store.lead(KEY, 30.0)
+    assert not await other.lead(KEY, 30.0)
+    assert await other.lead(OTHER, 30.0)
+    assert await other.led(KEY)
+    await other.release(KEY)  # not its own
+    assert await other.led(KEY)
+    await store.release(KEY)
+    assert not await store.led(KEY)
+    assert await other.lead(KEY, 30.0)
+
+
+async def test_what_another_version_has_stored_is_no_answer(
+    store: RedisAnswers, client: RedisClient, prefix: str
+) -> None:
+    for value in (b"", b"\xff\x00", b"\x98\x02"):
+        await client.commands.set(f"{{{prefix}}}:cache:a:".encode() + KEY, value)
+        assert await find(store) is None
+
+
+async def test_without_redis_there_are_no_answers_and_requests_go_on() -> None:
+    written, now = io.BytesIO(), [0.0]
+    async with OwnRedis() as server, AsyncExitStack() as stack:
+        client = RedisClient(server.url, "own", 30.0)
+        stack.push_async_callback(client.close)
+        log = Log(written, "info", readable=False)
+        store = RedisAnswers(client, MEGABYTE, log, now=lambda: now[0])
+        await put(store, answer_of(at=time.time()))
+        await server.kill()
+        assert await find(store) is None
+        assert await store.lead(KEY, 30.0)  # so that it asks a provider
+        assert (await store.survey()).up is False
+        with pytest.raises(Overloaded):
+            await store.invalidate(["all"])
+        await server.start()
+        assert await find(store) is None  # it is not asked yet
+        now[0] += 2
+        await put(store, answer_of(at=time.time()))
+        assert await find(store) is not None
+        assert (await store.survey()).up is True
+        log.flush()
+        events = [json.loads(line)["message"] for line in written.getvalue().splitlines()]
+        assert events == [
+            "Redis does not answer; requests go to providers without the cache.",
+            "Answers could not be invalidated.",
+            "Redis answers again; answers are cached.",
+        ]
