@@ -11,6 +11,8 @@ from proxy import __version__
 from proxy.addresses.book import AddressBook
 from proxy.admission import open_admission
 from proxy.auth.credentials import Credentials
+from proxy.cache.cache import ResponseCache
+from proxy.cache.opening import open_cache
 from proxy.client.dial import Dialer
 from proxy.config.left_out import LeftOutModel
 from proxy.config.listening import own_settings
@@ -23,6 +25,7 @@ from proxy.control.health.events import EventsHealth
 from proxy.control.health.services import ServicesHealth
 from proxy.control.own_listener import handlers_at_api, handlers_at_own
 from proxy.control.plane import ControlPlane
+from proxy.dispatch.choice import dispatch_call
 from proxy.dispatch.dispatcher import Clock
 from proxy.fleet.breakers import SharedBreakers
 from proxy.fleet.runs import SharedLineage
@@ -67,6 +70,7 @@ class Application:
     credentials: Credentials
     limiter: Limiter
     upstream: UpstreamParts
+    cache: ResponseCache
     gateway: Gateway
     services: ServiceParts
     serving: Serving
@@ -220,6 +224,8 @@ class Application:
             on_response=on_response,
             trace=None if tracing is None else tracing.begin,
         )
+        self.cache = open_cache(self.config, self._storage.redis, dispatch_call, self.log)
+        self._use_cache(self.config)
         if self._storage.redis is not None:
             self.gateway.learn_run = SharedLineage(self._storage.redis, self.limiter.book, self.log).learn
         self.gateway.renew = self.running.renew
@@ -240,6 +246,10 @@ class Application:
             metrics=self.metrics,
             log=self.log,
         )
+
+    def _use_cache(self, config: Config) -> None:
+        self.cache.adopt(config)
+        self.gateway.use_cache(self.cache if config.cache.enabled else None)
 
     def _open_control(self) -> None:
         events = EventsHealth(self._storage.recorder, lambda: bool(self._storage.receivers))
@@ -369,6 +379,7 @@ class Application:
         circuit, now = config.circuit_breaker, asyncio.get_running_loop().time()
         self.running.registry.adopt(policy_of(circuit), window_of(circuit), now)
         self.gateway.adopt(catalog)
+        self._use_cache(config)
         self.services.adopt(config)
         self.upstream.adopt(config, catalog)
         if self._shared is not None:

@@ -39,6 +39,13 @@ Outcome = Literal[
 ]
 
 
+CacheOutcome = Literal[
+    "hit",  # answered from the cache
+    "stale",  # the same, with an answer whose time was over, as no provider answered
+    "miss",  # nothing was there that could be given
+    "bypass",  # the request is not cached
+]
+
 # Why a deployment is not tried: a rate limit of the gateway's own, a budget, or a budget that needs its price.
 RefusedBy = Literal["limit", "budget", "no_price"]
 
@@ -157,6 +164,8 @@ class Exchange(Struct, eq=False):
     usage: Usage | None = None  # of the attempt that answered
     cost: int | None = None  # nano-USD of all attempts, once settled; ``None``: not known, or nothing was tried
     trace: Trace | None = None  # if it is traced
+    cache: CacheOutcome | Literal[""] = ""  # what the cache of answers did, if it is on
+    saved: int | None = None  # nano-USD that the cached answer once cost; ``None``: not known
 
     def forget_break(self) -> None:
         """Clear a broken stream's error, since another attempt continues the stream."""

@@ -5,6 +5,8 @@ It holds names of the configuration, kinds of failures and the gateway's own wor
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
@@ -40,12 +42,24 @@ class Skipped(Struct):
     reason: str
 
 
+class CacheMetadata(Struct):
+    """What the cache did. ``age``: of the answer, in seconds. ``inputs``: of a call for embeddings, of which so many
+    were ``cached``.
+    """
+
+    status: Literal["hit", "stale", "miss"]
+    age: int | UnsetType = UNSET
+    inputs: int | UnsetType = UNSET
+    cached: int | UnsetType = UNSET
+
+
 class RouterMetadata(Struct):
     """The member ``_router`` of a JSON answer.
 
     ``model_name`` is the configuration's name of the deployment. ``lost_events``: events of a stream that were left
     out because they are no JSON. ``skipped``: deployments that were not tried. ``dropped``: what a translation to
     another dialect lost, by path. ``cost_usd``: of all attempts, ``None`` if it is not known; only on request.
+    ``cache``: only where it is on.
     """
 
     provider: str
@@ -57,6 +71,7 @@ class RouterMetadata(Struct):
     skipped: list[Skipped] | UnsetType = UNSET
     dropped: tuple[str, ...] | UnsetType = UNSET
     cost_usd: float | UnsetType | None = UNSET
+    cache: CacheMetadata | UnsetType = UNSET
 
 
 def failures(exchange: Exchange) -> list[Failure]:
@@ -102,6 +117,17 @@ def comment(exchange: Exchange, deployment: Deployment, cost: int | UnsetType | 
     """The metadata as a comment of an event stream. ``cost``: in nano-USD, unset if it was not requested."""
     document = _document(exchange, deployment, UNSET if cost is UNSET else _in_usd(cost))
     return exchange.endpoint.dialect.writer.metadata_comment(document)
+
+
+def from_cache(exchange: Exchange, name: str, cache: CacheMetadata, *, cost: bool) -> bytes:
+    """The metadata of an answer from the cache, as JSON. ``name``: of the deployment that once gave it. It costs
+    nothing, which is said with ``cost``.
+    """
+    free = 0.0 if cost else UNSET
+    errors = failures(exchange)
+    return _encode(
+        RouterMetadata(exchange.provider, name, len(exchange.attempts), False, errors, cost_usd=free, cache=cache)
+    )
 
 
 def decision(explained: dict[str, object]) -> bytes:

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Final
 
-from proxy.cache.base import ALL, AnswerFacts, AnswerStore, CachedAnswer, Found, StoreSurvey
+from proxy.cache.base import ALL, AnswerStore, CachedAnswer, Found, StoreSurvey
 
 # Bytes of an answer beside its body: the key (65), the struct (80), its numbers (120), and its place in the dictionary
 # (130). tests/bench/cache.py measures it.
@@ -31,7 +31,6 @@ class MemoryAnswers(AnswerStore):
         self._evicted = 0
         self._moment = 0
         self._cuts: dict[str, int] = {}  # the moment of its last invalidation, by group
-        self._facts: dict[AnswerFacts, AnswerFacts] = {}  # one object for all answers that have the same
 
     def __repr__(self) -> str:
         return f"<MemoryAnswers {len(self._answers)}, {self._size} bytes of {self._most}>"
@@ -57,7 +56,7 @@ class MemoryAnswers(AnswerStore):
         while self._size + size > self._most:
             self._drop(next(iter(answers)))
             self._evicted += 1
-        answers[key] = self._with_known(answer)
+        answers[key] = answer
         self._size += size
 
     async def invalidate(self, groups: Sequence[str]) -> int:
@@ -68,7 +67,6 @@ class MemoryAnswers(AnswerStore):
         if ALL in groups:
             number = len(self._answers)
             self._answers.clear()
-            self._facts.clear()
             self._size = 0
             return number
         wanted, number = frozenset(groups), 0
@@ -95,14 +93,3 @@ class MemoryAnswers(AnswerStore):
     def _cut(self, answer: CachedAnswer, moment: int) -> bool:
         cuts = self._cuts
         return any(cuts.get(group, 0) > moment for group in (ALL, *answer.facts.groups))
-
-    def _with_known(self, answer: CachedAnswer) -> CachedAnswer:
-        facts, known = answer.facts, self._facts
-        if facts not in known:
-            if len(known) > len(self._answers) + 1000:  # those of answers that are gone
-                known.clear()
-            known[facts] = facts
-            return answer
-        if known[facts] is facts:
-            return answer
-        return CachedAnswer(answer.body, known[facts], answer.at, answer.cost, answer.input, answer.output)

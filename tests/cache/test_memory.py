@@ -51,15 +51,6 @@ async def test_the_least_recently_used_answer_goes_first(store: MemoryAnswers) -
     assert await find(store, OTHER) is None
 
 
-async def test_equal_facts_are_one_object(store: MemoryAnswers) -> None:
-    await put(store, answer_of(b"1"))
-    await put(store, answer_of(b"2"), OTHER)
-    one, other = await find(store), await find(store, OTHER)
-    assert one is not None
-    assert other is not None
-    assert one.facts is other.facts
-
-
 async def test_invalidations_that_are_too_many_to_remember_count_for_all(store: MemoryAnswers) -> None:
     _, before = store.find(KEY)
     await store.invalidate([tag_group(str(number)) for number in range(MOST_CUTS)])

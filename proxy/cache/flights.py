@@ -1,0 +1,34 @@
+"""Single flight: of equal requests at the same time, one asks a provider, and the others wait for its answer."""
+
+from __future__ import annotations
+
+import asyncio
+
+from proxy.cache.base import CachedAnswer
+
+
+class Flight:
+    """One request that asks a provider. Each follower has a future of its own, as it may be canceled."""
+
+    __slots__ = ("_followers",)
+
+    def __init__(self) -> None:
+        self._followers: list[asyncio.Future[CachedAnswer | None]] | None = None
+
+    async def follow(self, seconds: float) -> CachedAnswer | None:
+        """The answer; ``None``: there is none to share, or it takes longer."""
+        future: asyncio.Future[CachedAnswer | None] = asyncio.get_running_loop().create_future()
+        if self._followers is None:
+            self._followers = []
+        self._followers.append(future)
+        try:
+            async with asyncio.timeout(seconds):
+                return await future
+        except TimeoutError:
+            return None
+
+    def land(self, answer: CachedAnswer | None) -> None:
+        """Give the answer to all followers; ``None``: each has to ask for itself."""
+        for future in self._followers or ():
+            if not future.done():
+                future.set_result(answer)

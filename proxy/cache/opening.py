@@ -1,0 +1,23 @@
+"""The cache of a gateway, as its configuration has it."""
+
+from __future__ import annotations
+
+from proxy.cache.base import AnswerStore
+from proxy.cache.cache import MEGABYTE, DispatchCall, ResponseCache
+from proxy.cache.memory import MemoryAnswers
+from proxy.cache.redis import RedisAnswers
+from proxy.config.schema import Config
+from proxy.observe.log import Log
+from proxy.redis import RedisClient
+
+
+def open_cache(config: Config, redis: RedisClient | None, dispatch: DispatchCall, log: Log) -> ResponseCache:
+    """``dispatch`` asks providers. Nothing is connected to before the first request of a cache that is on."""
+    most = int(config.cache.max_mb * MEGABYTE)
+    store: AnswerStore
+    if config.cache.store == "redis":
+        assert redis is not None
+        store = RedisAnswers(redis, most, log)
+    else:
+        store = MemoryAnswers(most)
+    return ResponseCache(config, store, dispatch)

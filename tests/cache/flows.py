@@ -1,0 +1,38 @@
+"""A gateway with the cache on, and a client for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from proxy.cache.cache import ResponseCache
+from tests.cache.answers import NOON
+from tests.support import Answer, RawClient, Upstream
+from tests.support.gateway import Gateway, one_provider
+
+CHAT = "/v1/chat/completions"
+CALL: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+STREAM = CALL | {"stream": True}
+
+
+def cached(up: Upstream, settings: dict[str, Any] | None = None, **sections: Any) -> dict[str, Any]:
+    return one_provider(up, cache={"enabled": True} | (settings or {}), **sections)
+
+
+async def ask(client: RawClient, call: Any = CALL, *lines: tuple[str, str], path: str = CHAT) -> Answer:
+    return await client.fetch("POST", path, json=call, headers=list(lines))
+
+
+def state(answer: Answer) -> str | None:
+    return answer.header("x-router-cache")
+
+
+class Clock:
+    """The time of a gateway's cache."""
+
+    def __init__(self, gw: Gateway) -> None:
+        self.seconds = NOON
+        cache: ResponseCache = gw.app.cache
+        cache._wall = cache.store._wall = self  # type: ignore[attr-defined]
+
+    def __call__(self) -> float:
+        return self.seconds

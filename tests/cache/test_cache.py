@@ -1,0 +1,282 @@
+"""Answers from the cache, through the whole gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from proxy.cache.base import ALL, tag_group
+from proxy.limits.memory import Memory
+from tests.cache.flows import CALL, STREAM, Clock, ask, cached, state
+from tests.support import (
+    Chunk,
+    Headers,
+    LastChunk,
+    Upstream,
+    Wait,
+    answered_by,
+    chat_events,
+    completion,
+    error_json,
+    json_answer,
+    sse_answer,
+    until,
+)
+from tests.support.answers import SSE_HEADERS
+from tests.support.gateway import Gateway, one_provider
+
+EVENTS = chat_events("Hello", " world")
+
+
+async def test_an_equal_request_gets_the_same_answer_without_a_provider() -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        up.queue(json_answer(completion("Hello")))
+        client = await gw.client()
+        first, second = await ask(client), await ask(client)
+        assert (state(first), state(second)) == ("miss", "hit")
+        assert first.json == completion("Hello") | {"_router": answered_by() | {"cache": {"status": "miss"}}}
+        by = answered_by(attempts=0) | {"cache": {"status": "hit", "age": 0}}
+        assert second.json == completion("Hello") | {"_router": by}
+        assert second.header("Age") == "0"
+        assert first.header("Age") is None
+        for name in ("content-type", "x-router-provider", "x-router-model", "x-content-type-options"):
+            assert second.header(name) == first.header(name) != None  # noqa: E711
+        assert second.header("x-request-id") != first.header("x-request-id")
+        assert len(up.requests) == 1
+
+
+async def test_off_there_is_no_trace_of_it() -> None:
+    async with Upstream() as up, Gateway(one_provider(up)) as gw:
+        up.on(lambda request: json_answer(completion("Hello")))
+        client = await gw.client()
+        for _ in range(2):
+            answer = await ask(client)
+            assert state(answer) is None
+            assert answer.json == completion("Hello") | {"_router": answered_by()}
+        assert len(up.requests) == 2
+
+
+async def test_a_stream_is_replayed_event_by_event() -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        up.queue(sse_answer(*EVENTS))
+        client = await gw.client()
+        first = await ask(client, STREAM)
+        await client.request("POST", "/v1/chat/completions", json=STREAM)
+        head = await client.read_head()
+        chunks = []
+        while chunk := await client.read_chunk():
+            chunks.append(chunk)
+        assert (state(first), head.header("x-router-cache"), head.header("Age")) == ("miss", "hit", "0")
+        assert head.header("content-type") == first.header("content-type") == "text/event-stream"
+        assert head.header("x-accel-buffering") == "no"
+        assert chunks == EVENTS
+        assert first.body == b"".join(EVENTS)
+
+
+async def test_events_that_come_one_by_one_are_recorded_whole() -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        gates = [asyncio.Event() for _ in EVENTS]
+        steps = [step for event, gate in zip(EVENTS, gates, strict=True) for step in (Wait(gate), Chunk(event))]
+        up.queue([Headers(200, SSE_HEADERS), *steps, LastChunk()])
+        client = await gw.client()
+        await client.request("POST", "/v1/chat/completions", json=STREAM)
+        gates[0].set()
+        gates[1].set()
+        await client.read_head()
+        received = await client.read_chunk()
+        for number, gate in enumerate(gates[2:], 2):
+            gate.set()
+            while len(received) < len(b"".join(EVENTS[: number + 1])):
+                received += await client.read_chunk()
+        assert await client.read_chunk() == b""
+        second = await ask(client, STREAM)
+        assert state(second) == "hit"
+        assert second.body == received == b"".join(EVENTS)
+
+
+async def test_comments_and_metadata_of_one_request_are_not_for_others() -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        up.queue(sse_answer(EVENTS[0], b": processing\n\n", *EVENTS[1:]))
+        client = await gw.client()
+        metadata = ("x-router-metadata", "true")
+        first = await ask(client, STREAM, metadata)
+        assert b": _router" in first.body
+        assert (await ask(client, STREAM)).body == b"".join(EVENTS)
+        third = await ask(client, STREAM, metadata)
+        comment = third.body.removeprefix(b"".join(EVENTS[:-1])).removesuffix(EVENTS[-1])
+        document = json.loads(comment.removeprefix(b": _router "))
+        assert document == answered_by(attempts=0) | {"cost_usd": 0.0, "cache": {"status": "hit", "age": 0}}
+
+
+async def test_the_cost_of_a_hit_is_said_on_request() -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        up.queue(json_answer(completion("Hello")))
+        client = await gw.client()
+        await ask(client)
+        answer = await ask(client, CALL, ("x-router-metadata", "true"))
+        assert answer.json["_router"]["cost_usd"] == 0.0
+
+
+async def test_an_answer_gets_older() -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        up.queue(json_answer(completion("Hello")))
+        clock, client = Clock(gw), await gw.client()
+        await ask(client)
+        clock.seconds += 42.9
+        answer = await ask(client)
+        assert answer.header("Age") == "42"
+        assert answer.json["_router"]["cache"] == {"status": "hit", "age": 42}
+
+
+async def test_of_a_hundred_equal_requests_one_is_sent() -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        gate = asyncio.Event()
+        up.queue([Wait(gate), *json_answer(completion("Hello"))])
+        clients = [await gw.client() for _ in range(100)]
+        asking = [asyncio.ensure_future(ask(client)) for client in clients]
+        await until(lambda: gw.app.serving.running == 100, "all requests to run")
+        gate.set()
+        answers = await asyncio.gather(*asking)
+        assert sorted(str(state(answer)) for answer in answers) == ["hit"] * 99 + ["miss"]
+        assert {answer.json["choices"][0]["message"]["content"] for answer in answers} == {"Hello"}
+        assert len({answer.header("x-request-id") for answer in answers}) == 100
+        assert len(up.requests) == 1
+        assert (gw.app.cache.counters.hit, gw.app.cache.counters.waited) == (99, 99)
+
+
+async def test_requests_that_wait_are_sent_if_the_first_one_fails() -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        gate = asyncio.Event()
+        up.queue([Wait(gate), *json_answer(error_json("wrong"), 400)])
+        clients = [await gw.client() for _ in range(3)]
+        asking = [asyncio.ensure_future(ask(client)) for client in clients]
+        await until(lambda: gw.app.serving.running == 3, "all requests to run")
+        up.on(lambda request: json_answer(completion("Hello")))
+        gate.set()
+        answers = await asyncio.gather(*asking)
+        assert sorted(answer.status for answer in answers) == [200, 200, 400]
+        assert {state(answer) for answer in answers} == {"miss"}
+        assert len(up.requests) == 3
+        assert not gw.app.cache._flights
+
+
+async def test_requests_that_wait_are_sent_if_the_first_client_leaves() -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        gate = asyncio.Event()
+        up.queue([Wait(gate)])
+        first, second = await gw.client(), await gw.client()
+        await first.request("POST", "/v1/chat/completions", json=CALL)
+        await until(lambda: len(up.requests) == 1, "the first request to be sent")
+        asking = asyncio.ensure_future(ask(second))
+        await until(lambda: gw.app.serving.running == 2, "both requests to run")
+        up.on(lambda request: json_answer(completion("Hello")))
+        first.close()
+        answer = await asking
+        assert (answer.status, state(answer)) == (200, "miss")
+        gate.set()
+
+
+async def test_a_client_that_waits_may_leave() -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        gate = asyncio.Event()
+        up.queue([Wait(gate), *json_answer(completion("Hello"))])
+        first, second = await gw.client(), await gw.client()
+        asking = asyncio.ensure_future(ask(first))
+        await until(lambda: len(up.requests) == 1, "the first request to be sent")
+        await second.request("POST", "/v1/chat/completions", json=CALL)
+        await until(lambda: gw.app.serving.running == 2, "both requests to run")
+        second.close()
+        await until(lambda: gw.app.serving.running == 1, "the second one to end")
+        gate.set()
+        assert (await asking).status == 200
+
+
+async def test_a_hit_takes_a_request_from_limits_and_no_tokens() -> None:
+    limits = {"enabled": True, "perClient": {"requestsPerMinute": 3, "tokensPerMinute": 100_000}}
+    async with Upstream() as up, Gateway(cached(up, rateLimiting=limits)) as gw:
+        up.queue(json_answer(completion("Hello")))
+        client = await gw.client()
+        answers = [await ask(client) for _ in range(4)]
+        assert [answer.status for answer in answers] == [200, 200, 200, 429]
+        assert state(answers[3]) is None
+        assert [answer.header("x-ratelimit-remaining") for answer in answers[1:3]] == ["1", "0"]
+        limiter = gw.app.limiter
+        [tokens] = [each for each in limiter.rules.client(None).all if each.unit == "tokensPerMinute"]
+        assert isinstance(limiter.store, Memory)
+        assert limiter.store.top_usage(tokens, 1)[0][1] < 2 * 11 / 100_000  # the tokens of one answer
+
+
+async def test_a_large_answer_is_not_kept() -> None:
+    async with Upstream() as up, Gateway(cached(up, {"maxAnswerKb": 4})) as gw:
+        up.on(lambda request: json_answer(completion("x" * 5000)))
+        client = await gw.client()
+        assert [state(await ask(client)) for _ in range(2)] == ["miss", "miss"]
+        up.on(lambda request: sse_answer(*chat_events("x" * 3000, "y" * 3000)))
+        assert [state(await ask(client, STREAM)) for _ in range(2)] == ["miss", "miss"]
+        assert gw.app.cache._recordings.used == 0
+
+
+async def test_answers_are_invalidated_by_tag() -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        up.on(lambda request: json_answer(completion("Hello")))
+        client = await gw.client()
+        other = CALL | {"seed": 1}
+        await ask(client, CALL, ("x-router-cache-tags", "a, b"))
+        await ask(client, other, ("x-router-cache-tags", "c"))
+        assert await gw.app.cache.store.invalidate([tag_group("b")]) == 1
+        assert [state(await ask(client)), state(await ask(client, other))] == ["miss", "hit"]
+
+
+async def test_an_answer_to_a_request_that_ran_during_an_invalidation_is_not_kept() -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        gate = asyncio.Event()
+        up.queue([Wait(gate), *json_answer(completion("Old"))])
+        client = await gw.client()
+        asking = asyncio.ensure_future(ask(client))
+        await until(lambda: len(up.requests) == 1, "the request to be sent")
+        await gw.app.cache.store.invalidate([ALL])
+        gate.set()
+        await asking
+        up.queue(json_answer(completion("New")))
+        answer = await ask(client)
+        assert (state(answer), answer.json["choices"][0]["message"]["content"]) == ("miss", "New")
+
+
+@pytest.mark.parametrize("headers", [("x-router-cache", "yes"), ("x-router-cache-tags", "a b")])
+async def test_wrong_headers_are_refused(headers: tuple[str, str]) -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        answer = await ask(await gw.client(), CALL, headers)
+        assert (answer.status, answer.json["error"]["param"]) == (400, headers[0])
+        assert not up.requests
+
+
+async def test_an_answer_from_the_cache_is_in_the_dialect_of_its_endpoint() -> None:
+    """Anthropic's clients look for the id of a request in a header of their own."""
+    message: dict[str, Any] = {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]}
+    async with Upstream() as up, Gateway(cached(up)) as gw:  # translated
+        up.queue(json_answer(completion("Hello")), sse_answer(*EVENTS))
+        client = await gw.client()
+        first = await ask(client, message, path="/v1/messages")
+        second = await ask(client, message, path="/v1/messages")
+        assert (state(first), state(second)) == ("miss", "hit")
+        assert second.json["content"] == first.json["content"] == [{"type": "text", "text": "Hello"}]
+        assert second.header("request-id") == second.header("x-request-id")
+        streams = [await ask(client, message | {"stream": True}, path="/v1/messages") for _ in range(2)]
+        assert list(map(state, streams)) == ["miss", "hit"]
+        assert streams[0].body == streams[1].body
+        assert len(up.requests) == 2
+
+
+async def test_hooks_see_answers_from_the_cache() -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        up.queue(json_answer(completion("Hello")))
+        seen: list[str] = []
+        gateway = gw.app.gateway
+        gateway._on_response = lambda exchange, outlet: (seen.append(exchange.request_id), outlet)[1]  # type: ignore[func-returns-value]
+        client = await gw.client()
+        await ask(client)
+        await ask(client)
+        assert len(seen) == 2

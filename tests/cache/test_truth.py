@@ -1,0 +1,339 @@
+"""``x-router-cache`` tells the truth in each case of the table in proxy/cache/README.md."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxy.cache.base import ALL
+from tests.cache.flows import CALL, STREAM, Clock, ask, cached, state
+from tests.support import (
+    Answer,
+    Chunk,
+    Close,
+    Headers,
+    RawClient,
+    Request,
+    Upstream,
+    chat_events,
+    completion,
+    error_json,
+    json_answer,
+    sse_answer,
+)
+from tests.support.answers import SSE_HEADERS
+from tests.support.gateway import Gateway, to_config
+
+README = Path(__file__).resolve().parents[2] / "proxy/cache/README.md"
+_, _, REST = README.read_text().partition("| case | `x-router-cache` |\n| --- | --- |\n")
+TABLE = dict(re.findall(r"^\| (.+?) \| (\w*) ?\|$", REST, re.MULTILINE))
+
+Case = Callable[["Scene"], Awaitable[Answer]]
+CASES: dict[str, Case] = {}
+
+
+def answer_to(request: Request) -> list[Any]:
+    streams = json.loads(request.body).get("stream") if request.body.startswith(b"{") else False
+    return sse_answer(*chat_events("Hello")) if streams else json_answer(completion("Hello"))
+
+
+class Scene:
+    """A provider that answers, a gateway and its client."""
+
+    def __init__(self, stack: AsyncExitStack, up: Upstream) -> None:
+        self._stack = stack
+        self.up = up
+        self.clock: Clock
+        self.gw: Gateway
+        up.on(answer_to)
+
+    async def start(self, settings: dict[str, Any] | None = None, **sections: Any) -> RawClient:
+        self.gw = await self._stack.enter_async_context(Gateway(cached(self.up, settings, **sections)))
+        self.clock = Clock(self.gw)
+        return await self.gw.client()
+
+    def fail(self) -> None:
+        self.up.on(lambda request: json_answer(error_json("down"), 503))
+
+
+def case(name: str) -> Callable[[Case], Case]:
+    def add(function: Case) -> Case:
+        CASES[name] = function
+        return function
+
+    return add
+
+
+@case("a request")
+async def _(scene: Scene) -> Answer:
+    return await ask(await scene.start())
+
+
+@case("an equal request")
+async def _(scene: Scene) -> Answer:
+    client = await scene.start()
+    await ask(client)
+    return await ask(client)
+
+
+@case("an equal request with its members in another order")
+async def _(scene: Scene) -> Answer:
+    client = await scene.start()
+    await ask(client)
+    return await ask(client, dict(reversed(CALL.items())))
+
+
+@case("an equal request with another value")
+async def _(scene: Scene) -> Answer:
+    client = await scene.start()
+    await ask(client)
+    return await ask(client, CALL | {"temperature": 0.5})
+
+
+@case("a stream")
+async def _(scene: Scene) -> Answer:
+    return await ask(await scene.start(), STREAM)
+
+
+@case("an equal stream")
+async def _(scene: Scene) -> Answer:
+    client = await scene.start()
+    await ask(client, STREAM)
+    return await ask(client, STREAM)
+
+
+@case("a plain request after an equal stream")
+async def _(scene: Scene) -> Answer:
+    client = await scene.start()
+    await ask(client, STREAM)
+    return await ask(client)
+
+
+@case("an equal request while the first one is answered")
+async def _(scene: Scene) -> Answer:
+    client, other = await scene.start(), await scene.gw.client()
+    first = asyncio.ensure_future(ask(client))
+    second = await ask(other)
+    answers = [await first, second]
+    assert len(scene.up.requests) == 1
+    return next(each for each in answers if state(each) != "miss")
+
+
+@case("an equal request after `ttlSecs`")
+async def _(scene: Scene) -> Answer:
+    client = await scene.start({"ttlSecs": 60})
+    await ask(client)
+    scene.clock.seconds += 61
+    return await ask(client)
+
+
+async def after_ttl(scene: Scene, seconds: float) -> Answer:
+    client = await scene.start({"ttlSecs": 60, "staleSecs": 60})
+    first = await ask(client)
+    scene.clock.seconds += seconds
+    scene.fail()
+    answer = await ask(client)
+    if answer.status == 200:
+        assert answer.header("Age") == str(int(seconds))
+        assert answer.json["choices"] == first.json["choices"]
+        assert answer.json["_router"]["cache"] == {"status": "stale", "age": int(seconds)}
+        assert answer.json["_router"]["attempts"] == 1
+    else:
+        assert answer.status == 502 or answer.status == 503
+    return answer
+
+
+@case("an equal request after `ttlSecs`, within `staleSecs`, when no provider answers")
+async def _(scene: Scene) -> Answer:
+    return await after_ttl(scene, 61)
+
+
+@case("an equal request after `staleSecs`, when no provider answers")
+async def _(scene: Scene) -> Answer:
+    return await after_ttl(scene, 121)
+
+
+@case("an equal request after an error")
+async def _(scene: Scene) -> Answer:
+    client = await scene.start()
+    scene.up.queue(json_answer(error_json("wrong"), 400))
+    refused = await ask(client)
+    assert (refused.status, state(refused)) == (400, "miss")
+    return await ask(client)
+
+
+@case("an equal request after a cut stream")
+async def _(scene: Scene) -> Answer:
+    client = await scene.start()
+    scene.up.queue([Headers(200, SSE_HEADERS), *map(Chunk, chat_events("Hello", " world")[:2]), Close()])
+    cut = await ask(client, STREAM)
+    assert b"error" in cut.body
+    return await ask(client, STREAM)
+
+
+@case("an equal request after an answer of the fallback")
+async def _(scene: Scene) -> Answer:
+    other = await scene._stack.enter_async_context(Upstream())
+    other.on(lambda request: json_answer(completion("From the fallback")))
+    client = await scene.start(
+        routing={"maxRetries": 0, "rateLimitRetries": 0, "fallback": {"provider": "other", "model": "f"}},
+        providers={
+            "up": {"baseUrl": scene.up.url, "apiKey": "secret-key"},
+            "other": {"baseUrl": other.url, "apiKey": "secret-key"},
+        },
+    )
+    scene.up.queue(json_answer(error_json("down"), 503))
+    assert (await ask(client)).json["_router"]["fallback_used"] is True
+    return await ask(client)
+
+
+@case("an equal request after its answer was invalidated")
+async def _(scene: Scene) -> Answer:
+    client = await scene.start()
+    await ask(client)
+    await scene.gw.app.cache.store.invalidate([ALL])
+    return await ask(client)
+
+
+@case("an equal request after a reload with other models")
+async def _(scene: Scene) -> Answer:
+    client = await scene.start()
+    await ask(client)
+    other = cached(scene.up, models=[{"name": "m", "provider": "up", "model": "other-model"}])
+    running = scene.gw.app.running
+    config = to_config(other)
+    catalog = running._compiled(config, (), None)
+    scene.gw.app._adopt(config, catalog)
+    return await ask(client)
+
+
+def keys(*owners: str) -> dict[str, Any]:
+    made = [
+        {"name": f"k{number}", "hash": f"sha256:{hashlib.sha256(b'key-%d' % number).hexdigest()}", "owner": owner}
+        for number, owner in enumerate(owners)
+    ]
+    return {"mode": "keys", "keys": made}
+
+
+def bearer(number: int) -> tuple[str, str]:
+    return "Authorization", f"Bearer key-{number}"
+
+
+async def by_two_keys(scene: Scene, scope: str, *owners: str) -> Answer:
+    client = await scene.start({"scope": scope}, auth=keys(*owners))
+    assert state(await ask(client, CALL, bearer(0))) == "miss"
+    return await ask(client, CALL, bearer(1))
+
+
+@case("an equal request of another key of the owner")
+async def _(scene: Scene) -> Answer:
+    return await by_two_keys(scene, "owner", "ann", "ann")
+
+
+@case("an equal request of another owner")
+async def _(scene: Scene) -> Answer:
+    return await by_two_keys(scene, "owner", "ann", "bob")
+
+
+@case("an equal request of another key of the owner, with the scope `key`")
+async def _(scene: Scene) -> Answer:
+    return await by_two_keys(scene, "key", "ann", "ann")
+
+
+@case("an equal request of another owner, with the scope `shared`")
+async def _(scene: Scene) -> Answer:
+    return await by_two_keys(scene, "shared", "ann", "bob")
+
+
+def with_header(name: str, value: str, *, first: bool = True, age: float = 0.0, status: int = 200) -> Case:
+    """A request with this header: after an equal one that came ``age`` seconds before, or alone."""
+
+    async def run(scene: Scene) -> Answer:
+        client = await scene.start()
+        if first:
+            await ask(client)
+            scene.clock.seconds += age
+        answer = await ask(client, CALL, (name, value))
+        assert answer.status == status
+        return answer
+
+    return run
+
+
+CASES["`x-router-cache: off`"] = with_header("x-router-cache", "off")
+CASES["`x-router-cache: refresh`"] = with_header("x-router-cache", "refresh")
+CASES["`x-router-cache: only`, with an answer"] = with_header("x-router-cache", "only")
+CASES["`x-router-cache: only`, without an answer"] = with_header("x-router-cache", "only", first=False, status=504)
+CASES["`Cache-Control: no-cache`"] = with_header("Cache-Control", "no-cache")
+CASES["`Cache-Control: no-store`"] = with_header("Cache-Control", "no-store")
+CASES["`Cache-Control: max-age`, with a younger answer"] = with_header("Cache-Control", "max-age=60", age=59)
+CASES["`Cache-Control: max-age`, with an older answer"] = with_header("Cache-Control", "max-age=60", age=61)
+CASES["`Cache-Control: only-if-cached`, without an answer"] = with_header(
+    "Cache-Control", "only-if-cached", first=False, status=504
+)
+
+
+@case("an equal request after `x-router-cache: refresh`")
+async def _(scene: Scene) -> Answer:
+    client = await scene.start()
+    await ask(client)
+    scene.up.queue(json_answer(completion("Newer")))
+    await ask(client, CALL, ("x-router-cache", "refresh"))
+    answer = await ask(client)
+    assert answer.json["choices"][0]["message"]["content"] == "Newer"
+    return answer
+
+
+def twice(call: dict[str, Any], settings: dict[str, Any] | None = None) -> Case:
+    async def run(scene: Scene) -> Answer:
+        client = await scene.start(settings)
+        await ask(client, call)
+        return await ask(client, call)
+
+    return run
+
+
+CASES["a temperature above `maxTemperature`"] = twice(CALL | {"temperature": 1.5})
+CASES["several choices"] = twice(CALL | {"n": 2})
+CASES["an equal request for several choices, which `allow` has"] = twice(CALL | {"n": 2}, {"allow": ["choices"]})
+CASES["tools"] = twice(CALL | {"tools": [{"type": "function", "function": {"name": "f"}}]})
+CASES["a request that a rule excludes"] = twice(CALL, {"rules": [{"models": ["m"], "enabled": False}]})
+
+
+@case("a form")
+async def _(scene: Scene) -> Answer:
+    client = await scene.start()
+    scene.up.queue(json_answer({"text": "Hello"}))
+    form = b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\nm\r\n--x--\r\n'
+    return await client.fetch(
+        "POST", "/v1/audio/transcriptions", body=form, headers=[("Content-Type", "multipart/form-data; boundary=x")]
+    )
+
+
+@case("a request while the cache is off")
+async def _(scene: Scene) -> Answer:
+    client = await scene.start({"enabled": False})
+    await ask(client)
+    answer = await ask(client)
+    assert "cache" not in answer.json["_router"]
+    return answer
+
+
+def test_each_case_of_the_table_is_tried() -> None:
+    assert sorted(CASES) == sorted(TABLE)
+
+
+@pytest.mark.parametrize("name", TABLE)
+async def test_the_header_tells_the_truth(name: str) -> None:
+    async with AsyncExitStack() as stack:
+        up = await stack.enter_async_context(Upstream())
+        answer = await CASES[name](Scene(stack, up))
+        assert (state(answer) or "") == TABLE[name]
