@@ -11,7 +11,7 @@ from proxy import __version__
 from proxy.addresses.book import AddressBook
 from proxy.admission import open_admission
 from proxy.auth.credentials import Credentials
-from proxy.cache.cache import ResponseCache
+from proxy.cache.cache import BYPASS, ResponseCache
 from proxy.cache.opening import open_cache
 from proxy.client.dial import Dialer
 from proxy.config.left_out import LeftOutModel
@@ -248,8 +248,12 @@ class Application:
         )
 
     def _use_cache(self, config: Config) -> None:
+        """Answer calls by way of the cache if it is on."""
         self.cache.adopt(config)
-        self.gateway.use_cache(self.cache if config.cache.enabled else None)
+        on = config.cache.enabled
+        self.gateway.dispatch_call, self.gateway.uncached_lines = (
+            (self.cache.answer, BYPASS) if on else (dispatch_call, b"")
+        )
 
     def _open_control(self) -> None:
         events = EventsHealth(self._storage.recorder, lambda: bool(self._storage.receivers))

@@ -20,7 +20,7 @@ from typing import Literal
 from multidict import CIMultiDictProxy, istr
 
 from proxy.billing import bill
-from proxy.cache.cache import BYPASS, ResponseCache
+from proxy.cache.cache import DispatchCall
 from proxy.config.schema import ServerSettings as Settings
 from proxy.dialects.call import Call
 from proxy.dialects.patches.base import prepare
@@ -93,7 +93,8 @@ class Gateway(Handler[Responder]):
         self.capture: Callable[[Exchange, Call], None] | None = None  # called with each call, if prompts are captured
         self.learn_run: Callable[[str, str], Awaitable[None] | None] | None = None  # with each run and its parent
         self.renew: Callable[[], None] = _nothing  # compiles the catalog again if addresses or lists changed
-        self.use_cache(None)
+        self.dispatch_call: DispatchCall = dispatch_call  # or the cache, which stands before it
+        self.uncached_lines = b""  # header lines of answers that the cache has no part in, if it is on
         self._trace = trace
         self._body_timeout = settings.body_timeout_secs
         self._max_body = int(settings.max_body_mb * 1024 * 1024)
@@ -113,11 +114,6 @@ class Gateway(Handler[Responder]):
         """New requests use this catalog. Running ones keep theirs."""
         self.catalog = catalog
         self._dispatcher.adopt(catalog)
-
-    def use_cache(self, cache: ResponseCache | None) -> None:
-        """Answer JSON calls by way of this cache from now on; ``None``: always by providers."""
-        self._dispatch_call = dispatch_call if cache is None else cache.answer
-        self._uncached_lines = b"" if cache is None else BYPASS  # of answers that no cache has a part in
 
     # -- once per request -------------------------------------------------------------------------
 
@@ -256,7 +252,7 @@ class Gateway(Handler[Responder]):
                 return self._serve_slowly(responder, route, reader, body)
             return self._dispatch(responder, route, endpoint.dialect.requests.read(body))  # the usual case
         responder.wrap_outlet()
-        request.response_lines += self._uncached_lines
+        request.response_lines += self.uncached_lines
         if endpoint.body == "multipart":
             return dispatch_form(self._dispatcher, self._lists, responder, route, reader)
         return dispatch_opaque(self._dispatcher, responder, route, reader)
@@ -279,7 +275,7 @@ class Gateway(Handler[Responder]):
         if self.capture is not None:
             self.capture(exchange, call)
         responder.call = call
-        return self._dispatch_call(self._dispatcher, responder, plan, call)
+        return self.dispatch_call(self._dispatcher, responder, plan, call)
 
     # -- what few requests need -------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from proxy.cache.flights import Flight
 from proxy.cache.key import Asked, Countings, counted, prefix_of, request_key
 from proxy.cache.recorder import AnswerRecorder, Recordings
 from proxy.cache.replay import replay
-from proxy.cache.rules import CacheRules, Policy, scope_of
+from proxy.cache.rules import CachePolicy, CacheRules, scope_of
 from proxy.cache.waiting import wait_for_leader
 from proxy.config.cache_schema import CacheSettings
 from proxy.config.schema import Config
@@ -76,7 +76,7 @@ class Wanted(Struct, eq=False):
     plan: Plan
     call: Call
     key: bytes
-    policy: Policy
+    policy: CachePolicy
     directives: Directives
     tags: tuple[str, ...]
     moment: int = 0
@@ -112,8 +112,8 @@ class ResponseCache:
         self._version = version_of(config)
         forwarded = {name.lower().encode() for each in config.providers.values() for name in each.forward_headers}
         self._countings = Countings(forwarded)
-        self._prefixes: dict[tuple[str, Client | None, Policy, Provider | None, str], bytes] = {}
-        self._facts: dict[tuple[Deployment, str, str, bytes, Policy], AnswerFacts] = {}
+        self._prefixes: dict[tuple[str, Client | None, CachePolicy, Provider | None, str], bytes] = {}
+        self._facts: dict[tuple[Deployment, str, str, bytes, CachePolicy], AnswerFacts] = {}
         most = int(settings.max_mb * MEGABYTE)
         self._recordings.most, self._recordings.largest = most, min(settings.max_answer_kb * 1024, most)
         self.store.resize(most)
@@ -297,7 +297,7 @@ class ResponseCache:
 
     # -- what a key begins with --------------------------------------------------------------------
 
-    def _prefix(self, responder: Responder, policy: Policy) -> bytes:
+    def _prefix(self, responder: Responder, policy: CachePolicy) -> bytes:
         exchange, route = responder.exchange, responder.route
         assert route is not None
         client, query = exchange.caller, responder.request.query

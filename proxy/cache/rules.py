@@ -17,7 +17,7 @@ _MOST_KNOWN: Final = 4096
 Matches = Callable[[str], object]
 
 
-class Policy(Struct, frozen=True, eq=False):
+class CachePolicy(Struct, frozen=True, eq=False):
     """What applies to a request. ``ttl``: seconds. Compared with ``is``."""
 
     ttl: float
@@ -28,7 +28,7 @@ class _Rule(Struct, frozen=True, eq=False):
     models: Sequence[Matches]
     keys: Sequence[Matches]
     headers: Sequence[tuple[istr, Matches]]
-    policy: Policy | None
+    policy: CachePolicy | None
 
     def matches(self, model: str, client: Client | None, headers: Mapping[str, str]) -> bool:
         if self.models and not any(matches(model) for matches in self.models):
@@ -42,12 +42,12 @@ class CacheRules:
     """Finds what applies to a request."""
 
     def __init__(self, settings: CacheSettings) -> None:
-        self._usual = Policy(settings.ttl_secs, settings.scope)
+        self._usual = CachePolicy(settings.ttl_secs, settings.scope)
         self._rules = [_compiled(rule, settings) for rule in settings.rules]
         self._by_header = any(rule.headers for rule in self._rules)
-        self._known: dict[tuple[str, Client | None], Policy | None] = {}
+        self._known: dict[tuple[str, Client | None], CachePolicy | None] = {}
 
-    def find(self, model: str, client: Client | None, headers: Mapping[str, str]) -> Policy | None:
+    def find(self, model: str, client: Client | None, headers: Mapping[str, str]) -> CachePolicy | None:
         """What applies; ``None``: the request is not cached."""
         if not self._rules:
             return self._usual
@@ -61,7 +61,7 @@ class CacheRules:
         found = known[key] = self._first(model, client, headers)
         return found
 
-    def _first(self, model: str, client: Client | None, headers: Mapping[str, str]) -> Policy | None:
+    def _first(self, model: str, client: Client | None, headers: Mapping[str, str]) -> CachePolicy | None:
         for rule in self._rules:
             if rule.matches(model, client, headers):
                 return rule.policy
@@ -84,7 +84,7 @@ def _compiled(rule: CacheRule, settings: CacheSettings) -> _Rule:
         [_pattern(text) for text in rule.models],
         [_pattern(text) for text in rule.keys],
         [(istr(name), _pattern(text)) for name, text in rule.headers.items()],
-        Policy(ttl, scope) if rule.enabled else None,
+        CachePolicy(ttl, scope) if rule.enabled else None,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from multidict import CIMultiDict
 
-from proxy.cache.rules import CacheRules, Policy, scope_of
+from proxy.cache.rules import CachePolicy, CacheRules, scope_of
 from proxy.config.cache_schema import CacheRule, CacheSettings
 from proxy.identity import Client
 
@@ -24,7 +24,7 @@ def found(
 
 def test_without_rules_the_section_applies() -> None:
     assert found([]) == (100.0, "owner")
-    assert isinstance(CacheRules(CacheSettings()).find("m", None, CIMultiDict()), Policy)
+    assert isinstance(CacheRules(CacheSettings()).find("m", None, CIMultiDict()), CachePolicy)
 
 
 def test_the_first_rule_that_matches_applies() -> None:
