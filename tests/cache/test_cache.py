@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from proxy.cache.base import ALL, tag_group
-from proxy.limits.memory import Memory
+from proxy.limits.reservation import Reservation
+from proxy.routing.deployment import Deployment
 from tests.cache.flows import CALL, STREAM, Clock, ask, cached, state
 from tests.support import (
     Chunk,
@@ -194,8 +195,16 @@ async def test_a_client_that_waits_may_leave() -> None:
         assert (await asking).status == 200
 
 
-async def test_a_hit_takes_a_request_from_limits_and_no_tokens() -> None:
-    limits = {"enabled": True, "perClient": {"requestsPerMinute": 3, "tokensPerMinute": 100_000}}
+async def test_a_hit_takes_a_request_from_limits_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = {"enabled": True, "perClient": {"requestsPerHour": 3, "tokensPerMinute": 100_000}}
+    reserved: list[str] = []
+    reserve = Reservation.reserve
+
+    def counted(reservation: Reservation, deployment: Deployment, *rest: Any) -> Any:
+        reserved.append(deployment.name)
+        return reserve(reservation, deployment, *rest)
+
+    monkeypatch.setattr(Reservation, "reserve", counted)
     async with Upstream() as up, Gateway(cached(up, rateLimiting=limits)) as gw:
         up.queue(json_answer(completion("Hello")))
         client = await gw.client()
@@ -203,10 +212,7 @@ async def test_a_hit_takes_a_request_from_limits_and_no_tokens() -> None:
         assert [answer.status for answer in answers] == [200, 200, 200, 429]
         assert state(answers[3]) is None
         assert [answer.header("x-ratelimit-remaining") for answer in answers[1:3]] == ["1", "0"]
-        limiter = gw.app.limiter
-        [tokens] = [each for each in limiter.rules.client(None).all if each.unit == "tokensPerMinute"]
-        assert isinstance(limiter.store, Memory)
-        assert limiter.store.top_usage(tokens, 1)[0][1] < 2 * 11 / 100_000  # the tokens of one answer
+        assert reserved == ["m"]  # tokens and money of one attempt
 
 
 async def test_a_large_answer_is_not_kept() -> None:
