@@ -226,6 +226,7 @@ class Application:
         )
         self.cache = open_cache(self.config, self._storage.redis, dispatch_call, self.log)
         self._use_cache(self.config)
+        self.metrics.cache = self.cache.sample
         if self._storage.redis is not None:
             self.gateway.learn_run = SharedLineage(self._storage.redis, self.limiter.book, self.log).learn
         self.gateway.renew = self.running.renew
@@ -268,6 +269,7 @@ class Application:
             clock=clock,
             credentials=self.credentials,
             limiter=self.limiter,
+            cache=self.cache,
             ledger=self._storage.reader,
             accounts=self._storage.database,
             receivers=self._storage.receivers,

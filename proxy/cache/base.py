@@ -92,8 +92,12 @@ class AnswerStore(ABC):
         """Remove the answers of any of these groups. Returns their number. Raises GatewayError (503)."""
 
     @abstractmethod
+    def glance(self) -> StoreSurvey:
+        """What this process knows of the store."""
+
     async def survey(self) -> StoreSurvey:
         """How full the store is."""
+        return self.glance()
 
     @abstractmethod
     def resize(self, most: int) -> None:

@@ -30,6 +30,8 @@ from proxy.dialects.call import Call
 from proxy.dispatch.dispatcher import Dispatcher
 from proxy.errors import ClientFault, GatewayError
 from proxy.identity import Client
+from proxy.observe.gauges import CacheSample
+from proxy.pricing.rates import NANO
 from proxy.providers.provider import Provider
 from proxy.responder import Responder
 from proxy.routing.access import ALL
@@ -117,6 +119,15 @@ class ResponseCache:
         most = int(settings.max_mb * MEGABYTE)
         self._recordings.most, self._recordings.largest = most, min(settings.max_answer_kb * 1024, most)
         self.store.resize(most)
+
+    def sample(self) -> CacheSample | None:
+        """For metrics. ``None``: the cache is off."""
+        if not self._settings.enabled:
+            return None
+        counters, glance = self.counters, self.store.glance()
+        results = {name: getattr(counters, name) for name in ("hit", "stale", "miss", "bypass")}
+        size = (-1, -1) if self.store.shared else (glance.answers, glance.size)
+        return CacheSample(results, counters.cost / NANO, counters.input, counters.output, glance.evicted, *size)
 
     # -- once per request --------------------------------------------------------------------------
 

@@ -78,7 +78,7 @@ class MemoryAnswers(AnswerStore):
                 await asyncio.sleep(0)
         return number
 
-    async def survey(self) -> StoreSurvey:
+    def glance(self) -> StoreSurvey:
         return StoreSurvey(len(self._answers), self._size, self._most, self._evicted)
 
     def resize(self, most: int) -> None:

@@ -100,6 +100,9 @@ class RedisAnswers(AnswerStore):
                 first = False
         return removed
 
+    def glance(self) -> StoreSurvey:
+        return StoreSurvey(0, 0, self._most, self._evicted, self._up)
+
     async def survey(self) -> StoreSurvey:
         found = await self._try(self._counted)
         answers, size = (0, 0) if found is None else found

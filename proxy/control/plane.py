@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from proxy.auth.credentials import Credentials
 from proxy.breakers.breaker import Breaker, State
 from proxy.budgets.recent import RecentAccounts
+from proxy.cache.cache import ResponseCache
 from proxy.client.get_models import ModelsRequest
 from proxy.config.schema import Config
 from proxy.control.access.credential import AdminCredential
@@ -41,6 +42,7 @@ from proxy.control.pages.dashboard import DashboardPages
 from proxy.control.pages.docs import DocsPages
 from proxy.control.pages.metrics import MetricsPage
 from proxy.control.services.routes import service_routes
+from proxy.control.settings.cache import CacheHandler
 from proxy.control.settings.config import ConfigHandler
 from proxy.control.settings.log_level import LogLevelHandler
 from proxy.control.settings.rate_limits import RateLimitHandler
@@ -86,6 +88,7 @@ class ControlPlane:
         clock: WallClock,
         credentials: Credentials,
         limiter: Limiter,
+        cache: ResponseCache,
         ledger: LazyEngine,
         accounts: LazyEngine,
         receivers: EventReceivers,
@@ -146,6 +149,7 @@ class ControlPlane:
             *ReloadHandler(live).routes(),
             *LogLevelHandler(log, bodies).routes(),
             *RateLimitHandler(live, limiter).routes(),
+            *CacheHandler(cache, live, bodies).routes(),
             *UsageHandlers(usage, clock).routes(),
             *AnalyticsMetrics(usage, clock).routes(),
             *EstimateHandler(live, clock, bodies).routes(),

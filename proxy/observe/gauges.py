@@ -38,6 +38,21 @@ class BreakerSample(NamedTuple):
     state: State
 
 
+class CacheSample(NamedTuple):
+    """What the cache of answers did: requests by result, and what hits have saved, in USD and tokens.
+
+    ``answers``, ``size`` (bytes): in the memory of this process; -1 if they are elsewhere.
+    """
+
+    results: Mapping[str, int]
+    usd: float
+    input: int
+    output: int
+    evicted: int
+    answers: int = -1
+    size: int = -1
+
+
 class RecorderSample(NamedTuple):
     """What waits for the ledger's database: rows, the oldest for so many seconds, and bytes of the spool.
 
@@ -131,6 +146,26 @@ def waiting_rows(sample: RecorderSample) -> Iterator[Family[Count]]:
     yield single("llm_ledger_waiting_rows", "gauge", "Attempts that wait for the ledger's database.", sample.rows)
     yield single("llm_ledger_behind_seconds", "gauge", "How long the oldest of them has waited.", sample.seconds)
     yield single("llm_ledger_spool_bytes", "gauge", "Size of the ledger's spool on the disk.", sample.spool_bytes)
+
+
+def cached_answers(sample: CacheSample) -> Iterator[Family[Count]]:
+    documentation = "Calls to models by what the cache of answers did."
+    requests = Family(
+        "cache_requests_total", "counter", documentation, ("result",), Count, bound=len(sample.results) + 1
+    )
+    for result, number in sample.results.items():
+        requests.cell(result).value = number
+    yield requests
+    documentation = "Tokens that answers from the cache once took, as far as they are known."
+    tokens = Family("cache_saved_tokens_total", "counter", documentation, ("direction",), Count, bound=3)
+    tokens.cell("input").value, tokens.cell("output").value = sample.input, sample.output
+    yield tokens
+    documentation = "What answers from the cache once cost, as far as it is known."
+    yield single("cache_saved_usd_total", "counter", documentation, sample.usd)
+    yield single("cache_evicted_total", "counter", "Answers removed for want of room.", sample.evicted)
+    if sample.answers >= 0:
+        yield single("cache_answers", "gauge", "Answers in the memory of this process.", sample.answers)
+        yield single("cache_bytes", "gauge", "Size of these answers.", sample.size)
 
 
 def receiver_events(sample: RecorderSample, bound: int) -> Iterator[Family[Count]]:

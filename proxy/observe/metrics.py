@@ -28,9 +28,11 @@ from proxy.observe.family import OTHER, CellsOfLast, Count, Family, HistogramCel
 from proxy.observe.gauges import (
     BreakerSample,
     BudgetSample,
+    CacheSample,
     RecorderSample,
     breaker_states,
     budget_amounts,
+    cached_answers,
     components_up,
     lag,
     open_connections,
@@ -76,9 +78,9 @@ class Metrics:
 
     The plain numbers are incremented by their owners. Callables are called at each scrape: ``running`` (exchanges in
     progress), ``upstream_connections`` (by provider), ``breakers``, ``components`` (whether each is up), ``recorder``
-    (of the ledger; ``None``: there is none), ``balances`` (of accounts; empty: there are none), ``budgets`` (it yields
-    between portions). ``services``: what is measured of services. ``registry`` has what prometheus_client measures,
-    including ``connect_seconds`` for ``prometheus_async.aio.time``.
+    (of the ledger; ``None``: there is none), ``balances`` (of accounts; empty: there are none), ``budgets`` (it
+    yields between portions). ``cache``: of answers; ``None``: it is off. ``services``: what is measured of services.
+    ``registry`` has what prometheus_client measures, including ``connect_seconds`` for ``prometheus_async.aio.time``.
     """
 
     def __init__(self, *, max_label_sets: int = 500, version: str = "unknown") -> None:
@@ -87,6 +89,7 @@ class Metrics:
         self.breakers: Callable[[], Iterable[BreakerSample]] = tuple
         self.components: Callable[[], Mapping[str, bool]] = dict
         self.recorder: Callable[[], RecorderSample | None] = lambda: None
+        self.cache: Callable[[], CacheSample | None] = lambda: None
         self.balances: Callable[[], Mapping[str, float]] = dict
         self.budgets: Callable[[], Generator[None, None, Sequence[BudgetSample]]] = _no_budgets
         self.lag: Lag | None = None
@@ -246,6 +249,8 @@ class Metrics:
         if (sample := self.recorder()) is not None:
             yield from waiting_rows(sample)
             yield from receiver_events(sample, self._bound)
+        if (cached := self.cache()) is not None:
+            yield from cached_answers(cached)
         if self._budgets:
             yield from budget_amounts(self._budgets, self._bound)
         if balances := self.balances():

@@ -37,6 +37,8 @@ GET    /admin/config                      admin
 POST   /admin/reload                      admin
 POST   /admin/log-level                   admin
 GET    /admin/rate-limits                 admin
+GET    /admin/cache                       admin
+POST   /admin/cache/invalidate            admin
 GET    /analytics/usage                   admin
 GET    /admin/analytics/usage             admin
 GET    /billing/usage                     client
