@@ -11,8 +11,9 @@ from proxy import __version__
 from proxy.addresses.book import AddressBook
 from proxy.admission import open_admission
 from proxy.auth.credentials import Credentials
-from proxy.cache.cache import BYPASS, ResponseCache
+from proxy.cache.cache import ResponseCache
 from proxy.cache.opening import open_cache
+from proxy.cache.wanted import BYPASS
 from proxy.client.dial import Dialer
 from proxy.config.left_out import LeftOutModel
 from proxy.config.listening import own_settings

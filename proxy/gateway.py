@@ -20,7 +20,7 @@ from typing import Literal
 from multidict import CIMultiDictProxy, istr
 
 from proxy.billing import bill
-from proxy.cache.cache import DispatchCall
+from proxy.cache.wanted import DispatchCall
 from proxy.config.schema import ServerSettings as Settings
 from proxy.dialects.call import Call
 from proxy.dialects.patches.base import prepare

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from proxy.cache.base import AnswerStore
-from proxy.cache.cache import MEGABYTE, DispatchCall, ResponseCache
+from proxy.cache.cache import ResponseCache
+from proxy.cache.keeping import MEGABYTE
 from proxy.cache.memory import MemoryAnswers
 from proxy.cache.redis import RedisAnswers
+from proxy.cache.wanted import DispatchCall
 from proxy.config.schema import Config
 from proxy.observe.log import Log
 from proxy.redis import RedisClient

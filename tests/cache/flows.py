@@ -32,7 +32,7 @@ class Clock:
     def __init__(self, gw: Gateway) -> None:
         self.seconds = NOON
         cache: ResponseCache = gw.app.cache
-        cache._wall = cache.store._wall = self  # type: ignore[attr-defined]
+        cache.keeper._wall = cache.store._wall = self  # type: ignore[attr-defined]
 
     def __call__(self) -> float:
         return self.seconds

@@ -222,7 +222,7 @@ async def test_a_large_answer_is_not_kept() -> None:
         assert [state(await ask(client)) for _ in range(2)] == ["miss", "miss"]
         up.on(lambda request: sse_answer(*chat_events("x" * 3000, "y" * 3000)))
         assert [state(await ask(client, STREAM)) for _ in range(2)] == ["miss", "miss"]
-        assert gw.app.cache._recordings.used == 0
+        assert gw.app.cache.keeper.recordings.used == 0
 
 
 async def test_answers_are_invalidated_by_tag() -> None:

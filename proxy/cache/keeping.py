@@ -1,0 +1,114 @@
+"""Which answers of a store may be given, and what is stored of new ones."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from proxy.billing import cost_so_far
+from proxy.cache.base import AnswerFacts, AnswerStore, CachedAnswer
+from proxy.cache.directives import USUAL, Directives
+from proxy.cache.recorder import AnswerRecorder, Recordings
+from proxy.cache.rules import CachePolicy
+from proxy.cache.wanted import CacheCounters, Wanted
+from proxy.config.cache_schema import CacheSettings
+from proxy.routing.deployment import Deployment
+
+MEGABYTE: Final = 1024 * 1024
+_MOST_KNOWN: Final = 4096
+
+
+class AnswerKeeper:
+    """``wall`` returns Unix seconds."""
+
+    def __init__(self, store: AnswerStore, wall: Callable[[], float] = time.time) -> None:
+        self.store = store
+        self.counters = CacheCounters()
+        self.recordings = Recordings(0, 0)
+        self._wall = wall
+        self._stale_secs = 0.0
+        self._facts: dict[tuple[Deployment, str, str, bytes, CachePolicy], AnswerFacts] = {}
+
+    def adopt(self, settings: CacheSettings) -> None:
+        most = int(settings.max_mb * MEGABYTE)
+        self.recordings.most, self.recordings.largest = most, min(settings.max_answer_kb * 1024, most)
+        self._stale_secs = settings.stale_secs
+        self._facts.clear()
+        self.store.resize(most)
+
+    # -- what there is -----------------------------------------------------------------------------
+
+    def is_fresh(self, answer: CachedAnswer, directives: Directives) -> bool:
+        """Whether an answer may be given to a request with these directives."""
+        age = self._wall() - answer.at
+        if directives is not USUAL and directives.max_age is not None and age > directives.max_age:
+            return False
+        return age < answer.facts.ttl
+
+    def age(self, answer: CachedAnswer) -> int:
+        return max(0, int(self._wall() - answer.at))
+
+    # -- what is stored ----------------------------------------------------------------------------
+
+    async def keep(self, wanted: Wanted, recorder: AnswerRecorder) -> CachedAnswer | None:
+        """Store a whole answer. Returns it; ``None`` for the fallback's, as the client asked for another model."""
+        exchange = wanted.responder.exchange
+        if exchange.fallback_used or exchange.outcome not in ("", "ok"):
+            return None
+        facts = self.facts(
+            wanted, recorder.content_type, exchange.attempts[-1].deployment, recorder.lines, stream=recorder.streams
+        )
+        usage = exchange.usage
+        tokens = (None, None) if usage is None else (usage.input, usage.output)
+        answer = CachedAnswer(recorder.body(), facts, self._wall(), cost_so_far(exchange), *tokens)
+        await self.put(wanted.key, answer, wanted.moment)
+        return answer
+
+    async def put(self, key: bytes, answer: CachedAnswer, moment: int) -> None:
+        self.counters.stored += 1
+        storing = self.store.put(key, answer, moment)
+        if storing is not None:
+            await storing
+
+    async def keep_vectors(self, wanted: Wanted, parts: list[tuple[bytes, bytes, float]], content_type: bytes) -> None:
+        """Store vectors of one answer: the key of each, its bytes, and its share of what the answer took."""
+        exchange = wanted.responder.exchange
+        facts = self.facts(wanted, content_type, exchange.attempts[-1].deployment)
+        now, cost, usage = self._wall(), cost_so_far(exchange), exchange.usage
+        tokens = None if usage is None else usage.input
+        for key, vector, share in parts:
+            if len(vector) <= self.recordings.largest:
+                answer = CachedAnswer(vector, facts, now, _part(cost, share), _part(tokens, share), 0)
+                await self.put(key, answer, wanted.moment)
+
+    def facts(
+        self, wanted: Wanted, content_type: bytes, deployment: Deployment, lines: bytes = b"", *, stream: bool = False
+    ) -> AnswerFacts:
+        """The facts of an answer: one object for all that have the same."""
+        exchange, policy, known = wanted.responder.exchange, wanted.policy, self._facts
+        key = deployment, exchange.model, exchange.response_model, content_type, policy
+        facts = known.get(key)
+        if facts is None or wanted.tags or lines:
+            facts = AnswerFacts(
+                stream,
+                content_type,
+                lines,
+                exchange.model,
+                deployment.provider.name,
+                deployment.name,
+                exchange.request_model,
+                exchange.response_model,
+                wanted.tags,
+                policy.ttl,
+                self._stale_secs,
+            )
+            if not (wanted.tags or lines):
+                if len(known) >= _MOST_KNOWN:
+                    known.clear()
+                known[key] = facts
+        return facts
+
+
+def _part(whole: int | None, share: float) -> int | None:
+    return None if whole is None else round(whole * share)

@@ -1,0 +1,69 @@
+"""What the configuration says about requests and their keys, compiled."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+from msgspec import UNSET, structs
+
+from proxy.cache.key import Asked, Countings, prefix_of
+from proxy.cache.rules import CachePolicy, CacheRules, scope_of
+from proxy.config.schema import Config
+from proxy.identity import Client
+from proxy.providers.provider import Provider
+from proxy.responder import Responder
+from proxy.routing.access import ALL
+
+_MOST_KNOWN: Final = 4096
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+class CacheTerms:
+    """The section ``cache`` of one configuration, and what the keys of its requests begin with."""
+
+    def __init__(self, config: Config) -> None:
+        self.settings = config.cache
+        self.rules = CacheRules(config.cache)
+        self.allow = frozenset(config.cache.allow)
+        forwarded = {name.lower().encode() for each in config.providers.values() for name in each.forward_headers}
+        self.countings = Countings(forwarded)
+        self._version = version_of(config)
+        self._prefixes: dict[tuple[str, Client | None, CachePolicy, Provider | None, str], bytes] = {}
+
+    def prefix(self, responder: Responder, policy: CachePolicy) -> bytes:
+        """What the key of a request begins with."""
+        exchange, route = responder.exchange, responder.route
+        assert route is not None
+        place = exchange.endpoint.path, exchange.caller, policy, route.pinned, responder.request.query
+        prefix = self._prefixes.get(place)
+        if prefix is None:
+            if len(self._prefixes) >= _MOST_KNOWN:
+                self._prefixes.clear()
+            prefix = self._prefixes[place] = self._prefix(*place)
+        return prefix
+
+    def _prefix(
+        self, path: str, client: Client | None, policy: CachePolicy, pinned: Provider | None, query: str
+    ) -> bytes:
+        access = ALL if client is None else client.access
+        return prefix_of(
+            Asked(
+                self._version,
+                scope_of(policy.scope, client),
+                "" if access is ALL else _encode(access).decode(),
+                path,
+                "" if pinned is None else pinned.name,
+                query,
+            )
+        )
+
+
+def version_of(config: Config) -> str:
+    """A hash of what decides who answers a request, and how. Without the keys of providers, which may be replaced."""
+    providers = {name: structs.replace(each, api_key=UNSET, api_keys=UNSET) for name, each in config.providers.items()}
+    fallback, translate = config.routing.fallback, config.translate
+    parts = (config.models, providers, config.aliases, config.hooks, fallback, translate, config.default_provider)
+    return sha256(_encode(parts)).hexdigest()[:32]

@@ -1,0 +1,102 @@
+"""A request that may be answered from the cache, and what the cache notes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from msgspec import Struct
+
+from proxy.cache.base import CachedAnswer
+from proxy.cache.directives import Directives
+from proxy.cache.rules import CachePolicy
+from proxy.dialects.call import Call
+from proxy.dispatch.dispatcher import Dispatcher
+from proxy.errors import ClientFault, GatewayError
+from proxy.responder import Responder
+from proxy.routing.plan import Plan
+
+DispatchCall = Callable[[Dispatcher, Responder, Plan, Call], Awaitable[None]]
+
+HIT: Final = b"x-router-cache: hit\r\n"
+STALE: Final = b"x-router-cache: stale\r\n"
+MISS: Final = b"x-router-cache: miss\r\n"
+BYPASS: Final = b"x-router-cache: bypass\r\n"
+_ABSENT: Final = (
+    "There is no cached answer to this request, which asks for nothing else (x-router-cache, Cache-Control)."
+)
+
+
+class Wanted(Struct, eq=False):
+    """``moment``: of the look at the store. ``stale``: an answer that is given if no provider answers."""
+
+    dispatcher: Dispatcher
+    responder: Responder
+    plan: Plan
+    call: Call
+    key: bytes
+    policy: CachePolicy
+    directives: Directives
+    tags: tuple[str, ...]
+    moment: int = 0
+    stale: CachedAnswer | None = None
+
+
+class CacheCounters(Struct):
+    """What the cache of this process did, in requests. ``waited``: hits that waited for the first of equal requests.
+
+    What hits saved: ``cost`` in nano-USD, ``input`` and ``output`` in tokens, as far as they are known. ``inputs`` are
+    single inputs of calls for embeddings that were in the cache.
+    """
+
+    hit: int = 0
+    miss: int = 0
+    stale: int = 0
+    bypass: int = 0
+    waited: int = 0
+    stored: int = 0
+    cost: int = 0
+    input: int = 0
+    output: int = 0
+    inputs: int = 0
+
+    def note_hit(self, responder: Responder) -> None:
+        self.hit += 1
+        responder.exchange.cache = "hit"
+        responder.request.response_lines += HIT
+
+    def note_stale(self, responder: Responder) -> None:
+        """Instead of the miss that was noted before."""
+        self.stale += 1
+        self.miss -= 1
+        responder.exchange.cache = "stale"
+        responder.request.response_lines = responder.request.response_lines.replace(MISS, STALE)
+
+    def note_miss(self, responder: Responder) -> None:
+        self.miss += 1
+        responder.exchange.cache = "miss"
+        responder.request.response_lines += MISS
+
+    def note_bypass(self, responder: Responder) -> None:
+        self.bypass += 1
+        responder.exchange.cache = "bypass"
+        responder.request.response_lines += BYPASS
+
+    def note_saved(self, responder: Responder, answer: CachedAnswer) -> None:
+        """Note what an answer once took, and now did not."""
+        exchange, cost = responder.exchange, answer.cost
+        if cost is not None:
+            self.cost += cost
+            exchange.saved = cost + (exchange.saved or 0)
+        self.input += answer.input or 0
+        self.output += answer.output or 0
+
+
+def not_cached() -> GatewayError:
+    """RFC 9111, section 5.2.1.7."""
+    return GatewayError(_ABSENT, status=504, code="not_cached")
+
+
+def is_of_providers(fault: GatewayError) -> bool:
+    """Whether no provider could answer, so that a stale answer is better than none."""
+    return not isinstance(fault, ClientFault) and (fault.status >= 500 or fault.status == 429)

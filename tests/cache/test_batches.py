@@ -1,0 +1,160 @@
+"""Calls for embeddings: a batch asks only for what is missing."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.cache.flows import Clock, ask, cached, state
+from tests.support import Answer, RawClient, Request, Upstream, json_answer
+from tests.support.gateway import Gateway
+
+PATH = "/v1/embeddings"
+
+
+def vector_of(text: Any) -> list[float]:
+    return [len(str(text)), 0.5]
+
+
+def embed(request: Request) -> list[Any]:
+    given = json.loads(request.body)["input"]
+    inputs = given if isinstance(given, list) and not isinstance(given[0], int) else [given]
+    data = [{"object": "embedding", "index": n, "embedding": vector_of(each)} for n, each in enumerate(inputs)]
+    tokens = sum(len(str(each)) for each in inputs)
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return json_answer({"object": "list", "data": data, "model": "e-1", "usage": usage})
+
+
+def asked(up: Upstream) -> list[Any]:
+    return [json.loads(request.body)["input"] for request in up.requests]
+
+
+async def embeddings(client: RawClient, given: Any, *lines: tuple[str, str], **members: Any) -> Answer:
+    return await ask(client, {"model": "m", "input": given} | members, *lines, path=PATH)
+
+
+def vectors(answer: Answer) -> list[Any]:
+    assert [each["index"] for each in answer.json["data"]] == list(range(len(answer.json["data"])))
+    assert {each["object"] for each in answer.json["data"]} == {"embedding"}
+    return [each["embedding"] for each in answer.json["data"]]
+
+
+async def test_a_batch_asks_only_for_what_is_missing() -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        up.on(embed)
+        client = await gw.client()
+        first = await embeddings(client, ["a", "bb"])
+        second = await embeddings(client, ["ccc", "bb", "dddd", "a"])
+        assert asked(up) == [["a", "bb"], ["ccc", "dddd"]]
+        assert vectors(first) == [vector_of("a"), vector_of("bb")]
+        assert vectors(second) == [vector_of("ccc"), vector_of("bb"), vector_of("dddd"), vector_of("a")]
+        assert (state(first), state(second)) == ("miss", "miss")
+        assert first.json["_router"]["cache"] == {"status": "miss", "inputs": 2, "cached": 0}
+        assert second.json["_router"]["cache"] == {"status": "miss", "inputs": 4, "cached": 2}
+        assert second.json["usage"] == {"prompt_tokens": 7, "total_tokens": 7}
+        assert second.json["model"] == "e-1"
+
+
+async def test_a_batch_of_known_inputs_is_a_hit() -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        up.on(embed)
+        clock, client = Clock(gw), await gw.client()
+        await embeddings(client, "a")
+        clock.seconds += 10
+        await embeddings(client, ["bb"])
+        clock.seconds += 5
+        answer = await embeddings(client, ["bb", "a", "bb"])
+        assert (state(answer), answer.header("Age")) == ("hit", "15")
+        assert vectors(answer) == [vector_of("bb"), vector_of("a"), vector_of("bb")]
+        assert answer.json["usage"] == {"prompt_tokens": 0, "total_tokens": 0}
+        assert answer.json["model"] == "e-1"
+        assert answer.json["_router"]["cache"] == {"status": "hit", "age": 15}
+        assert asked(up) == ["a", ["bb"]]
+        assert gw.app.cache.counters.inputs == 3
+        assert gw.app.cache.counters.input == 2 + 1 + 2
+
+
+async def test_an_input_that_comes_twice_is_asked_for_once() -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        up.on(embed)
+        answer = await embeddings(await gw.client(), ["a", "bb", "a"])
+        assert asked(up) == [["a", "bb"]]
+        assert vectors(answer) == [vector_of("a"), vector_of("bb"), vector_of("a")]
+
+
+async def test_arrays_of_tokens_are_inputs() -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        up.on(embed)
+        client = await gw.client()
+        await embeddings(client, [1, 2])
+        answer = await embeddings(client, [[1, 2], [3]])
+        assert asked(up) == [[1, 2], [[3]]]
+        assert len(vectors(answer)) == 2
+
+
+async def test_other_members_count() -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        up.on(embed)
+        client = await gw.client()
+        await embeddings(client, "a")
+        assert state(await embeddings(client, "a", dimensions=1)) == "miss"
+
+
+async def test_a_part_that_does_not_fit_is_an_error_and_nothing_is_kept() -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        up.on(embed)
+        client = await gw.client()
+        await embeddings(client, "a")
+        up.on(lambda request: json_answer({"object": "list", "data": [], "model": "e-1"}))
+        assert (await embeddings(client, ["a", "bb"])).status == 502
+        assert (await embeddings(client, ["cc", "dd"])).status == 200  # as it came
+        up.on(embed)
+        assert vectors(await embeddings(client, ["a", "bb"])) == [vector_of("a"), vector_of("bb")]
+
+
+async def test_an_error_goes_to_the_client() -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        up.queue(json_answer({"error": {"message": "too long"}}, 400))
+        answer = await embeddings(await gw.client(), ["a", "bb"])
+        assert (answer.status, state(answer)) == (400, "miss")
+
+
+@pytest.mark.parametrize(
+    ("header", "states", "requests"),
+    [
+        (("x-router-cache", "refresh"), ["miss", "miss"], 2),
+        (("x-router-cache", "off"), ["bypass", "bypass"], 2),
+        (("x-router-cache", "only"), ["miss", "miss"], 0),
+    ],
+)
+async def test_directives_apply(header: tuple[str, str], states: list[str], requests: int) -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        up.on(embed)
+        client = await gw.client()
+        assert [state(await embeddings(client, ["a", "bb"], header)) for _ in range(2)] == states
+        assert len(up.requests) == requests
+
+
+async def test_what_inputs_have_saved_is_their_share() -> None:
+    models = [{"name": "m", "provider": "up", "model": "e", "type": "embedding", "inputPrice": 1000.0}]
+    async with Upstream() as up, Gateway(cached(up, models=models)) as gw:
+        up.on(embed)
+        client = await gw.client()
+        await embeddings(client, ["aaaa", "bb"])
+        await embeddings(client, ["bb"])
+        counters = gw.app.cache.counters
+        assert counters.input == 2
+        assert counters.cost == 2_400_000  # by bytes, quotes included
+
+
+async def test_many_inputs() -> None:
+    texts = [f"text {number}" for number in range(450)]
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        up.on(embed)
+        client = await gw.client()
+        await embeddings(client, texts[:300])
+        answer = await embeddings(client, texts)
+        assert asked(up)[1] == texts[300:]
+        assert vectors(answer) == [vector_of(text) for text in texts]

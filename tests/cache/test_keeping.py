@@ -1,0 +1,44 @@
+"""Which answers may be given."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from proxy.cache.directives import USUAL, Directives
+from proxy.cache.keeping import MEGABYTE, AnswerKeeper
+from proxy.cache.memory import MemoryAnswers
+from proxy.config.cache_schema import CacheSettings
+from tests.cache.answers import KEY, NOON, answer_of
+
+
+@pytest.mark.parametrize(
+    ("age", "directives", "fresh"),
+    [
+        (59.9, USUAL, True),
+        (60.0, USUAL, False),
+        (10.0, Directives(max_age=10), True),
+        (10.1, Directives(max_age=10), False),
+        (61.0, Directives(max_age=100), False),
+        (59.0, Directives(only=True), True),
+    ],
+)
+def test_how_long_an_answer_is_fresh(age: float, directives: Directives, fresh: bool) -> None:
+    keeper = AnswerKeeper(MemoryAnswers(MEGABYTE), lambda: NOON + age)
+    assert keeper.is_fresh(answer_of(ttl=60.0, stale=100.0), directives) is fresh
+    assert keeper.age(answer_of()) == int(age)
+
+
+def test_a_clock_that_was_set_back_makes_no_negative_age() -> None:
+    assert AnswerKeeper(MemoryAnswers(MEGABYTE), lambda: NOON - 5).age(answer_of()) == 0
+
+
+def test_other_settings_apply_to_the_store() -> None:
+    store = MemoryAnswers(MEGABYTE, lambda: NOON)
+    keeper = AnswerKeeper(store, lambda: NOON)
+    store.put(KEY, replace(answer_of(b"x" * 5000)), 0)
+    keeper.adopt(CacheSettings(max_mb=0.001))
+    assert store.glance().answers == 0
+    assert keeper.recordings.largest == int(0.001 * MEGABYTE)
+    keeper.adopt(CacheSettings(max_answer_kb=2))
+    assert keeper.recordings.largest == 2048
