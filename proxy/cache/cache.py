@@ -168,7 +168,12 @@ class ResponseCache:
         self.counters.note_miss(responder)
         try:
             await self._dispatch(wanted.dispatcher, responder, wanted.plan, wanted.call)
-            return await self.keeper.keep(wanted, recorder) if recorder.whole else None
+            answer = self.keeper.made(wanted, recorder) if recorder.whole else None
+            if answer is not None:
+                storing = self.keeper.put(wanted.key, answer, wanted.moment)
+                if storing is not None:
+                    await storing
+            return answer
         except GatewayError as fault:
             stale = wanted.stale
             if stale is None or responder.outlet.begun or not is_of_providers(fault):

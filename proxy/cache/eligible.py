@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final, Literal
 
 import msgspec
@@ -22,6 +22,7 @@ _TOOLS: Final = frozenset(
 # The answer depends on what the provider keeps and changes with each request, or comes later.
 _STATE: Final = frozenset(("conversation", "background"))
 _EMPTY: Final = (b"null", b"[]", b"{}", b"false")
+_LONGEST_EMPTY: Final = 5  # bytes
 _RARE: Final = _TOOLS | _STATE
 _CONFIGS: Final = ("generationConfig", "generation_config")  # of Gemini's calls
 _MOST_CONFIG: Final = 256 * 1024  # bytes of it that are decoded
@@ -43,9 +44,9 @@ def refusal(endpoint: Endpoint, call: Call, max_temperature: float, allow: Colle
     if len(call.body) > MOST_BODY:
         return "large"
     if not _RARE.isdisjoint(values):
-        if any(name in values and bytes(values[name]) not in _EMPTY for name in _STATE):
+        if _has_any(values, _STATE):
             return "state"
-        if "tools" not in allow and any(name in values and bytes(values[name]) not in _EMPTY for name in _TOOLS):
+        if "tools" not in allow and _has_any(values, _TOOLS):
             return "tools"
     if not (endpoint.replayable or call.stateless or "stored" in allow):
         return "stored"
@@ -54,6 +55,15 @@ def refusal(endpoint: Endpoint, call: Call, max_temperature: float, allow: Colle
     if not _cool(endpoint, call, max_temperature):
         return "temperature"
     return None
+
+
+def _has_any(values: Mapping[str, msgspec.Raw], names: frozenset[str]) -> bool:
+    """Whether one of the members is there, and not empty."""
+    for name in names & values.keys():
+        raw = values[name]
+        if len(raw) > _LONGEST_EMPTY or bytes(raw) not in _EMPTY:
+            return True
+    return False
 
 
 def _cool(endpoint: Endpoint, call: Call, bound: float) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from proxy.billing import cost_so_far
@@ -51,8 +51,8 @@ class AnswerKeeper:
 
     # -- what is stored ----------------------------------------------------------------------------
 
-    async def keep(self, wanted: Wanted, recorder: AnswerRecorder) -> CachedAnswer | None:
-        """Store a whole answer. Returns it; ``None`` for the fallback's, as the client asked for another model."""
+    def made(self, wanted: Wanted, recorder: AnswerRecorder) -> CachedAnswer | None:
+        """What is stored of a whole answer; ``None`` of the fallback's, as the client asked for another model."""
         exchange = wanted.responder.exchange
         if exchange.fallback_used or exchange.outcome not in ("", "ok"):
             return None
@@ -61,15 +61,12 @@ class AnswerKeeper:
         )
         usage = exchange.usage
         tokens = (None, None) if usage is None else (usage.input, usage.output)
-        answer = CachedAnswer(recorder.body(), facts, self._wall(), cost_so_far(exchange), *tokens)
-        await self.put(wanted.key, answer, wanted.moment)
-        return answer
+        return CachedAnswer(recorder.body(), facts, self._wall(), cost_so_far(exchange), *tokens)
 
-    async def put(self, key: bytes, answer: CachedAnswer, moment: int) -> None:
+    def put(self, key: bytes, answer: CachedAnswer, moment: int) -> Awaitable[None] | None:
+        """Store an answer. Awaitable only if the store has to wait."""
         self.counters.stored += 1
-        storing = self.store.put(key, answer, moment)
-        if storing is not None:
-            await storing
+        return self.store.put(key, answer, moment)
 
     async def keep_vectors(self, wanted: Wanted, parts: list[tuple[bytes, bytes, float]], content_type: bytes) -> None:
         """Store vectors of one answer: the key of each, its bytes, and its share of what the answer took."""
@@ -80,7 +77,9 @@ class AnswerKeeper:
         for key, vector, share in parts:
             if len(vector) <= self.recordings.largest:
                 answer = CachedAnswer(vector, facts, now, _part(cost, share), _part(tokens, share), 0)
-                await self.put(key, answer, wanted.moment)
+                storing = self.put(key, answer, wanted.moment)
+                if storing is not None:
+                    await storing
 
     def facts(
         self, wanted: Wanted, content_type: bytes, deployment: Deployment, lines: bytes = b"", *, stream: bool = False

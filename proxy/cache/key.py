@@ -106,11 +106,15 @@ def input_key(prefix: bytes, call: Call, headers: Sequence[bytes], name: str, va
 def _digest(
     prefix: bytes, kind: str, call: Call, headers: Sequence[bytes], names: Sequence[str], raws: Sequence[Raw]
 ) -> bytes:
-    texts = [(call.model or "").encode("utf-8", "surrogatepass"), "\0".join(names).encode("utf-8", "surrogatepass")]
-    parts: list[bytes | Raw] = [*texts, *headers, *raws]
-    # A name may hold a NUL: their number and sizes tell the lists apart.
-    sizes = f"{kind}:{len(headers)}:{list(map(len, names))}:{list(map(len, parts))};".encode()
-    return sha256(b"".join((prefix, sizes, *parts))).digest()
+    """Values are JSON, which has no NUL, so one between them is enough. Everything else goes by its length."""
+    model = (call.model or "").encode("utf-8", "surrogatepass")
+    named = "\0".join(names).encode("utf-8", "surrogatepass")
+    sizes = f"{kind},{len(model)},{len(names)},{len(named)}"
+    if headers:
+        sizes += f",{list(map(len, headers))}"
+    if named.count(0) != len(names) - 1:  # within a name
+        sizes += f";{list(map(len, names))}"
+    return sha256(b"".join((prefix, sizes.encode(), b":", model, named, *headers, b"\0".join(raws)))).digest()
 
 
 def _name(line: tuple[bytes, bytes]) -> bytes:

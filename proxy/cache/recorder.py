@@ -17,11 +17,13 @@ from proxy.dialects.base import Writer
 from proxy.errors import GatewayError
 from proxy.exchange import Exchange
 from proxy.server.outlet import Outlet, OutletWrapper
+from proxy.wire.sse import LF as _LF
 from proxy.wire.sse import Framer
 
 EVENT_STREAM: Final = b"text/event-stream"
 
 _content_type: Final = re.compile(rb"^content-type:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE).search
+_USUAL_TYPE: Final = b"Content-Type: "  # a search by the expression takes 10 us
 _kept_lines: Final = re.compile(rb"^x-router-(?:dropped|patched):[^\r\n]*\r\n", re.MULTILINE).findall
 _ROUTER: Final = b',"_router":'  # our own is the last one: within a string the quotes would be escaped
 _MISS: Final = b',"cache":{"status":"miss"}}}'
@@ -131,8 +133,12 @@ class AnswerRecorder(OutletWrapper):
         return own_events(b"".join(self._pieces), self._exchange.endpoint.dialect.writer.ping)
 
     def _start(self, header_lines: bytes) -> bool:
-        found = _content_type(header_lines)
-        self.content_type = found[1] if found is not None else b""
+        at = header_lines.find(_USUAL_TYPE)
+        if at == 0 or (at > 0 and header_lines[at - 1] == _LF):
+            self.content_type = header_lines[at + len(_USUAL_TYPE) : header_lines.find(b"\r\n", at)]
+        else:
+            found = _content_type(header_lines)
+            self.content_type = found[1] if found is not None else b""
         if b"x-router-dropped" in header_lines or b"x-router-patched" in header_lines:
             self.lines = b"".join(_kept_lines(header_lines))
         return self._kept
