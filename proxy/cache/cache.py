@@ -12,16 +12,16 @@ from collections.abc import Awaitable, Callable
 from proxy.cache import embeddings
 from proxy.cache.base import AnswerStore, CachedAnswer, Found
 from proxy.cache.batches import CachedBatches
-from proxy.cache.directives import TAGS, USUAL, directives_of, tags_of
+from proxy.cache.directives import CACHE_CONTROL, TAGS, USUAL, directives_of, tags_of
 from proxy.cache.eligible import refusal
 from proxy.cache.flights import Flight
 from proxy.cache.keeping import AnswerKeeper
-from proxy.cache.key import counted, input_key, request_key
+from proxy.cache.key import counted, pairs_key
 from proxy.cache.recorder import AnswerRecorder
 from proxy.cache.replay import replay
 from proxy.cache.terms import CacheTerms
 from proxy.cache.waiting import wait_for_leader
-from proxy.cache.wanted import CacheCounters, DispatchCall, Wanted, is_of_providers, not_cached
+from proxy.cache.wanted import DispatchCall, Wanted, is_of_providers, not_cached
 from proxy.config.schema import Config
 from proxy.dialects.call import Call
 from proxy.dispatch.dispatcher import Dispatcher
@@ -39,6 +39,7 @@ class ResponseCache:
         self, config: Config, store: AnswerStore, dispatch: DispatchCall, wall: Callable[[], float] = time.time
     ) -> None:
         self.keeper = AnswerKeeper(store, wall)
+        self.store, self.counters = store, self.keeper.counters
         self._dispatch = dispatch
         self._batches = CachedBatches(self.keeper, dispatch)
         self._flights: dict[bytes, Flight] = {}
@@ -55,14 +56,6 @@ class ResponseCache:
         self._terms = CacheTerms(config)
         self.keeper.adopt(config.cache)
 
-    @property
-    def store(self) -> AnswerStore:
-        return self.keeper.store
-
-    @property
-    def counters(self) -> CacheCounters:
-        return self.keeper.counters
-
     def sample(self) -> CacheSample | None:
         """For metrics. ``None``: the cache is off."""
         if not self._terms.settings.enabled:
@@ -76,24 +69,27 @@ class ResponseCache:
 
     def answer(self, dispatcher: Dispatcher, responder: Responder, plan: Plan, call: Call) -> Awaitable[None]:
         """Answer a call, from the cache or by a provider. Raises ClientFault for a wrong header, and what these do."""
-        exchange, request, terms = responder.exchange, responder.request, self._terms
-        headers, settings, endpoint = request.headers, terms.settings, exchange.endpoint
-        directives = directives_of(headers, request.rare)
-        policy = terms.rules.find(exchange.model, exchange.caller, headers) if directives.keep else None
-        if policy is None or refusal(endpoint, call, settings.max_temperature, terms.allow) is not None:
+        request, terms = responder.request, self._terms
+        headers, endpoint, rare = request.headers, responder.exchange.endpoint, request.rare
+        directives = directives_of(headers, rare) if rare or CACHE_CONTROL in headers else USUAL
+        policy = terms.usual or terms.rules.find(responder.exchange.model, responder.exchange.caller, headers)
+        if policy is None or not directives.keep or refusal(endpoint, call, terms.settings, terms.allow) is not None:
             self.counters.note_bypass(responder)
             if directives.only:
                 raise not_cached()
             return self._dispatch(dispatcher, responder, plan, call)
-        prefix, lines = terms.prefix(responder, policy), counted(request.raw_headers, terms.countings)
-        tags = tags_of(headers) if request.rare and TAGS in headers else ()
-        if endpoint.path == embeddings.PATH and (inputs := embeddings.inputs_of(call)) is not None:
-            keys = [input_key(prefix, call, lines, embeddings.MEMBER, each) for each in inputs]
-            wanted = Wanted(dispatcher, responder, plan, call, b"", policy, directives, tags)
-            return self._batches.answer(wanted, inputs, keys)
-        key = request_key(prefix, call, lines)
-        wanted = Wanted(dispatcher, responder, plan, call, key, policy, directives, tags)
-        found = self.store.find(key)
+        lines, members = counted(request.raw_headers, terms.countings), call.members
+        tags = tags_of(headers) if rare and TAGS in headers else ()
+        wanted = Wanted(dispatcher, responder, plan, call, b"", policy, directives, tags)
+        if members.pairs is not None:
+            wanted.key = pairs_key(terms.prefix(responder, call, policy), members.pairs, lines)
+        else:
+            shape = terms.shape(responder, call, policy)
+            if endpoint.path == embeddings.PATH and (inputs := embeddings.inputs_of(call)) is not None:
+                keys = [shape.input_key(members.values, lines, embeddings.MEMBER, each) for each in inputs]
+                return self._batches.answer(wanted, inputs, keys)
+            wanted.key = shape.key(members.values, lines)
+        found = self.store.find(wanted.key)
         return self._answered(wanted, found) if isinstance(found, tuple) else self._answered_later(wanted, found)
 
     async def _answered_later(self, wanted: Wanted, found: Awaitable[Found]) -> None:

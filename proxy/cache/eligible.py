@@ -8,6 +8,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
+from proxy.config.cache_schema import CacheSettings
 from proxy.dialects.call import Call
 from proxy.routing.endpoints import Endpoint
 
@@ -36,8 +37,8 @@ _number = msgspec.json.Decoder(float | None).decode
 _sampling = msgspec.json.Decoder(_Sampling).decode
 
 
-def refusal(endpoint: Endpoint, call: Call, max_temperature: float, allow: Collection[str]) -> Reason | None:
-    """Why the answer to a request is not cached; ``None``: it may be."""
+def refusal(endpoint: Endpoint, call: Call, settings: CacheSettings, allow: Collection[str]) -> Reason | None:
+    """Why the answer to a request is not cached; ``None``: it may be. ``allow``: of the settings."""
     if endpoint.answer != "json" or endpoint.media:
         return "endpoint"
     values = call.members.values
@@ -52,8 +53,8 @@ def refusal(endpoint: Endpoint, call: Call, max_temperature: float, allow: Colle
         return "stored"
     if call.choices > 1 and "choices" not in allow:
         return "choices"
-    if not _cool(endpoint, call, max_temperature):
-        return "temperature"
+    if endpoint.in_path or "temperature" in values:
+        return None if _is_cool(endpoint, call, settings.max_temperature) else "temperature"
     return None
 
 
@@ -66,7 +67,7 @@ def _has_any(values: Mapping[str, msgspec.Raw], names: frozenset[str]) -> bool:
     return False
 
 
-def _cool(endpoint: Endpoint, call: Call, bound: float) -> bool:
+def _is_cool(endpoint: Endpoint, call: Call, bound: float) -> bool:
     """Whether the temperature is within ``bound``. A value that is no number is not."""
     values = call.members.values
     try:
@@ -80,10 +81,7 @@ def _cool(endpoint: Endpoint, call: Call, bound: float) -> bool:
                     if temperature is not None and temperature > bound:
                         return False
             return True
-        raw = values.get("temperature")
-        if raw is None:
-            return True
-        temperature = _number(raw)
+        temperature = _number(values["temperature"])
     except msgspec.DecodeError:  # of a wrong type, too
         return False
     return temperature is None or temperature <= bound

@@ -7,14 +7,14 @@ SHA-256, as a client must not be able to find a request with the key of another 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
+from operator import itemgetter
 from typing import Final
 
 from msgspec import Raw, Struct, structs
 
 from proxy.caches import Memo
-from proxy.dialects.call import Call
 from proxy.wire.attribution import HEADERS as ATTRIBUTION
 
 # Headers of the gateway that change no answer. All its other ones do: criteria, and what may come.
@@ -35,8 +35,8 @@ class Asked(Struct, frozen=True):
     """What an answer depends on beside the body and the headers.
 
     ``scope``: who may share the answer. ``access``: models and providers that the client may use; ``""``: all.
-    ``version``: of the configuration that chooses who answers. ``provider``: the only one that may answer, if the path
-    names it. ``query``: of the request, as it came.
+    ``version``: of the configuration that chooses who answers. ``provider``: the only one that may answer, and
+    ``model``, if the path names them. ``query``: of the request, as it came. ``form``: plain, or a stream.
     """
 
     version: str
@@ -44,7 +44,9 @@ class Asked(Struct, frozen=True):
     access: str
     path: str
     provider: str
+    model: str
     query: str
+    form: str
 
 
 class Countings(Memo[bytes, bytes]):
@@ -82,44 +84,49 @@ def prefix_of(asked: Asked) -> bytes:
     return b"%b;%b" % (",".join([str(len(text)) for text in texts]).encode(), b"".join(texts))
 
 
-def request_key(prefix: bytes, call: Call, headers: Sequence[bytes] = ()) -> bytes:
-    """The key of a request, 32 bytes. ``headers``: those of ``counted``."""
-    members = call.members
-    if members.pairs is None:
-        values = members.values
-        names = sorted(values)
-        raws = [values[name] for name in names]
-    else:  # of members with one name parsers choose differently, so all count, as they came
-        pairs = sorted(members.pairs, key=_member)
-        names, raws = [name for name, _ in pairs], [raw for _, raw in pairs]
-    return _digest(prefix, "stream" if call.stream else "plain", call, headers, names, raws)
+class Shape:
+    """What requests with the same names of members have in common. ``head``: the first part of their keys."""
+
+    __slots__ = ("_in_order", "_names", "head")
+
+    def __init__(self, prefix: bytes, names: Sequence[str]) -> None:
+        self._names = sorted(names)
+        self._in_order = itemgetter(*self._names) if len(names) > 1 else None
+        self.head = prefix + _named(self._names)
+
+    def key(self, values: Mapping[str, Raw], headers: Sequence[bytes] = ()) -> bytes:
+        """The key of a request, 32 bytes. ``headers``: those of ``counted``.
+
+        Values are JSON, which has no NUL, so one between them is enough.
+        """
+        in_order = self._in_order
+        raws = [values[name] for name in self._names] if in_order is None else in_order(values)
+        if headers:
+            sizes = f"{list(map(len, headers))}".encode()
+            return sha256(b"".join((self.head, sizes, *headers, b"\0".join(raws)))).digest()
+        return sha256(self.head + b"\0".join(raws)).digest()
+
+    def input_key(self, values: Mapping[str, Raw], headers: Sequence[bytes], name: str, value: Raw) -> bytes:
+        """The key of one input of a call for embeddings. ``name``: the member that has all of them."""
+        return self.key({**values, name: value}, (b"input", *headers))
 
 
-def input_key(prefix: bytes, call: Call, headers: Sequence[bytes], name: str, value: Raw) -> bytes:
-    """The key of one input of a call for embeddings. ``name``: the member that has all of them."""
-    values = call.members.values
-    names = sorted(values)
-    raws = [value if each == name else values[each] for each in names]
-    return _digest(prefix, "input", call, headers, names, raws)
+def pairs_key(prefix: bytes, pairs: Sequence[tuple[str, Raw]], headers: Sequence[bytes] = ()) -> bytes:
+    """The key of a body with several members of one name: all count as they came, as parsers choose differently."""
+    ordered = sorted(pairs, key=_first)
+    head = b"pairs" + prefix + _named([name for name, _ in ordered])
+    sizes = f"{list(map(len, headers))}".encode()
+    return sha256(b"".join((head, sizes, *headers, b"\0".join([raw for _, raw in ordered])))).digest()
 
 
-def _digest(
-    prefix: bytes, kind: str, call: Call, headers: Sequence[bytes], names: Sequence[str], raws: Sequence[Raw]
-) -> bytes:
-    """Values are JSON, which has no NUL, so one between them is enough. Everything else goes by its length."""
-    model = (call.model or "").encode("utf-8", "surrogatepass")
-    named = "\0".join(names).encode("utf-8", "surrogatepass")
-    sizes = f"{kind},{len(model)},{len(names)},{len(named)}"
-    if headers:
-        sizes += f",{list(map(len, headers))}"
-    if named.count(0) != len(names) - 1:  # within a name
-        sizes += f";{list(map(len, names))}"
-    return sha256(b"".join((prefix, sizes.encode(), b":", model, named, *headers, b"\0".join(raws)))).digest()
+def _named(names: Sequence[str]) -> bytes:
+    texts = [name.encode("utf-8", "surrogatepass") for name in names]
+    return b"%b:%b" % (",".join([str(len(text)) for text in texts]).encode(), b"".join(texts))
 
 
 def _name(line: tuple[bytes, bytes]) -> bytes:
     return line[0]
 
 
-def _member(pair: tuple[str, Raw]) -> str:
+def _first(pair: tuple[str, Raw]) -> str:
     return pair[0]

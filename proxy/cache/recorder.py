@@ -17,15 +17,15 @@ from proxy.dialects.base import Writer
 from proxy.errors import GatewayError
 from proxy.exchange import Exchange
 from proxy.server.outlet import Outlet, OutletWrapper
-from proxy.wire.sse import LF as _LF
-from proxy.wire.sse import Framer
+from proxy.wire.sse import LF, Framer
 
 EVENT_STREAM: Final = b"text/event-stream"
 
 _content_type: Final = re.compile(rb"^content-type:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE).search
-_USUAL_TYPE: Final = b"Content-Type: "  # a search by the expression takes 10 us
+_USUAL_TYPE: Final = b"Content-Type: "  # found sooner than by the expression
 _kept_lines: Final = re.compile(rb"^x-router-(?:dropped|patched):[^\r\n]*\r\n", re.MULTILINE).findall
 _ROUTER: Final = b',"_router":'  # our own is the last one: within a string the quotes would be escaped
+_NO_FRAMES: Final[list[bytes]] = []  # never added to
 _MISS: Final = b',"cache":{"status":"miss"}}}'
 _without_comments: Final = re.compile(rb"^:[^\r\n]*(?:\r\n|\r|\n|$)", re.MULTILINE).sub
 
@@ -41,35 +41,50 @@ class Recordings(Struct):
 class AnswerRecorder(OutletWrapper):
     """``whole``: the answer is complete, and may be stored. Call ``release`` at the end."""
 
-    __slots__ = ("_exchange", "_framed", "_kept", "_pieces", "_recordings", "_size", "content_type", "lines", "whole")
+    __slots__ = (
+        "_exchange",
+        "_framed",
+        "_kept",
+        "_pieces",
+        "_plain",
+        "_recordings",
+        "_size",
+        "content_type",
+        "lines",
+        "whole",
+    )
 
     def __init__(self, outlet: Outlet, exchange: Exchange, recordings: Recordings) -> None:
         self.outlet = outlet  # not by ``super``: one is made per request
         self._exchange = exchange
         self._recordings = recordings
         self._kept = True
-        self._pieces: list[bytes] = []
-        self._framed: list[bytes] = []  # chunks with their framing, since the last of ``_pieces``
+        self._plain = b""  # a whole JSON answer
+        self._pieces: list[bytes] | None = None  # of a stream, once it has begun
+        self._framed: list[bytes] = _NO_FRAMES  # chunks with their framing, since the last of ``_pieces``
         self._size = 0
-        self.content_type = b""
-        self.lines = b""
+        self.content_type = self.lines = b""
         self.whole = False
 
     # -- what is written ---------------------------------------------------------------------------
 
     def send(self, status: int, header_lines: bytes, body: bytes = b"") -> None:
-        if status == 200 and self._start(header_lines):
-            if self.content_type.startswith(EVENT_STREAM):
+        if status != 200:
+            self._stop()
+        else:
+            self._start(header_lines)
+            if not self.streams:
+                body = self._copy_plain(body)
+            else:
+                self._pieces = []
                 self._copy(body)
                 self.whole = self._kept
-            else:
-                body = self._plain(body)
-        else:
-            self._stop()
         self.outlet.send(status, header_lines, body)
 
     def begin(self, status: int, header_lines: bytes, first: bytes = b"", *, length: int | None = None) -> None:
-        if status == 200 and self._start(header_lines) and self.content_type.startswith(EVENT_STREAM):
+        self._start(header_lines)
+        if status == 200 and self.streams:
+            self._pieces, self._framed = [], []
             self._copy(first)
         else:
             self._stop()  # a plain answer that is sent in pieces is too large
@@ -116,8 +131,8 @@ class AnswerRecorder(OutletWrapper):
         self._recordings.used -= self._size
         self._size = 0
         self._kept = False
-        self._pieces.clear()
-        self._framed.clear()
+        self._plain = b""
+        self._pieces, self._framed = None, _NO_FRAMES
 
     # -- what was copied ---------------------------------------------------------------------------
 
@@ -127,41 +142,41 @@ class AnswerRecorder(OutletWrapper):
 
     def body(self) -> bytes:
         """The answer, once it is ``whole``; ``b""`` if there is nothing to store."""
-        if not self.streams:
-            return self._pieces[0] if self._pieces else b""
+        if self._pieces is None:
+            return self._plain
         self._unframe()
         return own_events(b"".join(self._pieces), self._exchange.endpoint.dialect.writer.ping)
 
-    def _start(self, header_lines: bytes) -> bool:
+    def _start(self, header_lines: bytes) -> None:
         at = header_lines.find(_USUAL_TYPE)
-        if at == 0 or (at > 0 and header_lines[at - 1] == _LF):
+        if at == 0 or (at > 0 and header_lines[at - 1] == LF):
             self.content_type = header_lines[at + len(_USUAL_TYPE) : header_lines.find(b"\r\n", at)]
         else:
             found = _content_type(header_lines)
             self.content_type = found[1] if found is not None else b""
-        if b"x-router-dropped" in header_lines or b"x-router-patched" in header_lines:
+        exchange = self._exchange
+        if exchange.dropped or exchange.patches:
             self.lines = b"".join(_kept_lines(header_lines))
-        return self._kept
 
-    def _plain(self, body: bytes) -> bytes:
+    def _copy_plain(self, body: bytes) -> bytes:
         """Copy a whole JSON answer. Returns it with one more member of ``_router``, if it has that."""
         exchange = self._exchange
-        if exchange.lenient_events:  # only lenient parsers read it
+        if exchange.lenient_events or not self._kept:  # only lenient parsers read it
             self._stop()
             return body
         at = body.rfind(_ROUTER) if _has_metadata(exchange.endpoint.dialect.writer) else -1
         own = at >= 0 and body.endswith(b"}}")
-        self._copy(body[:at] + b"}" if own else body)
+        self._plain = plain = body[:at] + b"}" if own else body
+        self._count(len(plain))
         self.whole = self._kept
         return body[:-2] + _MISS if own else body
 
     def _copy(self, data: bytes) -> None:
-        if self._kept and data:
+        if self._pieces is not None and data:
             if self._framed:
                 self._unframe()
+            self._pieces.append(data)
             self._count(len(data))
-            if self._kept:
-                self._pieces.append(data)
 
     def _copy_framed(self, framed: bytes) -> None:
         if self._kept:
@@ -182,6 +197,7 @@ class AnswerRecorder(OutletWrapper):
 
     def _unframe(self) -> None:
         """Take the contents of the chunks. Each has one size line before it, and CR LF behind it."""
+        assert self._pieces is not None
         for framed in self._framed:
             self._pieces.append(framed[framed.index(b"\r\n") + 2 : -2])
         self._framed.clear()

@@ -47,6 +47,11 @@ class CacheRules:
         self._by_header = any(rule.headers for rule in self._rules)
         self._known: dict[tuple[str, Client | None], CachePolicy | None] = {}
 
+    @property
+    def usual(self) -> CachePolicy | None:
+        """What applies to every request; ``None`` if there are rules."""
+        return None if self._rules else self._usual
+
     def find(self, model: str, client: Client | None, headers: Mapping[str, str]) -> CachePolicy | None:
         """What applies; ``None``: the request is not cached."""
         if not self._rules:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 from msgspec import UNSET, structs
 
-from proxy.cache.key import Asked, Countings, prefix_of
+from proxy.cache.key import Asked, Countings, Shape, prefix_of
 from proxy.cache.rules import CachePolicy, CacheRules, scope_of
 from proxy.config.schema import Config
+from proxy.dialects.call import Call
 from proxy.identity import Client
 from proxy.providers.provider import Provider
 from proxy.responder import Responder
 from proxy.routing.access import ALL
 
 _MOST_KNOWN: Final = 4096
+
+# Path, client, policy, provider that the path names, query, model that the path names, stream, names of members.
+Place: TypeAlias = tuple[str, Client | None, CachePolicy, Provider | None, str, str | None, bool, tuple[str, ...]]
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 
@@ -31,22 +35,39 @@ class CacheTerms:
         forwarded = {name.lower().encode() for each in config.providers.values() for name in each.forward_headers}
         self.countings = Countings(forwarded)
         self._version = version_of(config)
-        self._prefixes: dict[tuple[str, Client | None, CachePolicy, Provider | None, str], bytes] = {}
+        self.usual = self.rules.usual  # what applies to every request; ``None``: the rules say it
+        self._shapes: dict[Place, Shape] = {}
 
-    def prefix(self, responder: Responder, policy: CachePolicy) -> bytes:
-        """What the key of a request begins with."""
+    def shape(self, responder: Responder, call: Call, policy: CachePolicy) -> Shape:
+        """What the key of a request begins with, and the order of its members."""
         exchange, route = responder.exchange, responder.route
         assert route is not None
-        place = exchange.endpoint.path, exchange.caller, policy, route.pinned, responder.request.query
-        prefix = self._prefixes.get(place)
-        if prefix is None:
-            if len(self._prefixes) >= _MOST_KNOWN:
-                self._prefixes.clear()
-            prefix = self._prefixes[place] = self._prefix(*place)
-        return prefix
+        path, names, model = exchange.endpoint.path, tuple(call.members.values), call.model if route.model else None
+        place = path, exchange.caller, policy, route.pinned, responder.request.query, model, call.stream, names
+        found = self._shapes.get(place)
+        if found is None:
+            if len(self._shapes) >= _MOST_KNOWN:
+                self._shapes.clear()
+            found = self._shapes[place] = Shape(self._prefix(*place[:-1]), names)
+        return found
+
+    def prefix(self, responder: Responder, call: Call, policy: CachePolicy) -> bytes:
+        """What the key of a request begins with, whatever its members are."""
+        exchange, route = responder.exchange, responder.route
+        assert route is not None
+        model = call.model if route.model else None
+        query = responder.request.query
+        return self._prefix(exchange.endpoint.path, exchange.caller, policy, route.pinned, query, model, call.stream)
 
     def _prefix(
-        self, path: str, client: Client | None, policy: CachePolicy, pinned: Provider | None, query: str
+        self,
+        path: str,
+        client: Client | None,
+        policy: CachePolicy,
+        pinned: Provider | None,
+        query: str,
+        model: str | None,
+        stream: bool,
     ) -> bytes:
         access = ALL if client is None else client.access
         return prefix_of(
@@ -56,7 +77,9 @@ class CacheTerms:
                 "" if access is ALL else _encode(access).decode(),
                 path,
                 "" if pinned is None else pinned.name,
+                model or "",
                 query,
+                "stream" if stream else "plain",
             )
         )
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from proxy.cache.eligible import MOST_BODY, refusal
+from proxy.config.cache_schema import CacheSettings
 from proxy.routing.endpoints import ENDPOINTS
 
 BY_PATH = {endpoint.path: endpoint for endpoint in reversed(ENDPOINTS)}
@@ -15,7 +16,9 @@ BY_PATH = {endpoint.path: endpoint for endpoint in reversed(ENDPOINTS)}
 
 def why(path: str, body: dict[str, Any], *allow: str, bound: float = 1.0) -> str | None:
     endpoint = BY_PATH[path]
-    return refusal(endpoint, endpoint.dialect.requests.read(json.dumps(body).encode()), bound, allow)
+    return refusal(
+        endpoint, endpoint.dialect.requests.read(json.dumps(body).encode()), CacheSettings(max_temperature=bound), allow
+    )
 
 
 @pytest.mark.parametrize(
