@@ -1,0 +1,95 @@
+"""Two gateways and one Redis: they share answers, and of equal requests one is sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from tests.cache.flows import STREAM, ask, cached, state
+from tests.support import Upstream, Wait, chat_events, completion, error_json, json_answer, sse_answer, until
+from tests.support.gateway import ADMIN, Gateway
+from tests.support.services import OwnRedis, redis_prefix, redis_url
+
+redis = pytest.importorskip("redis.asyncio")
+
+EVENTS = chat_events("Hello", " world")
+
+
+@asynccontextmanager
+async def replicas(up: Upstream, count: int = 2, **settings: Any) -> AsyncIterator[list[Gateway]]:
+    url = redis_url()
+    async with redis_prefix(url) as prefix, AsyncExitStack() as stack:
+        shared = {"url": url, "prefix": prefix, "timeoutSecs": 30}
+        source = cached(up, {"store": "redis"} | settings, redis=shared)
+        yield [await stack.enter_async_context(Gateway(source)) for _ in range(count)]
+
+
+async def test_replicas_share_answers() -> None:
+    async with Upstream() as up, replicas(up) as (one, other):
+        up.queue(json_answer(completion("Hello")), sse_answer(*EVENTS))
+        here, there = await one.client(), await other.client()
+        assert state(await ask(here)) == "miss"
+        answer = await ask(there)
+        assert (state(answer), answer.json["choices"][0]["message"]["content"]) == ("hit", "Hello")
+        assert state(await ask(there, STREAM)) == "miss"
+        answer = await ask(here, STREAM)
+        assert (state(answer), answer.body) == ("hit", b"".join(EVENTS))
+        assert len(up.requests) == 2
+
+
+async def test_of_a_hundred_equal_requests_at_two_replicas_one_is_sent() -> None:
+    async with Upstream() as up, replicas(up) as gateways:
+        gate = asyncio.Event()
+        up.queue([Wait(gate), *json_answer(completion("Hello"))])
+        clients = [await gateways[number % 2].client() for number in range(100)]
+        asking = [asyncio.ensure_future(ask(client)) for client in clients]
+        for gw in gateways:
+            await until(lambda gw=gw: gw.app.serving.running == 50, "all requests to run")  # type: ignore[misc]
+        await until(lambda: len(up.requests) == 1, "the first request to be sent")
+        gate.set()
+        answers = await asyncio.gather(*asking)
+        assert sorted(str(state(answer)) for answer in answers) == ["hit"] * 99 + ["miss"]
+        assert len(up.requests) == 1
+
+
+async def test_a_replica_that_waits_asks_once_the_other_one_has_failed() -> None:
+    async with Upstream() as up, replicas(up) as (one, other):
+        gate = asyncio.Event()
+        up.queue([Wait(gate), *json_answer(error_json("wrong"), 400)])
+        here, there = await one.client(), await other.client()
+        first = asyncio.ensure_future(ask(here))
+        await until(lambda: len(up.requests) == 1, "the first request to be sent")
+        second = asyncio.ensure_future(ask(there))
+        await until(lambda: other.app.serving.running == 1, "the second request to run")
+        up.on(lambda request: json_answer(completion("Hello")))
+        gate.set()
+        assert ((await first).status, state(await first)) == (400, "miss")
+        assert ((await second).status, state(await second)) == (200, "miss")
+        assert len(up.requests) == 2
+
+
+async def test_answers_are_invalidated_for_all_replicas() -> None:
+    async with Upstream() as up, replicas(up) as (one, other):
+        up.on(lambda request: json_answer(completion("Hello")))
+        here, there = await one.client(), await other.client()
+        await ask(here)
+        bearer = [("Authorization", f"Bearer {ADMIN}")]
+        answer = await there.fetch("POST", "/admin/cache/invalidate", json={"models": ["m"]}, headers=bearer)
+        assert answer.json == {"invalidated": 1}
+        assert state(await ask(here)) == "miss"
+
+
+async def test_without_redis_requests_go_to_the_provider() -> None:
+    async with OwnRedis() as server, Upstream() as up:
+        source = cached(up, {"store": "redis"}, redis={"url": server.url, "timeoutSecs": 30})
+        async with Gateway(source) as gw:
+            up.on(lambda request: json_answer(completion("Hello")))
+            client = await gw.client()
+            assert [state(await ask(client)) for _ in range(2)] == ["miss", "hit"]
+            await server.kill()
+            answers = [await ask(client) for _ in range(2)]
+            assert [(answer.status, state(answer)) for answer in answers] == [(200, "miss")] * 2

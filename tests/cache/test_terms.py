@@ -1,0 +1,51 @@
+"""What the configuration says about the keys of requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from proxy.cache.terms import version_of
+from tests.support.gateway import to_config
+
+PROVIDER = {"baseUrl": "http://127.0.0.1:1/v1", "apiKey": "secret-key"}
+BASE: dict[str, Any] = {
+    "providers": {"up": PROVIDER},
+    "models": [{"name": "m", "provider": "up", "model": "up-model"}],
+}
+
+
+def version(**sections: Any) -> str:
+    return version_of(to_config(BASE | sections))
+
+
+def test_equal_configurations_share_answers() -> None:
+    assert version() == version()
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"models": [{"name": "m", "provider": "up", "model": "other"}]},
+        {"providers": {"up": PROVIDER | {"baseUrl": "http://127.0.0.1:2/v1"}}},
+        {"aliases": {"best": "m"}},
+        {"translate": {"onLoss": "refuse"}},
+        {"routing": {"fallback": {"provider": "up", "model": "f"}}},
+    ],
+)
+def test_what_decides_who_answers_makes_another_version(sections: dict[str, Any]) -> None:
+    assert version(**sections) != version()
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"providers": {"up": PROVIDER | {"apiKey": "another-key"}}},
+        {"server": {"port": 1}},
+        {"logging": {"level": "error"}},
+        {"cache": {"ttlSecs": 5}},
+    ],
+)
+def test_other_settings_do_not(sections: dict[str, Any]) -> None:
+    assert version(**sections) == version()
