@@ -225,7 +225,8 @@ class Application:
             on_response=on_response,
             trace=None if tracing is None else tracing.begin,
         )
-        self.cache = open_cache(self.config, self._storage.redis, dispatch_call, self.log)
+        storage = self._storage
+        self.cache = open_cache(self.config, storage.redis, dispatch_call, storage.ledger, self.log)
         self._use_cache(self.config)
         self.metrics.cache = self.cache.sample
         if self._storage.redis is not None:

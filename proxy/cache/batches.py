@@ -12,7 +12,6 @@ from msgspec import Raw, structs
 from proxy.cache.base import CachedAnswer
 from proxy.cache.embeddings import CONTENT_TYPE, MEMBER, BatchOutlet, EmbeddingBatch, batch_of
 from proxy.cache.keeping import AnswerKeeper
-from proxy.cache.replay import replay
 from proxy.cache.wanted import DispatchCall, Wanted, not_cached
 
 AT_ONCE: Final = 100  # inputs that are looked up in one turn of the loop
@@ -59,7 +58,7 @@ class CachedBatches:
         """Answer with what is known. It is as old as its oldest part."""
         oldest = min((each for each in batch.vectors if each is not None), key=attrgetter("at"))
         answer = structs.replace(oldest, body=batch.answer(oldest.facts.response_model))
-        await replay(wanted.responder, answer, "hit", self._keeper.age(oldest))
+        await self._keeper.give(wanted.responder, answer, "hit")
 
     async def _ask(self, wanted: Wanted, batch: EmbeddingBatch) -> None:
         responder, call = wanted.responder, wanted.call

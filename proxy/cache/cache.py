@@ -18,7 +18,6 @@ from proxy.cache.flights import Flight
 from proxy.cache.keeping import AnswerKeeper
 from proxy.cache.key import counted, pairs_key
 from proxy.cache.recorder import AnswerRecorder
-from proxy.cache.replay import replay
 from proxy.cache.terms import CacheTerms
 from proxy.cache.waiting import wait_for_leader
 from proxy.cache.wanted import DispatchCall, Wanted, is_of_providers, not_cached
@@ -26,6 +25,7 @@ from proxy.config.schema import Config
 from proxy.dialects.call import Call
 from proxy.dispatch.dispatcher import Dispatcher
 from proxy.errors import GatewayError
+from proxy.ledger.ledger import Ledger
 from proxy.observe.gauges import CacheSample
 from proxy.pricing.rates import NANO
 from proxy.responder import Responder
@@ -33,12 +33,17 @@ from proxy.routing.plan import Plan
 
 
 class ResponseCache:
-    """``dispatch`` asks providers. ``wall`` returns Unix seconds."""
+    """``dispatch`` asks providers. ``ledger`` records what was saved. ``wall`` returns Unix seconds."""
 
     def __init__(
-        self, config: Config, store: AnswerStore, dispatch: DispatchCall, wall: Callable[[], float] = time.time
+        self,
+        config: Config,
+        store: AnswerStore,
+        dispatch: DispatchCall,
+        ledger: Ledger | None = None,
+        wall: Callable[[], float] = time.time,
     ) -> None:
-        self.keeper = AnswerKeeper(store, wall)
+        self.keeper = AnswerKeeper(store, ledger, wall)
         self.store, self.counters = store, self.keeper.counters
         self._dispatch = dispatch
         self._batches = CachedBatches(self.keeper, dispatch)
@@ -114,13 +119,13 @@ class ResponseCache:
         counters, responder = self.counters, wanted.responder
         counters.note_hit(responder)
         counters.note_saved(responder, answer)
-        return replay(responder, answer, "hit", self.keeper.age(answer))
+        return self.keeper.give(responder, answer, "hit")
 
     async def _give_stale(self, wanted: Wanted, answer: CachedAnswer) -> None:
         counters, responder = self.counters, wanted.responder
         counters.note_stale(responder)
         counters.note_saved(responder, answer)
-        await replay(responder, answer, "stale", self.keeper.age(answer))
+        await self.keeper.give(responder, answer, "stale")
 
     # -- one of several equal requests -------------------------------------------------------------
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, Literal
 
 from proxy.billing import cost_so_far
 from proxy.cache.base import AnswerFacts, AnswerStore, CachedAnswer
 from proxy.cache.directives import USUAL, Directives
 from proxy.cache.recorder import AnswerRecorder, Recordings
+from proxy.cache.replay import replay
 from proxy.cache.rules import CachePolicy
 from proxy.cache.wanted import CacheCounters, Wanted
 from proxy.config.cache_schema import CacheSettings
+from proxy.ledger.ledger import Ledger
+from proxy.responder import Responder
 from proxy.routing.deployment import Deployment
 
 MEGABYTE: Final = 1024 * 1024
@@ -20,10 +24,11 @@ _MOST_KNOWN: Final = 4096
 
 
 class AnswerKeeper:
-    """``wall`` returns Unix seconds."""
+    """``ledger`` gets a row for each answer that was given. ``wall`` returns Unix seconds."""
 
-    def __init__(self, store: AnswerStore, wall: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: AnswerStore, ledger: Ledger | None = None, wall: Callable[[], float] = time.time) -> None:
         self.store = store
+        self._ledger = ledger
         self.counters = CacheCounters()
         self.recordings = Recordings(0, 0)
         self._wall = wall
@@ -48,6 +53,13 @@ class AnswerKeeper:
 
     def age(self, answer: CachedAnswer) -> int:
         return max(0, int(self._wall() - answer.at))
+
+    async def give(self, responder: Responder, answer: CachedAnswer, status: Literal["hit", "stale"]) -> None:
+        """Answer a request, and record it. Raises ClientGone."""
+        await replay(responder, answer, status, self.age(answer))
+        if self._ledger is not None:
+            now, sent = asyncio.get_running_loop().time(), responder.request.reply.bytes_out
+            self._ledger.record_cached(responder.exchange, now, sent, answer.facts.name)
 
     # -- what is stored ----------------------------------------------------------------------------
 

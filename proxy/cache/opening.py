@@ -9,11 +9,14 @@ from proxy.cache.memory import MemoryAnswers
 from proxy.cache.redis import RedisAnswers
 from proxy.cache.wanted import DispatchCall
 from proxy.config.schema import Config
+from proxy.ledger.ledger import Ledger
 from proxy.observe.log import Log
 from proxy.redis import RedisClient
 
 
-def open_cache(config: Config, redis: RedisClient | None, dispatch: DispatchCall, log: Log) -> ResponseCache:
+def open_cache(
+    config: Config, redis: RedisClient | None, dispatch: DispatchCall, ledger: Ledger | None, log: Log
+) -> ResponseCache:
     """``dispatch`` asks providers. Nothing is connected to before the first request of a cache that is on."""
     most = int(config.cache.max_mb * MEGABYTE)
     store: AnswerStore
@@ -22,4 +25,4 @@ def open_cache(config: Config, redis: RedisClient | None, dispatch: DispatchCall
         store = RedisAnswers(redis, most, log)
     else:
         store = MemoryAnswers(most)
-    return ResponseCache(config, store, dispatch)
+    return ResponseCache(config, store, dispatch, ledger)

@@ -23,6 +23,7 @@ from proxy.pricing.rates import Rates
 from proxy.pricing.sheet import PriceSheet
 from proxy.routing.estimate import rough_input
 
+CACHED: Final = "cached"  # the end of a row that no attempt has
 MOST_TEXT: Final = 16 * 1024  # bytes of a body that counts as text; a larger one may hold images
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -52,7 +53,7 @@ _COUNTS: Final = COLUMNS.index("bytes_in")
 _INPUT: Final = COLUMNS.index("input")
 _OUTPUT: Final = COLUMNS.index("output")
 _COUNTERS: Final = COLUMNS.index("counters")
-_ROW: Final = b"\xdc" + len(COLUMNS).to_bytes(2, "big")  # the head of an array of so many
+_ROW: Final = b"\xdc" + (_COUNTERS + 1).to_bytes(2, "big")  # the head of an array: later columns are of no attempt
 _OPENED: Final = bytes((0x90 + len(Opened.__struct_fields__),)) + _ROW
 _UNSENT: Final = Row("", 0.0, "", 0, "", False, "", "", "", "", "", "")
 _AT_FIRST: Final = _pack(msgspec.structs.astuple(_UNSENT)[_COUNTS:_INPUT])
@@ -224,6 +225,43 @@ def closed(exchange: Exchange, attempt: Attempt, entry: Entry) -> bytes:
         entry.counters,
     )
     return _ROW + _pack(columns)
+
+
+def cached(exchange: Exchange, identifier: str, at: float, now: float, bytes_out: int, deployment: str) -> Row:
+    """The row of an answer from the cache, which began at the Unix time ``at``. ``now``: in seconds of the loop."""
+    endpoint, caller = exchange.endpoint, exchange.caller
+    row = Row(
+        identifier,
+        at,
+        exchange.request_id,
+        0,
+        endpoint.path,
+        exchange.stream,
+        endpoint.dialect.name,
+        endpoint.dialect.name,
+        truncate(exchange.model),
+        exchange.provider,
+        deployment,
+        truncate(exchange.request_model),
+        labels=dict(exchange.labels),
+        run=exchange.run,
+        bytes_out=bytes_out,
+        answered=True,
+        end=CACHED,
+        status=200,
+        response_model=truncate(exchange.response_model),
+        ended_ms=(now - exchange.began) * 1e3,
+        usage_source="none",
+        input=0,
+        output=0,
+        cost=0,
+        cost_source="none",
+        saved=exchange.saved,
+    )
+    if caller is not None:
+        row.client, row.key, row.owner = caller.id, caller.key, caller.owner
+        row.team, row.project = caller.team, caller.project
+    return row
 
 
 def _details(details: UsageDetails) -> tuple[Raw, Raw]:

@@ -15,6 +15,8 @@ from proxy.events.cloudevent import waiting
 from proxy.exchange import Attempt, Exchange
 from proxy.ledger import entry
 from proxy.ledger.full import SpoolFull
+from proxy.ledger.row import Row
+from proxy.ledger.row import encode as encode_row
 from proxy.ledger.spool.format import CLOSE, OPEN, Record
 from proxy.routing.catalog import Catalog
 
@@ -101,6 +103,7 @@ class Ledger:
         self._due = False  # a ``write`` comes soon
         self._opening: list[entry.Entry] = []  # whose open records wait
         self._closing: list[tuple[Exchange, Attempt, entry.Entry]] = []  # whose close records wait
+        self._cached: list[Row] = []  # of answers from the cache, which wait
         self._entries: dict[Attempt, entry.Entry] = {}  # that are open
         self._catalog: Catalog | None = None  # of what is shared
         self._known: dict[tuple[object, ...], entry.Shared] = {}
@@ -151,6 +154,19 @@ class Ledger:
                 if not self._due:
                     self._expect_write()
 
+    def record_cached(self, exchange: Exchange, now: float, bytes_out: int, deployment: str) -> None:
+        """Record an answer from the cache; without room it goes unrecorded. ``now``: in seconds of the loop."""
+        if not (self.state.up and self._has_room()):
+            self._counters.forgotten_attempts += 1
+            return
+        number = self._number = self._number + 1
+        if number == 1 and self.on_first_record is not None:
+            self.on_first_record()
+        at = self._wall() - (now - exchange.began)
+        self._cached.append(entry.cached(exchange, f"{self._nonce}{number}", at, now, bytes_out, deployment))
+        if not self._due:
+            self._expect_write()
+
     def announce(self, event: GatewayEvent) -> None:
         """Record an event for the outbox. It is forgotten if there is no room for it. Does not raise."""
         self.write()  # open records that wait have a promise of room
@@ -169,6 +185,7 @@ class Ledger:
         self._due = False
         opening, self._opening = self._opening, []
         closing, self._closing = self._closing, []
+        cached, self._cached = self._cached, []
         records: list[Record] = []
         for begun in opening:
             try:
@@ -178,6 +195,11 @@ class Ledger:
         for exchange, attempt, begun in closing:
             try:
                 records.append((CLOSE, entry.closed(exchange, attempt, begun)))
+            except Exception as error:
+                self._report(error)
+        for row in cached:
+            try:
+                records.append((CLOSE, encode_row(row)))
             except Exception as error:
                 self._report(error)
         try:

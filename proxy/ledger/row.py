@@ -26,6 +26,8 @@ class Row(Struct, array_like=True, gc=False):
     once, however often its record is read. Times are milliseconds from ``at``; ``None`` where it did not come so far.
     Tokens are those of ``proxy.dialects.usage``: no token is in two classes, ``None`` is unknown. ``cost`` is in
     nano-USD; ``None``: unpriced or unknown, which is never 0.
+
+    An answer from the cache has a row without an attempt: number 0, the end ``cached``, no tokens and a cost of 0.
     """
 
     id: str
@@ -77,6 +79,7 @@ class Row(Struct, array_like=True, gc=False):
     price_version: str = ""
     usd_rate: float | None = None  # units of billing.currency for one USD, if that is not USD
     counters: list[str] = []  # keys of the budget counters that it is charged to
+    saved: int | None = None  # nano-USD that an answer from the cache once cost; ``None``: not known, or of a provider
 
 
 class Opened(Struct, array_like=True, gc=False):

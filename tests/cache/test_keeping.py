@@ -24,18 +24,18 @@ from tests.cache.answers import KEY, NOON, answer_of
     ],
 )
 def test_how_long_an_answer_is_fresh(age: float, directives: Directives, fresh: bool) -> None:
-    keeper = AnswerKeeper(MemoryAnswers(MEGABYTE), lambda: NOON + age)
+    keeper = AnswerKeeper(MemoryAnswers(MEGABYTE), wall=lambda: NOON + age)
     assert keeper.is_fresh(answer_of(ttl=60.0, stale=100.0), directives) is fresh
     assert keeper.age(answer_of()) == int(age)
 
 
 def test_a_clock_that_was_set_back_makes_no_negative_age() -> None:
-    assert AnswerKeeper(MemoryAnswers(MEGABYTE), lambda: NOON - 5).age(answer_of()) == 0
+    assert AnswerKeeper(MemoryAnswers(MEGABYTE), wall=lambda: NOON - 5).age(answer_of()) == 0
 
 
 def test_other_settings_apply_to_the_store() -> None:
     store = MemoryAnswers(MEGABYTE, lambda: NOON)
-    keeper = AnswerKeeper(store, lambda: NOON)
+    keeper = AnswerKeeper(store, wall=lambda: NOON)
     store.put(KEY, replace(answer_of(b"x" * 5000)), 0)
     keeper.adopt(CacheSettings(max_mb=0.001))
     assert store.glance().answers == 0

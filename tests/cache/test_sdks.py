@@ -62,7 +62,11 @@ async def test_openai() -> None:
 @pytest.mark.parametrize("kind", ["anthropic", ""])
 async def test_anthropic(kind: str) -> None:
     """Passed through, and translated."""
-    native = [begin(), delta(type="text_delta", text="Hello"), delta(type="text_delta", text=" world")]
+    native = [
+        begin(type="text", text=""),
+        delta(type="text_delta", text="Hello"),
+        delta(type="text_delta", text=" world"),
+    ]
     async with gateway(kind) as (gw, up), AsyncAnthropic(base_url=gw.url, api_key="k", max_retries=0) as sdk:
         if kind:
             opening = message_event(
