@@ -17,7 +17,8 @@ REMEMBERED: Final = 1000  # origins that matched a pattern
 _EXPOSED: Final = (
     b"Vary: Origin\r\n"
     b"Access-Control-Expose-Headers: x-request-id, x-router-provider, x-router-model, x-router-attempts,"
-    b" x-router-fallback-used, x-router-errors, x-router-decision, x-router-budget, retry-after,"
+    b" x-router-fallback-used, x-router-errors, x-router-decision, x-router-budget, x-router-cache,"
+    b" age, retry-after,"
     b" x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset\r\n"
 )
 _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}

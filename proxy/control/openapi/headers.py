@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final, get_args
 
+from proxy.cache.directives import LONGEST_TAG, WORDS
+from proxy.cache.directives import MOST_TAGS as MOST_CACHE_TAGS
 from proxy.config.labels import LONGEST_LABEL, LONGEST_VALUE, MOST_LABELS
 from proxy.config.schema import Recovery
+from proxy.exchange import CacheOutcome
 from proxy.wire.attribution import BUDGET_PATTERN, LONGEST_RUN
 from proxy.wire.criteria import HEADERS, LONGEST, MOST_TAGS, MOST_TOKENS
 
@@ -60,6 +63,8 @@ _LABEL: Final = (
     rf"[A-Za-z0-9][A-Za-z0-9._/-]{{0,{LONGEST_LABEL - 1}}}=[!-+\--~]([ -+\--~]{{0,{LONGEST_VALUE - 2}}}[!-+\--~])?"
 )
 
+_TAG: Final = rf"[!-+\--~]{{1,{LONGEST_TAG}}}"
+
 _REQUEST_HEADERS: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "x-request-id": (
         {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
@@ -70,6 +75,14 @@ _REQUEST_HEADERS: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "x-router-stream-recovery": (
         {"type": "string", "enum": list(get_args(Recovery))},
         "What to do if a stream breaks after its first content.",
+    ),
+    "x-router-cache": (
+        {"type": "string", "enum": list(WORDS)},
+        "`off`: no cache. `refresh`: a new answer, which is stored. `only`: a cached answer, or 504.",
+    ),
+    "x-router-cache-tags": (
+        {"type": "string", "pattern": f"^{_TAG}(, {_TAG}){{0,{MOST_CACHE_TAGS - 1}}}$", "examples": ["prices"]},
+        "Tags by which the cached answer can be invalidated.",
     ),
     "x-router-labels": (
         {"type": "string", "pattern": f"^{_LABEL}(, {_LABEL}){{0,{MOST_LABELS - 1}}}$", "examples": ["ticket=ABC-1"]},
@@ -97,6 +110,11 @@ _RESPONSE_HEADERS: Final[dict[str, tuple[dict[str, Any], str]]] = {
         _TEXT,
         "Budgets of the caller that have reached a threshold, with the percent that is used and when they are renewed.",
     ),
+    "x-router-cache": (
+        {"type": "string", "enum": list(get_args(CacheOutcome))},
+        "What the cache did, if it is on: `stale` is an old answer, as no provider answered; `bypass`: not cached.",
+    ),
+    "Age": (_NUMBER, "How old an answer from the cache is, in seconds."),
     "X-RateLimit-Limit": (_NUMBER, "The size of the rate limit with the least left."),
     "X-RateLimit-Remaining": (_NUMBER, "What is left of that limit."),
     "X-RateLimit-Reset": (_NUMBER, "When that limit is full again, in Unix seconds."),
