@@ -47,7 +47,7 @@ class ResponseCache:
         self.store, self.counters = store, self.keeper.counters
         self._dispatch = dispatch
         self._batches = CachedBatches(self.keeper, dispatch)
-        self._flights: dict[bytes, Flight] = {}
+        self._flights: dict[bytes, Flight | None] = {}  # by key; ``None``: nobody waits
         self.adopt(config)
 
     def __repr__(self) -> str:
@@ -110,9 +110,8 @@ class ResponseCache:
         if directives.only:
             self.counters.note_miss(wanted.responder)
             raise not_cached()
-        flight = self._flights.get(wanted.key)
-        if flight is not None and waits and directives is USUAL and self._terms.settings.wait_secs:
-            return self._follow(wanted, flight)
+        if wanted.key in self._flights and waits and directives is USUAL and self._terms.settings.wait_secs:
+            return self._follow(wanted)
         return self._lead(wanted)
 
     def _hit(self, wanted: Wanted, answer: CachedAnswer) -> Awaitable[None]:
@@ -129,7 +128,10 @@ class ResponseCache:
 
     # -- one of several equal requests -------------------------------------------------------------
 
-    async def _follow(self, wanted: Wanted, flight: Flight) -> None:
+    async def _follow(self, wanted: Wanted) -> None:
+        flight = self._flights[wanted.key]
+        if flight is None:
+            flight = self._flights[wanted.key] = Flight()
         answer = await flight.follow(self._terms.settings.wait_secs)
         if answer is None:
             await self._answered(wanted, (None, wanted.moment), waits=False)
@@ -139,10 +141,10 @@ class ResponseCache:
 
     async def _lead(self, wanted: Wanted) -> None:
         key, store, flights, wait = wanted.key, self.store, self._flights, self._terms.settings.wait_secs
-        flight = Flight()
-        if flights.setdefault(key, flight) is not flight:  # it does not wait for the other one
+        if key in flights:  # it does not wait for the other one
             await self._ask(wanted)
             return
+        flights[key] = None
         answer: CachedAnswer | None = None
         leads = False
         try:
@@ -154,8 +156,9 @@ class ResponseCache:
                 answer = await self._ask(wanted)
                 return
         finally:
-            del flights[key]
-            flight.land(answer)
+            flight = flights.pop(key)
+            if flight is not None:
+                flight.land(answer)
             if leads:
                 await store.release(key)
         self.counters.waited += 1

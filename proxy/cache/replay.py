@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from functools import lru_cache
+from typing import Final, Literal
+
+import msgspec
 
 from proxy import router_metadata
 from proxy.cache.base import CachedAnswer
@@ -10,9 +13,9 @@ from proxy.cache.recorder import blocks_of
 from proxy.errors import ClientGone
 from proxy.net.headers import ascii_value
 from proxy.responder import Responder
-from proxy.router_metadata import CacheMetadata
+from proxy.router_metadata import CacheMetadata, RouterMetadata
 
-MOST_AT_ONCE = 64 * 1024  # bytes of a stream that are written before other requests run
+_AGE: Final = 987_654_321  # stands for the age where it is not known yet
 
 
 async def replay(responder: Responder, answer: CachedAnswer, status: Literal["hit", "stale"], age: int) -> None:
@@ -23,26 +26,41 @@ async def replay(responder: Responder, answer: CachedAnswer, status: Literal["hi
     responder.release_request()
     kind = facts.content_type.partition(b";")[0].strip().lower()
     lines = [b"Content-Type: %b\r\nAge: %d\r\n" % (facts.content_type, age), facts.lines]
-    if facts.provider:
-        named = ascii_value(facts.provider, 256), ascii_value(facts.name, 256)
-        lines.append(b"x-router-provider: %b\r\nx-router-model: %b\r\n" % named)
+    lines.append(_named(facts.provider, facts.name))
     writer = exchange.endpoint.dialect.writer
     if writer.id_header:
         lines.append(b"%b: %b\r\n" % (writer.id_header, exchange.request_id.encode()))
     header_lines = responder.header_lines(kind, b"".join(lines))
     if request.gone:
         raise ClientGone
-    document = router_metadata.from_cache(
-        exchange, facts.name, CacheMetadata(status, age), cost=responder.wants_metadata
-    )
+    wants_cost = request.rare and responder.wants_metadata
+    if exchange.attempts or wants_cost:
+        document = router_metadata.from_cache(exchange, facts.name, CacheMetadata(status, age), cost=wants_cost)
+    else:
+        document = _usual_metadata(facts.provider, facts.name, status) % age
     if not facts.stream:
         body = writer.with_metadata(answer.body, b'"_router":' + document)
         responder.outlet.send(200, header_lines, body)
         return
     events = blocks_of(answer.body)
-    if responder.wants_metadata:
+    if wants_cost:
         events.insert(len(events) - 1, writer.metadata_comment(document))
     await _play(responder, header_lines, events)
+
+
+@lru_cache(maxsize=1024)
+def _named(provider: str, name: str) -> bytes:
+    """The header lines that name a deployment. Encoding them costs more than a whole hit."""
+    return b"x-router-provider: %b\r\nx-router-model: %b\r\n" % (ascii_value(provider, 256), ascii_value(name, 256))
+
+
+@lru_cache(maxsize=1024)
+def _usual_metadata(provider: str, name: str, status: Literal["hit", "stale"]) -> bytes:
+    """The metadata of an answer that no provider was asked for, with a place for its age."""
+    cache = CacheMetadata(status, _AGE)
+    metadata = RouterMetadata(provider, name, 0, fallback_used=False, errors=[], cache=cache)
+    encoded = msgspec.json.encode(metadata).replace(b"%", b"%%")
+    return encoded.replace(b'"age":%d' % _AGE, b'"age":%d')
 
 
 async def _play(responder: Responder, header_lines: bytes, events: list[bytes]) -> None:

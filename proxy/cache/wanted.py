@@ -27,7 +27,7 @@ _ABSENT: Final = (
 )
 
 
-class Wanted(Struct, eq=False):
+class Wanted(Struct, eq=False, gc=False):
     """``moment``: of the look at the store. ``stale``: an answer that is given if no provider answers."""
 
     dispatcher: Dispatcher

@@ -57,6 +57,15 @@ _ROW: Final = b"\xdc" + (_COUNTERS + 1).to_bytes(2, "big")  # the head of an arr
 _OPENED: Final = bytes((0x90 + len(Opened.__struct_fields__),)) + _ROW
 _UNSENT: Final = Row("", 0.0, "", 0, "", False, "", "", "", "", "", "")
 _AT_FIRST: Final = _pack(msgspec.structs.astuple(_UNSENT)[_COUNTS:_INPUT])
+_CACHED_ROW: Final = b"\xdc" + len(COLUMNS).to_bytes(2, "big")
+_NO_TIMES: Final = Raw(_pack((None, None, None)))  # of providers
+_CACHED_REST: Final = Raw(
+    _pack(
+        msgspec.structs.astuple(
+            msgspec.structs.replace(_UNSENT, usage_source="none", input=0, output=0, cost=0, cost_source="none")
+        )[COLUMNS.index("longest_gap_ms") : _COUNTERS + 1]
+    )
+)
 _NO_CACHES: Final = Raw(_pack(msgspec.structs.astuple(_UNSENT)[_INPUT + 1 : _OUTPUT]))
 _NOT_HELD: Final = Raw(_pack((None, None)))
 
@@ -227,10 +236,11 @@ def closed(exchange: Exchange, attempt: Attempt, entry: Entry) -> bytes:
     return _ROW + _pack(columns)
 
 
-def cached(exchange: Exchange, identifier: str, at: float, now: float, bytes_out: int, deployment: str) -> Row:
+def cached(exchange: Exchange, identifier: str, at: float, now: float, bytes_out: int, deployment: str) -> bytes:
     """The row of an answer from the cache, which began at the Unix time ``at``. ``now``: in seconds of the loop."""
     endpoint, caller = exchange.endpoint, exchange.caller
-    row = Row(
+    ids = ("", "", "", "", "") if caller is None else (caller.id, caller.key, caller.owner, caller.team, caller.project)
+    columns = (
         identifier,
         at,
         exchange.request_id,
@@ -243,25 +253,21 @@ def cached(exchange: Exchange, identifier: str, at: float, now: float, bytes_out
         exchange.provider,
         deployment,
         truncate(exchange.request_model),
-        labels=dict(exchange.labels),
-        run=exchange.run,
-        bytes_out=bytes_out,
-        answered=True,
-        end=CACHED,
-        status=200,
-        response_model=truncate(exchange.response_model),
-        ended_ms=(now - exchange.began) * 1e3,
-        usage_source="none",
-        input=0,
-        output=0,
-        cost=0,
-        cost_source="none",
-        saved=exchange.saved,
+        *ids,
+        dict(exchange.labels),
+        exchange.run,
+        0,
+        bytes_out,
+        True,
+        CACHED,
+        200,
+        truncate(exchange.response_model),
+        _NO_TIMES,
+        (now - exchange.began) * 1e3,
+        _CACHED_REST,
+        exchange.saved,
     )
-    if caller is not None:
-        row.client, row.key, row.owner = caller.id, caller.key, caller.owner
-        row.team, row.project = caller.team, caller.project
-    return row
+    return _CACHED_ROW + _pack(columns)
 
 
 def _details(details: UsageDetails) -> tuple[Raw, Raw]:

@@ -15,8 +15,6 @@ from proxy.events.cloudevent import waiting
 from proxy.exchange import Attempt, Exchange
 from proxy.ledger import entry
 from proxy.ledger.full import SpoolFull
-from proxy.ledger.row import Row
-from proxy.ledger.row import encode as encode_row
 from proxy.ledger.spool.format import CLOSE, OPEN, Record
 from proxy.routing.catalog import Catalog
 
@@ -103,7 +101,7 @@ class Ledger:
         self._due = False  # a ``write`` comes soon
         self._opening: list[entry.Entry] = []  # whose open records wait
         self._closing: list[tuple[Exchange, Attempt, entry.Entry]] = []  # whose close records wait
-        self._cached: list[Row] = []  # of answers from the cache, which wait
+        self._cached: list[tuple[Exchange, str, float, float, int, str]] = []  # arguments of ``entry.cached``
         self._entries: dict[Attempt, entry.Entry] = {}  # that are open
         self._catalog: Catalog | None = None  # of what is shared
         self._known: dict[tuple[object, ...], entry.Shared] = {}
@@ -163,7 +161,7 @@ class Ledger:
         if number == 1 and self.on_first_record is not None:
             self.on_first_record()
         at = self._wall() - (now - exchange.began)
-        self._cached.append(entry.cached(exchange, f"{self._nonce}{number}", at, now, bytes_out, deployment))
+        self._cached.append((exchange, f"{self._nonce}{number}", at, now, bytes_out, deployment))
         if not self._due:
             self._expect_write()
 
@@ -197,9 +195,9 @@ class Ledger:
                 records.append((CLOSE, entry.closed(exchange, attempt, begun)))
             except Exception as error:
                 self._report(error)
-        for row in cached:
+        for given in cached:
             try:
-                records.append((CLOSE, encode_row(row)))
+                records.append((CLOSE, entry.cached(*given)))
             except Exception as error:
                 self._report(error)
         try:
