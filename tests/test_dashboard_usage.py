@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from msgspec.structs import replace
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from proxy.ledger.row import Row
 from tests.ledger.rows import ROW
 from tests.ledger.store import put
-from tests.support.dashboard import TOKEN, go, violations
-from tests.support.gateway import Gateway
+from tests.support import Upstream, completion, json_answer
+from tests.support.dashboard import TOKEN, go, signed_in, violations
+from tests.support.gateway import Gateway, one_provider
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("dashboard")]
 
@@ -149,3 +150,34 @@ async def test_the_page_is_accessible_and_fits(theme: str, width: int, page: Pag
     await expect(line(page, "alice")).to_be_visible()
     assert await violations(page) == []
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+async def test_what_the_cache_saved_is_shown_and_answers_are_invalidated(browser: Browser, tmp_path: Path) -> None:
+    call = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+    model = {"name": "m", "provider": "up", "inputPrice": 1_000.0, "outputPrice": 1_000.0}
+    async with Upstream() as up:
+        source = one_provider(
+            up, cache={"enabled": True}, admin={"token": TOKEN}, models=[model], dataDir=str(tmp_path)
+        )
+        async with Gateway(source) as gw:
+            up.on(lambda request: json_answer(completion("Hello")))
+            client = await gw.client()
+            for _ in range(3):
+                await client.fetch("POST", "/v1/chat/completions", json=call)
+            async with signed_in(browser, gw.url) as page:
+                await go(page, "usage")
+                part = page.get_by_role("region", name="Answers from the cache")
+                await expect(part.locator("tbody tr")).to_contain_text("66.7%")
+                await expect(part.locator("tbody td").first).to_have_text("2")
+                await expect(part.locator("tbody tr")).to_contain_text("$0.022")
+                assert await violations(page) == []
+                await part.get_by_role("button", name="Invalidate all").click()
+                await page.get_by_role("button", name="Invalidate", exact=True).click()
+                await expect(page.get_by_text("Answers removed: 1")).to_be_visible()
+                await expect(part.locator("tbody td").nth(7)).to_have_text("0")
+
+
+async def test_while_the_cache_is_off_nothing_of_it_is_shown(page: Page) -> None:
+    await go(page, "usage?by=owner&range=7d")
+    await expect(line(page, "alice")).to_be_visible()
+    await expect(page.get_by_role("button", name="Invalidate all")).to_be_hidden()

@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { bars } from "./bars.js";
+import { cached } from "./cache.js";
 import { h, text } from "./dom.js";
 import { NONE, cost, count, ms, percent, short } from "./format.js";
 import { KEYS } from "./key.js";
@@ -82,7 +83,7 @@ export function show(root, { signal, query }) {
   const narrowed = h("div", { class: "chips", role: "group", "aria-label": "Only" });
   const strip = h("dl", { class: "totals wide", "aria-label": "In this time" });
   const body = h("div", {}, loading(6));
-  root.append(head.element, narrowed, body);
+  root.append(head.element, narrowed, body, cached(signal));
   range.value = RANGES.some(([value]) => value === query.get("range")) ? query.get("range") : "7d";
   const asked = query.get("by") ?? "model";
   by.value = asked.startsWith("label:") ? "label" : GROUPS.some(([value]) => value === asked) ? asked : "model";
