@@ -39,7 +39,7 @@ export function cached(signal) {
       const found = await get("/admin/cache", { signal });
       element.hidden = !found.enabled;
       state.replaceChildren(...(found.up ? [] : [pill(["Redis does not respond", "bad"])]));
-      list.body.replaceChildren(line(found));
+      list.body.replaceChildren(...(found.enabled ? [line(found)] : []));
     } catch (error) {
       if (error.name !== "AbortError") element.hidden = true;
     }
