@@ -75,7 +75,7 @@ class Rig:
             **options,
         )
         monkeypatch.setattr("proxy.gateway.plan_call", lambda *_: None)
-        monkeypatch.setattr("proxy.gateway.dispatch_call", self._dispatch)
+        self.gateway.dispatch_call = self._dispatch  # type: ignore[assignment]
 
     async def _wait(self, providers: object) -> None:
         """No list is fetched."""

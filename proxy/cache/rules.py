@@ -26,14 +26,14 @@ class CachePolicy(Struct, frozen=True, eq=False):
 
 class _Rule(Struct, frozen=True, eq=False):
     models: Sequence[Matches]
-    keys: Sequence[Matches]
+    clients: Sequence[Matches]
     headers: Sequence[tuple[istr, Matches]]
     policy: CachePolicy | None
 
     def matches(self, model: str, client: Client | None, headers: Mapping[str, str]) -> bool:
         if self.models and not any(matches(model) for matches in self.models):
             return False
-        if self.keys and not (client is not None and any(_names(matches, client) for matches in self.keys)):
+        if self.clients and not (client is not None and any(_names(matches, client) for matches in self.clients)):
             return False
         return all(name in headers and matches(headers[name]) for name, matches in self.headers)
 
@@ -87,7 +87,7 @@ def _compiled(rule: CacheRule, settings: CacheSettings) -> _Rule:
     scope = settings.scope if rule.scope is UNSET else rule.scope
     return _Rule(
         [_pattern(text) for text in rule.models],
-        [_pattern(text) for text in rule.keys],
+        [_pattern(text) for text in rule.clients],
         [(istr(name), _pattern(text)) for name, text in rule.headers.items()],
         CachePolicy(ttl, scope) if rule.enabled else None,
     )

@@ -21,9 +21,9 @@ def idle_cache(config: Config) -> Iterator[Complaint]:
         place = f"cache.rules[{number}]"
         if every:
             yield Complaint(place, f"has no effect: {every} before it matches every request")
-        elif not (rule.models or rule.keys or rule.headers):
+        elif not (rule.models or rule.clients or rule.headers):
             every = f"rules[{number}]"
-        if rule.keys and config.auth.mode == "none":
-            yield Complaint(f"{place}.keys", "has no effect: auth.mode is none")
+        if rule.clients and config.auth.mode == "none":
+            yield Complaint(f"{place}.clients", "has no effect: auth.mode is none")
     if cache.enabled and cache.max_answer_kb / 1024 > cache.max_mb:
         yield Complaint("cache.maxAnswerKb", "has no effect: no answer can be larger than cache.maxMb")

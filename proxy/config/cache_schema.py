@@ -13,14 +13,14 @@ CacheSecs = Annotated[float, Meta(gt=0, le=31_536_000)]
 
 
 class CacheRule(Section, frozen=True):
-    """What applies to some requests: those that match all of ``models``, ``keys`` and ``headers``.
+    """What applies to some requests: those that match all of ``models``, ``clients`` and ``headers``.
 
-    ``*`` matches any text. ``models``: as the client names them. ``keys``: names or ids of clients. ``headers``: of the
+    ``*`` matches any text. ``models``: as the client names them. ``clients``: their names, ids, or ids of keys. ``headers``: of the
     request. Members that are unset are those of the section.
     """
 
     models: list[Name] = []
-    keys: list[Name] = []
+    clients: list[Name] = []
     headers: dict[Header, str] = {}
     enabled: bool = True
     ttl_secs: CacheSecs | UnsetType = UNSET

@@ -38,11 +38,11 @@ def test_the_first_rule_that_matches_applies() -> None:
     assert found(rules, "o11") is None
 
 
-def test_a_rule_for_keys_matches_names_and_ids() -> None:
+def test_a_rule_for_clients_matches_names_and_ids() -> None:
     for pattern in ("ann", "key:*", "k1"):
-        assert found([CacheRule(keys=[pattern], enabled=False)]) is None
-    assert found([CacheRule(keys=["bob"], enabled=False)]) == (100.0, "owner")
-    assert found([CacheRule(keys=["ann"], enabled=False)], client=None) == (100.0, "owner")
+        assert found([CacheRule(clients=[pattern], enabled=False)]) is None
+    assert found([CacheRule(clients=["bob"], enabled=False)]) == (100.0, "owner")
+    assert found([CacheRule(clients=["ann"], enabled=False)], client=None) == (100.0, "owner")
 
 
 def test_a_rule_for_headers_needs_all_of_them() -> None:

@@ -48,7 +48,7 @@ def test_mistakes(write: Path, section: dict[str, Any], mistake: str) -> None:
             {"enabled": True, "rules": [{}, {"models": ["m"]}]},
             "cache.rules[1]: has no effect: rules[0] before it matches every request",
         ),
-        ({"enabled": True, "rules": [{"keys": ["a"]}]}, "cache.rules[0].keys: has no effect: auth.mode is none"),
+        ({"enabled": True, "rules": [{"clients": ["a"]}]}, "cache.rules[0].clients: has no effect: auth.mode is none"),
         (
             {"enabled": True, "maxMb": 0.5},
             "cache.maxAnswerKb: has no effect: no answer can be larger than cache.maxMb",
