@@ -76,14 +76,6 @@ _REQUEST_HEADERS: Final[dict[str, tuple[dict[str, Any], str]]] = {
         {"type": "string", "enum": list(get_args(Recovery))},
         "What to do if a stream breaks after its first content.",
     ),
-    "x-router-cache": (
-        {"type": "string", "enum": list(WORDS)},
-        "`off`: no cache. `refresh`: a new answer, which is stored. `only`: a cached answer, or 504.",
-    ),
-    "x-router-cache-tags": (
-        {"type": "string", "pattern": f"^{_TAG}(, {_TAG}){{0,{MOST_CACHE_TAGS - 1}}}$", "examples": ["prices"]},
-        "Tags by which the cached answer can be invalidated.",
-    ),
     "x-router-labels": (
         {"type": "string", "pattern": f"^{_LABEL}(, {_LABEL}){{0,{MOST_LABELS - 1}}}$", "examples": ["ticket=ABC-1"]},
         "Labels to account the request to. A label of the credential with the same name takes precedence.",
@@ -95,6 +87,14 @@ _REQUEST_HEADERS: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "x-router-budget-usd": (
         {"type": "string", "pattern": f"^{BUDGET_PATTERN}$", "examples": ["0.50"]},
         "Lower what the run may cost, in USD. It never raises a configured budget.",
+    ),
+    "x-router-cache": (
+        {"type": "string", "enum": list(WORDS)},
+        "`off`: no cache. `refresh`: a new answer, which is stored. `only`: a cached answer, or 504.",
+    ),
+    "x-router-cache-tags": (
+        {"type": "string", "pattern": f"^{_TAG}(, {_TAG}){{0,{MOST_CACHE_TAGS - 1}}}$", "examples": ["prices"]},
+        "Tags by which the cached answer can be invalidated.",
     ),
 }
 
