@@ -29,14 +29,18 @@ _NEUTRAL: Final = frozenset(
     )
 )
 _PREFIXES: Final = (b"x-router-", b"openai-", b"anthropic-")
+# Every provider gets these, and may follow them. SDKs send the usual lines of their own accord.
+_FORM: Final = frozenset((b"accept", b"accept-language", b"content-language"))
+_USUAL: Final = frozenset(((b"accept", b"*/*"), (b"accept", b"application/json"), (b"accept-language", b"*")))
 
 
 class Asked(Struct, frozen=True):
     """What an answer depends on beside the body and the headers.
 
     ``scope``: who may share the answer. ``access``: models and providers that the client may use; ``""``: all.
-    ``version``: of the configuration that chooses who answers. ``provider``: the only one that may answer, and
-    ``model``, if the path names them. ``query``: of the request, as it came. ``form``: plain, or a stream.
+    ``version``: of the configuration that chooses who answers. ``provider``: the only one that may answer, if the path
+    names it. ``model``: what the path or a hook has in its place. ``query``: as providers get it. ``form``: plain, or a
+    stream.
     """
 
     version: str
@@ -61,7 +65,7 @@ class Countings(Memo[bytes, bytes]):
 
     def compute(self, key: bytes) -> bytes:
         lower = key.lower()
-        counts = lower in self._more or (lower.startswith(_PREFIXES) and lower not in _NEUTRAL)
+        counts = lower in self._more or lower in _FORM or (lower.startswith(_PREFIXES) and lower not in _NEUTRAL)
         return lower if counts else b""
 
     def is_cacheable(self, key: bytes) -> bool:
@@ -71,7 +75,7 @@ class Countings(Memo[bytes, bytes]):
 def counted(headers: Sequence[tuple[bytes, bytes]], countings: Countings) -> list[bytes]:
     """The lines of the headers that count, in a fixed order: of one name they stay as they came."""
     find = countings.__getitem__
-    lines = [(name, value) for each, value in headers if (name := find(each))]
+    lines = [(name, value) for each, value in headers if (name := find(each)) and (name, value) not in _USUAL]
     if not lines:
         return []
     lines.sort(key=_name)

@@ -16,11 +16,14 @@ from proxy.identity import Client
 from proxy.providers.provider import Provider
 from proxy.responder import Responder
 from proxy.routing.access import ALL
+from proxy.routing.routes import Route
+from proxy.server.query import forwarded
 
 _MOST_KNOWN: Final = 4096
 
-# Path, client, policy, provider that the path names, query, model that the path names, stream, names of members.
-Place: TypeAlias = tuple[str, Client | None, CachePolicy, Provider | None, str, str | None, bool, tuple[str, ...]]
+# Path, client, policy, provider that the path names, query, what replaces the model of the body, stream, names of
+# members.
+Place: TypeAlias = tuple[str, Client | None, CachePolicy, Provider | None, str, str, bool, tuple[str, ...]]
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 
@@ -35,6 +38,7 @@ class CacheTerms:
         forwarded = {name.lower().encode() for each in config.providers.values() for name in each.forward_headers}
         self.countings = Countings(forwarded)
         self._version = version_of(config)
+        self._hooked = bool(config.hooks)
         self.usual = self.rules.usual  # what applies to every request; ``None``: the rules say it
         self._shapes: dict[Place, Shape] = {}
 
@@ -42,7 +46,8 @@ class CacheTerms:
         """What the key of a request begins with, and the order of its members."""
         exchange, route = responder.exchange, responder.route
         assert route is not None
-        path, names, model = exchange.endpoint.path, tuple(call.members.values), call.model if route.model else None
+        path, names = exchange.endpoint.path, tuple(call.members.values)
+        model = self._replaced(call, route) if self._hooked or route.model else ""
         place = path, exchange.caller, policy, route.pinned, responder.request.query, model, call.stream, names
         found = self._shapes.get(place)
         if found is None:
@@ -55,9 +60,15 @@ class CacheTerms:
         """What the key of a request begins with, whatever its members are."""
         exchange, route = responder.exchange, responder.route
         assert route is not None
-        model = call.model if route.model else None
-        query = responder.request.query
+        model, query = self._replaced(call, route), responder.request.query
         return self._prefix(exchange.endpoint.path, exchange.caller, policy, route.pinned, query, model, call.stream)
+
+    def _replaced(self, call: Call, route: Route) -> str:
+        """What decides instead of the body: the model of the path, or what hooks made of the call."""
+        if not self._hooked:
+            return call.model or "" if route.model else ""
+        body = "" if call.body is call.members.body else call.body.hex()  # a hook replaced one of them
+        return repr((call.names, call.auto, call.criteria, body))
 
     def _prefix(
         self,
@@ -66,7 +77,7 @@ class CacheTerms:
         policy: CachePolicy,
         pinned: Provider | None,
         query: str,
-        model: str | None,
+        model: str,
         stream: bool,
     ) -> bytes:
         access = ALL if client is None else client.access
@@ -77,8 +88,8 @@ class CacheTerms:
                 "" if access is ALL else _encode(access).decode(),
                 path,
                 "" if pinned is None else pinned.name,
-                model or "",
-                query,
+                model,
+                forwarded(query) if query else "",
                 "stream" if stream else "plain",
             )
         )

@@ -75,6 +75,12 @@ def test_who_asks_where_counts(field: str) -> None:
         ("anthropic-beta", True),
         ("OpenAI-Beta", True),
         ("x-custom", True),
+        ("Accept", True),
+        ("accept-language", True),
+        ("content-language", True),
+        ("content-type", False),
+        ("idempotency-key", False),
+        ("traceparent", False),
         ("x-router-cache", False),
         ("x-router-labels", False),
         ("x-router-run", False),
@@ -87,6 +93,12 @@ def test_who_asks_where_counts(field: str) -> None:
 def test_which_headers_count(name: str, counts: bool) -> None:
     lines = counted([(name.encode(), b"1")], Countings([b"x-custom"]))
     assert lines == ([name.lower().encode(), b"1"] if counts else [])
+
+
+@pytest.mark.parametrize("line", [(b"Accept", b"*/*"), (b"accept", b"application/json"), (b"accept-language", b"*")])
+def test_what_sdks_send_without_being_asked_does_not_count(line: tuple[bytes, bytes]) -> None:
+    assert counted([line], Countings()) == []
+    assert counted([line, (b"openai-beta", b"1")], Countings()) == [b"openai-beta", b"1"]
 
 
 def test_headers_count_in_any_order_and_spelling() -> None:

@@ -1,0 +1,88 @@
+"""Which requests share an answer through the whole gateway: keys of clients, hooks and headers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import types
+from typing import Any
+
+import pytest
+
+from proxy.dialects.call import Call
+from proxy.exchange import Exchange
+from proxy.wire.criteria import Criteria
+from tests.cache.flows import CALL, ask, cached, state
+from tests.support import Request, Upstream, completion, json_answer
+from tests.support.gateway import Gateway
+
+MODELS = [
+    {"name": "m", "provider": "up", "model": "large", "tags": ["large"]},
+    {"name": "n", "provider": "up", "model": "small", "tags": ["small"]},
+]
+GEMINI = "/v1beta/models/m:generateContent"
+CONTENTS = {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]}
+
+
+def echo(request: Request) -> list[Any]:
+    """Answers with the model that was asked for."""
+    return json_answer(completion(json.loads(request.body)["model"]))
+
+
+def text(answer: Any) -> str:
+    return str(answer.json["choices"][0]["message"]["content"])
+
+
+def owned(*owners: str) -> dict[str, Any]:
+    keys = [
+        {"name": f"k{number}", "hash": f"sha256:{hashlib.sha256(b'key-%d' % number).hexdigest()}", "owner": owner}
+        for number, owner in enumerate(owners)
+    ]
+    return {"mode": "keys", "keys": keys}
+
+
+def renames(exchange: Exchange, call: Call) -> None:
+    call.use_model("n")
+
+
+def filters(exchange: Exchange, call: Call) -> None:
+    call.use_model("auto")
+    call.criteria = Criteria(tags=("small",))
+
+
+@pytest.mark.parametrize("change", [renames, filters])
+async def test_a_hook_that_changes_the_model_for_one_client_changes_the_key(
+    change: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Tiers:
+        async def on_request(self, exchange: Exchange, call: Call) -> Call:
+            assert exchange.caller is not None
+            if exchange.caller.name == "k1":
+                change(exchange, call)
+            return call
+
+    module = types.ModuleType("hooks_of_the_cache")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    module.tiers = Tiers()  # type: ignore[attr-defined]
+    hooks = [f"{module.__name__}:tiers"]
+    async with Upstream() as up, Gateway(cached(up, hooks=hooks, models=MODELS, auth=owned("ann", "ann"))) as gw:
+        up.on(echo)
+        client = await gw.client()
+        answers = [await ask(client, CALL, ("Authorization", f"Bearer key-{number}")) for number in (0, 1, 0, 1)]
+        assert [(state(answer), text(answer)) for answer in answers] == [
+            ("miss", "large"),
+            ("miss", "small"),
+            ("hit", "large"),
+            ("hit", "small"),
+        ]
+
+
+async def test_a_credential_in_the_query_does_not_count() -> None:
+    async with Upstream() as up, Gateway(cached(up, auth=owned("ann", "ann"))) as gw:
+        up.on(lambda request: json_answer(completion("Hello")))
+        client = await gw.client()
+        one = await ask(client, CONTENTS, path=f"{GEMINI}?key=key-0")
+        other = await ask(client, CONTENTS, path=f"{GEMINI}?key=key-1")
+        assert (one.status, state(one), state(other)) == (200, "miss", "hit")
+        assert state(await ask(client, CONTENTS, path=f"{GEMINI}?key=key-1&prettyPrint=false")) == "miss"
