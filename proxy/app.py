@@ -253,10 +253,8 @@ class Application:
     def _use_cache(self, config: Config) -> None:
         """Answer calls by way of the cache if it is on."""
         self.cache.adopt(config)
-        on = config.cache.enabled
-        self.gateway.dispatch_call, self.gateway.uncached_lines = (
-            (self.cache.answer, BYPASS) if on else (dispatch_call, b"")
-        )
+        answers = (self.cache.answer, BYPASS) if config.cache.enabled else (dispatch_call, b"")
+        self.gateway.dispatch_call, self.gateway.uncached_lines = answers
 
     def _open_control(self) -> None:
         events = EventsHealth(self._storage.recorder, lambda: bool(self._storage.receivers))
