@@ -30,6 +30,7 @@ BEARER = f"Authorization: Bearer {ADMIN}"
 BALANCES = r"^(/admin)?/billing/(balance|transaction|accounts)"  # need clients with an account
 DEAD_EVENTS = r"^/admin/dead-events"  # need a receiver
 DEAD_LETTERS = r"^/admin/dead-letters"  # need a broker, and a process for each request: tests/control/events has them
+STATE = r"^/admin/state/"  # opens the circuit breakers of models that other requests are sent to
 # Wrong tokens lock out the right one as well, so this gateway is not shared.
 LOGIN = "/admin/login"
 ENDLESS = "/admin/events"
@@ -121,7 +122,7 @@ async def answered(gateway: Process) -> set[str]:
 
 async def test_every_endpoint_matches_the_description(tmp_path: Path) -> None:
     async with gateway(tmp_path) as gw:
-        needy = "|".join((BALANCES, DEAD_EVENTS, DEAD_LETTERS))
+        needy = "|".join((BALANCES, DEAD_EVENTS, DEAD_LETTERS, STATE))
         left_out = ("--exclude-path", LOGIN, "--exclude-path", ENDLESS, "--exclude-path-regex", needy)
         await schemathesis(gw, tmp_path, "--header", BEARER, *left_out)
         assert await answered(gw) == {each.alias or each.path for each in ENDPOINTS}
@@ -142,6 +143,11 @@ async def test_balances_match_the_description(tmp_path: Path) -> None:
 async def test_balances_without_a_credential_are_rejected(tmp_path: Path) -> None:
     async with gateway(tmp_path, auth={"mode": "keys"}, billing={"enabled": True}) as gw:
         await schemathesis(gw, tmp_path, "--include-path-regex", BALANCES)
+
+
+async def test_changes_of_deployments_match_the_description(tmp_path: Path) -> None:
+    async with gateway(tmp_path) as gw:
+        await schemathesis(gw, tmp_path, "--header", BEARER, "--include-path-regex", STATE)
 
 
 async def test_dead_events_match_the_description(tmp_path: Path) -> None:
