@@ -22,9 +22,7 @@ HIT: Final = b"x-router-cache: hit\r\n"
 STALE: Final = b"x-router-cache: stale\r\n"
 MISS: Final = b"x-router-cache: miss\r\n"
 BYPASS: Final = b"x-router-cache: bypass\r\n"
-_ABSENT: Final = (
-    "There is no cached answer to this request, which asks for nothing else (x-router-cache, Cache-Control)."
-)
+_ABSENT: Final = "The cache has no answer to this request, which allows no other (x-router-cache, Cache-Control)."
 
 
 class Wanted(Struct, eq=False, gc=False):
@@ -93,8 +91,10 @@ class CacheCounters(Struct):
 
 
 def not_cached() -> GatewayError:
-    """RFC 9111, section 5.2.1.7."""
-    return GatewayError(_ABSENT, status=504, code="not_cached")
+    """RFC 9111, section 5.2.1.7. SDKs repeat a 504, which would not change what is stored."""
+    fault = GatewayError(_ABSENT, status=504, code="not_cached")
+    fault.should_retry = False
+    return fault
 
 
 def is_of_providers(fault: GatewayError) -> bool:

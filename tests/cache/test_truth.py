@@ -263,6 +263,8 @@ def with_header(name: str, value: str, *, first: bool = True, age: float = 0.0, 
             scene.clock.seconds += age
         answer = await ask(client, CALL, (name, value))
         assert answer.status == status
+        if status == 504:
+            assert answer.header("x-should-retry") == "false"
         return answer
 
     return run
