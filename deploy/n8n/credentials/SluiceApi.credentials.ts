@@ -24,7 +24,7 @@ export class SluiceApi implements ICredentialType {
 			required: true,
 			default: 'http://127.0.0.1:8080/v1',
 			description:
-				'Address of the gateway with the path /v1, as n8n reaches it. From a container this is not 127.0.0.1.',
+				'Address of the gateway as n8n reaches it. From a container this is not 127.0.0.1.',
 		},
 		{
 			displayName: 'API Key',
@@ -38,8 +38,8 @@ export class SluiceApi implements ICredentialType {
 
 	test: ICredentialTestRequest = {
 		request: {
-			baseURL: '={{ $credentials.url.trim().replace(/\\/+$/, "") }}',
-			url: '/models',
+			baseURL: '={{ $credentials.url.trim().replace(/\\/+$/, "").replace(/\\/v1$/, "") }}',
+			url: '/v1/models',
 		},
 	};
 

@@ -8,6 +8,7 @@ import { createRequire } from 'node:module';
 import { after, before, beforeEach, describe, it } from 'node:test';
 
 const require = createRequire(import.meta.url);
+const { failedAttempts } = require('../dist/nodes/SluiceChatModel/failedAttempt.js');
 const { SluiceChatModel } = require('../dist/nodes/SluiceChatModel/SluiceChatModel.node.js');
 
 const USAGE = { prompt_tokens: 5, completion_tokens: 2, total_tokens: 7 };
@@ -21,17 +22,20 @@ const TOOL = {
 const EGRESS = { createSecureLookup: () => lookup, validateUrl: async () => ({ ok: true }) };
 
 let requests;
-let failures; // requests to answer with 503
-let advice; // headers of such a response
+let failures; // requests to answer with an error
+let failure; // such a response: status, headers and body
+let silent; // called for each request, which is left without an answer
 
 const server = createServer(async (request, response) => {
 	let text = '';
 	for await (const piece of request) text += piece;
 	const body = JSON.parse(text);
 	requests.push({ body, headers: request.headers, path: request.url });
-	if (failures-- > 0) {
-		response.writeHead(503, { 'content-type': 'application/json', ...advice });
-		response.end('{"error": {"message": "No model is available."}}');
+	if (silent) {
+		silent(once(response, 'close'));
+	} else if (failures-- > 0) {
+		response.writeHead(failure.status, { 'content-type': 'application/json', ...failure.headers });
+		response.end(failure.body);
 	} else if (body.stream) {
 		response.writeHead(200, { 'content-type': 'text/event-stream' });
 		const send = (data) =>
@@ -93,7 +97,12 @@ describe('the chat model', () => {
 	beforeEach(() => {
 		requests = [];
 		failures = 0;
-		advice = {};
+		failure = {
+			status: 503,
+			headers: {},
+			body: '{"error": {"message": "No model is available.", "code": "service_unavailable"}}',
+		};
+		silent = undefined;
 	});
 
 	after(() => {
@@ -113,7 +122,9 @@ describe('the chat model', () => {
 				stop: ['\n'],
 				seed: 3,
 				run: '42',
-				labels: 'team=web',
+				labels: 'team=Zürich',
+				cache: 'refresh',
+				runBudget: 0.5,
 			},
 		});
 		const answer = await model.invoke('Hi');
@@ -134,7 +145,9 @@ describe('the chat model', () => {
 		});
 		assert.equal(headers.authorization, 'Bearer sk-1');
 		assert.equal(headers['x-router-run'], '42');
-		assert.equal(headers['x-router-labels'], 'team=web');
+		assert.equal(Buffer.from(headers['x-router-labels'], 'latin1').toString('utf8'), 'team=Zürich');
+		assert.equal(headers['x-router-cache'], 'refresh');
+		assert.equal(headers['x-router-budget-usd'], '0.5');
 	});
 
 	it('works without a key and without any option', async () => {
@@ -145,6 +158,10 @@ describe('the chat model', () => {
 			messages: [{ role: 'user', content: 'Hi' }],
 			stream: false,
 		});
+		assert.deepEqual(
+			Object.keys(requests[0].headers).filter((name) => name.startsWith('x-router-')),
+			[],
+		);
 	});
 
 	it('calls tools, also with several models', async () => {
@@ -189,12 +206,59 @@ describe('the chat model', () => {
 
 	it('does not repeat a request if the gateway advises against it', async () => {
 		failures = 1;
-		advice = { 'x-should-retry': 'false' };
+		failure.headers = { 'x-should-retry': 'false', 'x-request-id': 'r1' };
 		const model = await supply({ selection: 'one', model: 'a' });
-		await assert.rejects(model.invoke('Hi'), ({ description }) =>
-			/No model is available/.test(description),
-		);
+		await assert.rejects(model.invoke('Hi'), (error) => {
+			assert.equal(error.message, 'No model is available.');
+			assert.equal(error.description, 'Code: service_unavailable. Request: r1.');
+			assert.equal(error.httpCode, '503');
+			return error.name === 'NodeApiError';
+		});
 		assert.equal(requests.length, 1);
+	});
+
+	it('has the words of the gateway for what is not repeated, and no cause of the SDK', async () => {
+		const error = { message: 'The model does not exist.', code: 'insufficient_quota' };
+		for (const status of [400, 401, 402, 403, 404, 413, 422]) {
+			requests = [];
+			failures = 1;
+			failure = { status, headers: {}, body: JSON.stringify({ error }) };
+			const model = await supply({ selection: 'one', model: 'a' });
+			await assert.rejects(model.invoke('Hi'), ({ message, httpCode, cause }) => {
+				assert.deepEqual([message, httpCode], ['The model does not exist.', String(status)]);
+				return !cause?.status;
+			});
+			assert.equal(requests.length, 1);
+		}
+	});
+
+	it('shows the status of a proxy that answers with a page', async () => {
+		failures = 1;
+		failure = { status: 403, headers: { 'content-type': 'text/html' }, body: '<html>Denied' };
+		const model = await supply({ selection: 'one', model: 'a' });
+		await assert.rejects(model.invoke('Hi'), /responded with status 403/);
+	});
+
+	it('ends the request when the workflow is canceled', async () => {
+		const model = await supply({ selection: 'one', model: 'a' });
+		const canceling = new AbortController();
+		let closed;
+		silent = (ended) => {
+			closed = ended;
+			canceling.abort();
+		};
+		await assert.rejects(model.invoke('Hi', { signal: canceling.signal }));
+		await closed;
+		assert.equal(requests.length, 1);
+	});
+
+	it('ends the request after the timeout', async () => {
+		let closed;
+		silent = (ended) => (closed = ended);
+		const options = { timeout: 20, maxRetries: 0 };
+		const model = await supply({ selection: 'one', model: 'a', options });
+		await assert.rejects(model.invoke('Hi'), /timed out/i);
+		await closed;
 	});
 
 	it('names the parameter that is wrong', async () => {
@@ -203,5 +267,24 @@ describe('the chat model', () => {
 			supply({ selection: 'auto', options: { additional: '{' } }),
 			/Additional Parameters/,
 		);
+		await assert.rejects(supply({ selection: 'auto', options: { timeout: 'long' } }), /Timeout/);
+	});
+});
+
+describe('a failed attempt', () => {
+	const failed = (status, headers) => ({ status, headers: new Headers(headers), error: {} });
+	const handle = failedAttempts({ name: 'Sluice Chat Model', type: 'sluiceChatModel' });
+
+	it('waits as Retry-After says, and not for more than a minute', () => {
+		const error = failed(429, { 'retry-after': '7' });
+		handle(error);
+		assert.deepEqual([error.retryAfterMs, error.retriesLeft], [7000, 1]);
+		assert.throws(() => handle(failed(429, { 'retry-after': '61' })), { httpCode: '429' });
+	});
+
+	it('of the connection is repeated', () => {
+		const error = new Error('reset');
+		handle(error);
+		assert.deepEqual([error.retryAfterMs, error.retriesLeft], [undefined, 1]);
 	});
 });

@@ -10,6 +10,7 @@ const {
 	criteriaOf,
 	headersOf,
 	inputsOf,
+	limitsOf,
 	messagesOf,
 	modelOf,
 	ParameterError,
@@ -29,6 +30,7 @@ describe('models', () => {
 		[{ selection: 'several', models: ['b', 'a', 'b', ''] }, ['b', 'a']],
 		[{ selection: 'several', models: ['a', ['b', 'c']] }, ['a', 'b', 'c']],
 		[{ selection: 'several', models: ['a'], thenAuto: true }, ['a', 'auto']],
+		[{ selection: 'several', models: ['a'], thenAuto: 'false' }, 'a'], // an expression
 		[{ selection: 'several', models: ['auto', 'a'] }, ['a', 'auto']],
 		[{ selection: 'several', models: [], thenAuto: false, model: 'ignored' }, ParameterError],
 		[{ selection: 'one', model: '' }, ParameterError],
@@ -67,6 +69,7 @@ describe('filters', () => {
 			type: '',
 			minContextSize: 0,
 			jsonResponse: false,
+			preferFast: 'false', // an expression
 			minSuccessRate: 0,
 		};
 		assert.deepEqual(criteriaOf(filters), {});
@@ -116,7 +119,14 @@ describe('parameters', () => {
 
 	it('that were not added are left to the model', () => {
 		assert.deepEqual(
-			parametersOf({ maxTokens: -1, responseFormat: 'text', stop: [], additional: '' }),
+			parametersOf({
+				maxTokens: -1,
+				responseFormat: 'text',
+				stop: [null],
+				temperature: '',
+				user: null,
+				additional: '',
+			}),
 			{},
 		);
 	});
@@ -173,6 +183,14 @@ describe('messages', () => {
 		]);
 	});
 
+	it('are texts, whatever an expression returns', () => {
+		const rows = [{ content: 7 }, { content: { a: [1] } }];
+		assert.deepEqual(
+			messagesOf(rows).map(({ content }) => content),
+			['7', '{"a":[1]}'],
+		);
+	});
+
 	it('may be JSON', () => {
 		assert.deepEqual(messagesOf([], '[{"role":"tool","content":"1"}]'), [
 			{ role: 'tool', content: '1' },
@@ -201,21 +219,51 @@ describe('inputs', () => {
 });
 
 describe('headers', () => {
-	it('name labels, run and budget', () => {
-		const options = { labels: 'team=web', run: '42', runBudget: 0.0000001 };
+	it('name cache, labels, run and budget', () => {
+		const options = { cache: 'refresh', labels: 'team=web', run: '42', runBudget: 0.0000001 };
 		assert.deepEqual(headersOf(options, true), {
 			'x-router-metadata': 'true',
+			'x-router-cache': 'refresh',
 			'x-router-labels': 'team=web',
 			'x-router-run': '42',
 			'x-router-budget-usd': '0.0000001',
 		});
 	});
 
-	it('are none without options', () => assert.deepEqual(headersOf({}), {}));
+	it('are one line of UTF-8, byte by byte', () => {
+		const { 'x-router-run': run } = headersOf({ run: 'Übersicht – Test\n2' });
+		assert.equal(Buffer.from(run, 'latin1').toString('utf8'), 'Übersicht – Test 2');
+	});
+
+	it('are none without options', () => {
+		assert.deepEqual(headersOf({}), {});
+		assert.deepEqual(headersOf({ cache: 'default', labels: '', run: null, runBudget: '' }), {});
+	});
+});
+
+describe('limits', () => {
+	it('are those of the options, or the defaults', () => {
+		assert.deepEqual(limitsOf({ timeout: '5', maxRetries: 0 }), { timeout: 5, retries: 0 });
+		const defaults = { timeout: 300_000, retries: 2 };
+		assert.deepEqual(limitsOf({ timeout: '', maxRetries: null }), defaults);
+		assert.deepEqual(limitsOf({}), defaults);
+	});
+
+	it('name the one that is wrong', () => {
+		assert.throws(() => limitsOf({ timeout: 0 }), /Timeout: expected milliseconds, more than 0/);
+		assert.throws(
+			() => limitsOf({ maxRetries: 'many' }),
+			/Maximum Number of Retries: expected a number/,
+		);
+	});
 });
 
 describe('addresses', () => {
-	it('have no slash at the end', () => assert.equal(apiOf(' http://host/v1/ '), 'http://host/v1'));
+	it('have /v1, and no slash at the end', () => {
+		for (const url of [' http://host/v1/ ', 'http://host/v1', 'http://host/', 'http://host'])
+			assert.equal(apiOf(url), 'http://host/v1');
+		assert.equal(apiOf('https://host/llm/'), 'https://host/llm/v1');
+	});
 
 	it('lead from the API to the gateway', () => {
 		assert.equal(rootOf('https://host/llm/v1/'), 'https://host/llm');

@@ -8,7 +8,6 @@ const require = createRequire(import.meta.url);
 const {
 	chatResult,
 	embeddingResult,
-	errorText,
 	modelChoices,
 	modelItems,
 } = require('../dist/nodes/shared/results.js');
@@ -31,6 +30,13 @@ describe('chat', () => {
 			usage: { total_tokens: 3 },
 			_router: ROUTER,
 		});
+	});
+
+	it('says what the cache did, if there is one', () => {
+		const headers = { 'x-router-cache': 'hit' };
+		assert.equal(chatResult({ choices: [] }, headers).cache, 'hit');
+		assert.equal(embeddingResult({ data: [] }, headers).cache, 'hit');
+		assert.ok(!('cache' in chatResult({ choices: [] }, {})));
 	});
 
 	it('has the calls of tools', () => {
@@ -106,13 +112,5 @@ describe('models', () => {
 		assert.deepEqual(names('chat'), ['auto', 'a', 'b', 'live']);
 		assert.deepEqual(names('embeddings'), ['auto', 'e', 'live']);
 		assert.deepEqual(names('', ' LI'), ['live']);
-	});
-});
-
-describe('errors', () => {
-	it('are in the words of the gateway', () => {
-		assert.equal(errorText(404, { error: { message: 'No such model.' } }), 'No such model.');
-		assert.equal(errorText(502, { error: 'bad gateway' }), 'bad gateway');
-		assert.equal(errorText(502, '<html>'), 'The gateway responded with status 502.');
 	});
 });

@@ -5,12 +5,12 @@ import { createRequire } from 'node:module';
 import { describe, it } from 'node:test';
 
 const require = createRequire(import.meta.url);
-const { withRetries } = require('../dist/nodes/shared/retries.js');
+const { retryAfter, withRetries } = require('../dist/nodes/shared/retries.js');
 
 const answer = (statusCode, headers = {}) => ({ statusCode, headers, body: {} });
 
 /** Sends the outcomes in order, the last one again and again. Returns status or message, requests and pauses. */
-async function run(outcomes, retries = 3, stopped = undefined) {
+async function run(outcomes, retries = 3, stopped = undefined, interrupt = false) {
 	let sent = 0;
 	const pauses = [];
 	const send = async () => {
@@ -18,7 +18,11 @@ async function run(outcomes, retries = 3, stopped = undefined) {
 		if (outcome instanceof Error) throw outcome;
 		return outcome;
 	};
-	const result = await withRetries(send, retries, async (ms) => void pauses.push(ms), stopped).then(
+	const pause = async (ms) => {
+		pauses.push(ms);
+		if (interrupt) throw new Error('canceled');
+	};
+	const result = await withRetries(send, retries, pause, stopped).then(
 		({ statusCode }) => statusCode,
 		({ message }) => message,
 	);
@@ -32,7 +36,8 @@ describe('a request', () => {
 	});
 
 	it('is not repeated after other errors', async () => {
-		assert.deepEqual(await run([answer(404)]), { result: 404, sent: 1, pauses: [] });
+		for (const status of [400, 404, 501])
+			assert.deepEqual(await run([answer(status)]), { result: status, sent: 1, pauses: [] });
 	});
 
 	it('follows x-should-retry', async () => {
@@ -51,6 +56,13 @@ describe('a request', () => {
 		});
 	});
 
+	it('reads Retry-After as seconds or as a date', () => {
+		assert.equal(retryAfter(' 1.5 '), 1500);
+		assert.equal(retryAfter('Wed, 21 Oct 2015 07:28:00 GMT'), 0); // in the past
+		assert.ok(retryAfter('Fri, 01 Jan 2100 00:00:00 GMT') > 1e12);
+		for (const header of [undefined, '', 'soon']) assert.equal(retryAfter(header), undefined);
+	});
+
 	it('returns the last failure', async () => {
 		assert.deepEqual(await run([answer(500)], 1), { result: 500, sent: 2, pauses: [500] });
 		assert.equal((await run([new Error('refused')], 0)).result, 'refused');
@@ -61,6 +73,12 @@ describe('a request', () => {
 			result: 'canceled',
 			sent: 1,
 			pauses: [],
+		});
+		assert.equal((await run([answer(503)], 3, () => true)).sent, 1);
+		assert.deepEqual(await run([answer(503)], 3, undefined, true), {
+			result: 'canceled',
+			sent: 1,
+			pauses: [500],
 		});
 	});
 });

@@ -19,7 +19,7 @@ const CHAT = {
 const HI = { message: [{ role: 'user', content: 'Hi' }] };
 
 /** Runs the node for one item or for the parameters of several. Returns items and requests. */
-async function run(parameters, respond, { items = 1, continueOnFail = false } = {}) {
+async function run(parameters, respond, { items = 1, continueOnFail = false, signal } = {}) {
 	const requests = [];
 	const at = (item) => (Array.isArray(parameters) ? parameters[item] : parameters);
 	const context = {
@@ -27,12 +27,14 @@ async function run(parameters, respond, { items = 1, continueOnFail = false } = 
 		getNode: () => ({ name: 'Sluice', type: 'sluice', typeVersion: 1, parameters: {} }),
 		getNodeParameter: (name, item, fallback) => at(item)[name] ?? fallback,
 		getCredentials: async () => ({ url: 'http://gateway/v1/', apiKey: 'sk-1' }),
-		getExecutionCancelSignal: () => undefined,
+		getExecutionCancelSignal: () => signal,
 		continueOnFail: () => continueOnFail,
 		helpers: {
 			async httpRequestWithAuthentication(credentials, options) {
 				requests.push({ credentials, ...options });
-				const { statusCode = 200, headers = {}, ...body } = respond(options);
+				const answer = respond(options);
+				if (typeof answer === 'string') return { statusCode: 200, headers: {}, body: answer };
+				const { statusCode = 200, headers = {}, ...body } = answer;
 				return { statusCode, headers, body };
 			},
 		},
@@ -67,6 +69,25 @@ describe('chat', () => {
 			messages: [{ role: 'user', content: 'Hi' }],
 		});
 		assert.deepEqual([headers, timeout], [{ 'x-router-metadata': 'true', 'x-router-run': '7' }, 5]);
+	});
+
+	it('uses the cache as the option says, and says what it did', async () => {
+		const { items, requests } = await run({ ...chat, options: { cache: 'only' } }, () => ({
+			...CHAT,
+			headers: { 'x-router-cache': 'hit' },
+		}));
+		assert.equal(requests[0].headers['x-router-cache'], 'only');
+		assert.equal(items[0].json.cache, 'hit');
+	});
+
+	it('ends the request, or the pause before the next, when the workflow is canceled', async () => {
+		const canceling = new AbortController();
+		const busy = ({ abortSignal }) => {
+			assert.equal(abortSignal, canceling.signal);
+			setImmediate(() => canceling.abort());
+			return { statusCode: 503, error: { message: 'busy' } };
+		};
+		await assert.rejects(run(chat, busy, { signal: canceling.signal }), /abort/);
 	});
 
 	it('returns the whole response if it is not simplified', async () => {
@@ -168,6 +189,14 @@ describe('an error', () => {
 		]);
 	});
 
+	it('says that the address is not that of a gateway', async () => {
+		for (const operation of ['chat', 'models', 'balance'])
+			await assert.rejects(
+				run({ ...chat, operation }, () => '<html>'),
+				/not JSON/,
+			);
+	});
+
 	it('of a parameter stops the workflow', async () => {
 		await assert.rejects(run({ ...chat, model: '' }, refused), /Model: choose a model/);
 	});
@@ -198,6 +227,13 @@ describe('the lists of the editor', () => {
 });
 
 describe('credentials', () => {
+	it('are tested with the list of models', () => {
+		const { baseURL, url } = new SluiceApi().test.request;
+		const evaluate = new Function('$credentials', `return ${baseURL.slice(3, -2)}`);
+		for (const given of ['http://host', 'http://host/', ' http://host/v1 ', 'http://host/v1/'])
+			assert.equal(evaluate({ url: given }) + url, 'http://host/v1/models');
+	});
+
 	it('send the key, if there is one', async () => {
 		const { authenticate } = new SluiceApi();
 		const sent = async (apiKey) =>

@@ -2,14 +2,16 @@
 
 import type { IDataObject, IExecuteFunctions } from 'n8n-workflow';
 
-import { call, type GatewayRequest, modelChoice, RETRIES, TIMEOUT } from '../shared/gateway';
+import { call, type GatewayAnswer, type GatewayRequest, modelChoice } from '../shared/gateway';
 import {
 	criteriaOf,
 	headersOf,
 	inputsOf,
+	limitsOf,
 	messagesOf,
 	modelOf,
 	parametersOf,
+	RETRIES,
 	toolsOf,
 } from '../shared/request';
 import { chatResult, embeddingResult, modelItems } from '../shared/results';
@@ -22,7 +24,7 @@ async function chat(node: IExecuteFunctions, item: number): Promise<IDataObject[
 	const options = node.getNodeParameter('options', item, {}) as IDataObject;
 	const rows = node.getNodeParameter('messages', item, {}) as { message?: IDataObject[] };
 	const asJson = node.getNodeParameter('input', item, 'form') === 'json';
-	const body = await send(node, item, '/chat/completions', options, {
+	const { body, headers } = await send(node, item, '/chat/completions', options, {
 		...parametersOf(options),
 		...toolsOf(options),
 		messages: messagesOf(
@@ -30,28 +32,28 @@ async function chat(node: IExecuteFunctions, item: number): Promise<IDataObject[
 			asJson ? node.getNodeParameter('messagesJson', item) : undefined,
 		),
 	});
-	return [node.getNodeParameter('simplify', item, true) ? chatResult(body) : body];
+	return [node.getNodeParameter('simplify', item, true) ? chatResult(body, headers) : body];
 }
 
 async function embeddings(node: IExecuteFunctions, item: number): Promise<IDataObject[]> {
 	const options = node.getNodeParameter('embeddingOptions', item, {}) as IDataObject;
-	const body = await send(node, item, '/embeddings', options, {
+	const { body, headers } = await send(node, item, '/embeddings', options, {
 		input: inputsOf(node.getNodeParameter('text', item)),
 		...(options.dimensions ? { dimensions: options.dimensions } : {}),
 		encoding_format: 'float',
 	});
-	return [node.getNodeParameter('simplify', item, true) ? embeddingResult(body) : body];
+	return [node.getNodeParameter('simplify', item, true) ? embeddingResult(body, headers) : body];
 }
 
 async function models(node: IExecuteFunctions): Promise<IDataObject[]> {
-	return modelItems(await read(node, { path: '/models' }));
+	return modelItems((await read(node, { path: '/models' })).body);
 }
 
 async function balance(node: IExecuteFunctions): Promise<IDataObject[]> {
-	return [await read(node, { path: '/billing/balance', root: true })];
+	return [(await read(node, { path: '/billing/balance', root: true })).body];
 }
 
-async function read(node: IExecuteFunctions, request: GatewayRequest): Promise<IDataObject> {
+async function read(node: IExecuteFunctions, request: GatewayRequest): Promise<GatewayAnswer> {
 	return await call(node, { retries: RETRIES, ...request }, node.getExecutionCancelSignal());
 }
 
@@ -62,13 +64,12 @@ async function send(
 	path: string,
 	options: IDataObject,
 	members: IDataObject,
-): Promise<IDataObject> {
+): Promise<GatewayAnswer> {
 	const filters = node.getNodeParameter('filters', item, {}) as IDataObject;
 	return await read(node, {
 		path,
 		body: { model: modelOf(modelChoice(node, item)), ...criteriaOf(filters), ...members },
 		headers: headersOf(options, true),
-		timeout: (options.timeout as number) ?? TIMEOUT,
-		retries: (options.maxRetries as number) ?? RETRIES,
+		...limitsOf(options),
 	});
 }

@@ -8,14 +8,15 @@ import type {
 } from 'n8n-workflow';
 import { NodeConnectionTypes, NodeOperationError } from 'n8n-workflow';
 
-import { onFailedAttempt } from './failedAttempt';
+import { failedAttempts } from './failedAttempt';
 import { langChainModel } from './modelNames';
-import { getModels, modelChoice, RETRIES, searchModels, TIMEOUT } from '../shared/gateway';
+import { getModels, modelChoice, searchModels } from '../shared/gateway';
 import { callOptions, chatOptions, modelProperties, optionsOf } from '../shared/properties';
 import {
 	apiOf,
 	criteriaOf,
 	headersOf,
+	limitsOf,
 	modelOf,
 	type ModelSpec,
 	parametersOf,
@@ -39,9 +40,6 @@ export class SluiceChatModel implements INodeType {
 			subcategories: {
 				AI: ['Language Models', 'Root Nodes'],
 				'Language Models': ['Chat Models (Recommended)'],
-			},
-			resources: {
-				primaryDocumentation: [],
 			},
 		},
 		inputs: [],
@@ -76,11 +74,13 @@ export class SluiceChatModel implements INodeType {
 		let model: ModelSpec;
 		let members: IDataObject;
 		let defaultHeaders: Record<string, string>;
+		let limits: ReturnType<typeof limitsOf>;
 		try {
 			const filters = this.getNodeParameter('filters', itemIndex, {}) as IDataObject;
 			model = modelOf(modelChoice(this, itemIndex));
 			members = { ...criteriaOf(filters), ...parametersOf(options) };
 			defaultHeaders = headersOf(options);
+			limits = limitsOf(options);
 		} catch (error) {
 			throw new NodeOperationError(this.getNode(), error as Error, { itemIndex });
 		}
@@ -91,9 +91,9 @@ export class SluiceChatModel implements INodeType {
 			apiKey: String(credentials.apiKey ?? '').trim() || 'none',
 			model: langChainModel(model),
 			defaultHeaders,
-			timeout: (options.timeout as number) ?? TIMEOUT,
-			maxRetries: (options.maxRetries as number) ?? RETRIES,
-			onFailedAttempt,
+			timeout: limits.timeout,
+			maxRetries: limits.retries,
+			onFailedAttempt: failedAttempts(this.getNode()),
 			// LangChain streams where the workflow takes a stream. `true` would make it stream always, and download the
 			// tables of a tokenizer for an estimate of the usage.
 			streaming: options.streaming === false ? false : undefined,

@@ -8,17 +8,13 @@ import type {
 	INodeListSearchResult,
 	INodePropertyOptions,
 	ISupplyDataFunctions,
-	JsonObject,
 } from 'n8n-workflow';
-import { NodeApiError, sleep } from 'n8n-workflow';
+import { sleep } from 'n8n-workflow';
 
-import { apiOf, type ModelChoice, rootOf } from './request';
-import { errorText, modelChoices } from './results';
+import { apiError } from './errors';
+import { apiOf, type ModelChoice, rootOf, TIMEOUT } from './request';
+import { modelChoices } from './results';
 import { type Answer, withRetries } from './retries';
-
-/** Milliseconds. */
-export const TIMEOUT = 300_000;
-export const RETRIES = 2;
 
 /** What to send. `path` belongs to the API, or with `root` to the gateway itself. */
 export interface GatewayRequest {
@@ -30,12 +26,18 @@ export interface GatewayRequest {
 	retries?: number;
 }
 
-/** The JSON of the response. Throws NodeApiError with the gateway's own words for any status from 400 on. */
+/** A response in JSON. The names of headers are in lower case. */
+export interface GatewayAnswer {
+	headers: Record<string, unknown>;
+	body: IDataObject;
+}
+
+/** The response. Throws NodeApiError with the gateway's own words for any status from 400 on, and if it is no JSON. */
 export async function call(
 	node: IExecuteFunctions | ILoadOptionsFunctions,
 	{ path, root, body, headers, timeout = TIMEOUT, retries = 0 }: GatewayRequest,
 	signal?: AbortSignal,
-): Promise<IDataObject> {
+): Promise<GatewayAnswer> {
 	const { url } = await node.getCredentials('sluiceApi');
 	const options: IHttpRequestOptions = {
 		method: body ? 'POST' : 'GET',
@@ -52,16 +54,22 @@ export async function call(
 		async () =>
 			(await node.helpers.httpRequestWithAuthentication.call(node, 'sluiceApi', options)) as Answer,
 		retries,
-		sleep,
+		(ms) => pause(ms, signal),
 		() => signal?.aborted ?? false,
 	);
-	if (answer.statusCode >= 400) {
-		throw new NodeApiError(node.getNode(), answer.body as JsonObject, {
-			message: errorText(answer.statusCode, answer.body),
-			httpCode: String(answer.statusCode),
-		});
+	const { statusCode, body: found } = answer;
+	if (statusCode >= 400 || found === null || typeof found !== 'object') {
+		throw apiError(node.getNode(), answer);
 	}
-	return answer.body as IDataObject;
+	return { headers: answer.headers, body: found as IDataObject };
+}
+
+/** Throws as soon as the workflow is canceled. */
+async function pause(ms: number, signal?: AbortSignal): Promise<void> {
+	const canceled = new Promise<never>((_, reject) =>
+		signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true }),
+	);
+	await Promise.race([sleep(ms), canceled]);
 }
 
 /** The choice of models that the parameters of an item make. */
@@ -75,7 +83,7 @@ export function modelChoice(
 	}
 	if (selection === 'several') {
 		const { model = [] } = node.getNodeParameter('models', item, {}) as { model?: IDataObject[] };
-		const thenAuto = node.getNodeParameter('thenAuto', item, false) as boolean;
+		const thenAuto = node.getNodeParameter('thenAuto', item, false);
 		return { selection, models: model.map(({ name }) => name), thenAuto };
 	}
 	return { selection };
@@ -87,11 +95,13 @@ export async function searchModels(
 	filter?: string,
 ): Promise<INodeListSearchResult> {
 	const operation = String(this.getCurrentNodeParameter('operation') ?? '');
-	return { results: modelChoices(await call(this, { path: '/models' }), operation, filter) };
+	const { body } = await call(this, { path: '/models' });
+	return { results: modelChoices(body, operation, filter) };
 }
 
 /** For *Models by Priority*. */
 export async function getModels(this: ILoadOptionsFunctions): Promise<INodePropertyOptions[]> {
 	const operation = String(this.getCurrentNodeParameter('operation') ?? '');
-	return modelChoices(await call(this, { path: '/models' }), operation);
+	const { body } = await call(this, { path: '/models' });
+	return modelChoices(body, operation);
 }

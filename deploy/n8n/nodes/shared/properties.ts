@@ -190,6 +190,7 @@ export const chatOptions: INodeProperties[] = [
 		name: 'reasoningEffort',
 		type: 'options',
 		options: [
+			{ name: 'Extra High', value: 'xhigh' },
 			{ name: 'High', value: 'high' },
 			{ name: 'Low', value: 'low' },
 			{ name: 'Medium', value: 'medium' },
@@ -279,8 +280,21 @@ export const chatOptions: INodeProperties[] = [
 	},
 ];
 
-/** Attribution, timeout and retries of any request of a model. */
+/** Cache, attribution, timeout and retries of any request of a model. */
 export const callOptions: INodeProperties[] = [
+	{
+		displayName: 'Cache',
+		name: 'cache',
+		type: 'options',
+		options: [
+			{ name: 'Default', value: 'default', description: 'As the gateway is configured' },
+			{ name: 'Off', value: 'off', description: 'Neither use nor store a cached answer' },
+			{ name: 'Only', value: 'only', description: 'Fail if there is no cached answer' },
+			{ name: 'Refresh', value: 'refresh', description: 'Get a new answer, and store it' },
+		],
+		default: 'default',
+		description: 'Whether the answer may come from the cache of the gateway, if it has one',
+	},
 	{
 		displayName: 'Labels',
 		name: 'labels',

@@ -2,6 +2,10 @@
 
 import type { IDataObject } from 'n8n-workflow';
 
+/** Milliseconds. */
+export const TIMEOUT = 300_000;
+export const RETRIES = 2;
+
 /** Models to request: a name, several in order of preference, or `auto`. */
 export type ModelSpec = string | string[];
 
@@ -13,7 +17,7 @@ export interface ModelChoice {
 	/** For `several`: each a name or a list, as above. */
 	models?: unknown[];
 	/** For `several`: continue with any other model. */
-	thenAuto?: boolean;
+	thenAuto?: unknown;
 }
 
 /** A mistake in a parameter. The message says which one, and what it has to be. */
@@ -28,7 +32,8 @@ export function modelOf(choice: ModelChoice): ModelSpec {
 		throw new ParameterError('Model: choose a model, or set Models to Automatic.');
 	// `auto` stands at the end only.
 	const several = names.filter((name) => name !== 'auto');
-	const auto = several.length < names.length || (choice.selection === 'several' && choice.thenAuto);
+	const auto =
+		several.length < names.length || (choice.selection === 'several' && flagOf(choice.thenAuto));
 	if (several.length === 0) return 'auto';
 	if (auto) return [...several, 'auto'];
 	return several.length === 1 ? several[0] : several;
@@ -42,8 +47,8 @@ export function criteriaOf(filters: IDataObject): IDataObject {
 	if (textOf(filters.type)) members.type = textOf(filters.type);
 	const size = numberOf('Minimum Context Size', filters.minContextSize);
 	if (size) members.min_context_size = size;
-	if (filters.jsonResponse) members.json_response = true;
-	if (filters.preferFast) members.prefer_fast = true;
+	if (flagOf(filters.jsonResponse)) members.json_response = true;
+	if (flagOf(filters.preferFast)) members.prefer_fast = true;
 	const rate = numberOf('Minimum Success Rate', filters.minSuccessRate);
 	if (rate) members.min_success_rate = rate;
 	return members;
@@ -81,7 +86,7 @@ export function parametersOf(options: IDataObject): IDataObject {
 		if (value) members[member] = value;
 	}
 	// Not trimmed: a line break is a usual one.
-	const stop = [options.stop ?? []].flat().filter((each) => each !== '');
+	const stop = [options.stop ?? []].flat().filter((each) => (each ?? '') !== '');
 	if (stop.length) members.stop = stop;
 	if (options.responseFormat === 'json_object') members.response_format = { type: 'json_object' };
 	return { ...members, ...objectOf('Additional Parameters', options.additional) };
@@ -98,7 +103,7 @@ export function toolsOf(options: IDataObject): IDataObject {
 	if (['auto', 'none', 'required'].includes(choice)) members.tool_choice = choice;
 	else if (choice) members.tool_choice = { type: 'function', function: { name: choice } };
 	if (options.parallelToolCalls !== undefined)
-		members.parallel_tool_calls = options.parallelToolCalls;
+		members.parallel_tool_calls = flagOf(options.parallelToolCalls);
 	return members;
 }
 
@@ -108,12 +113,17 @@ export function messagesOf(rows: IDataObject[], json?: unknown): IDataObject[] {
 		jsonOf('Messages (JSON)', json) ??
 		rows
 			.filter((row) => textOf(row.content))
-			.map((row) => ({ role: row.role ?? 'user', content: row.content }));
+			.map((row) => ({ role: row.role ?? 'user', content: contentOf(row.content) }));
 	if (!Array.isArray(messages))
 		throw new ParameterError('Messages (JSON): expected a JSON array of messages.');
 	if (messages.length === 0)
 		throw new ParameterError('Messages: at least one with a text is needed.');
 	return messages as IDataObject[];
+}
+
+/** An expression may return an object. Its JSON is the text. */
+function contentOf(value: unknown): string {
+	return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }
 
 /** Texts to embed: one, or a list (an expression, or a JSON array of texts). Raises ParameterError if one is empty. */
@@ -131,22 +141,36 @@ function isPlain(value: unknown): boolean {
 	return typeof value === 'string' || typeof value === 'number';
 }
 
-/** Headers for attribution and budgets, and those of `metadata`, with which `_router` has the cost. */
+/** Milliseconds of one request, and how often it is repeated. An empty option is the default. */
+export function limitsOf(options: IDataObject): { timeout: number; retries: number } {
+	const timeout = numberOf('Timeout', options.timeout) ?? TIMEOUT;
+	if (timeout <= 0) throw new ParameterError('Timeout: expected milliseconds, more than 0.');
+	const retries = numberOf('Maximum Number of Retries', options.maxRetries) ?? RETRIES;
+	return { timeout, retries: Math.max(0, Math.floor(retries)) };
+}
+
+/** Headers for the cache, attribution and budgets. With `metadata`, `_router` has the cost. */
 export function headersOf(options: IDataObject, metadata = false): Record<string, string> {
 	const headers: Record<string, string> = {};
 	if (metadata) headers['x-router-metadata'] = 'true';
-	if (textOf(options.labels)) headers['x-router-labels'] = textOf(options.labels);
-	if (textOf(options.run)) headers['x-router-run'] = textOf(options.run);
+	const cache = textOf(options.cache);
+	if (cache && cache !== 'default') headers['x-router-cache'] = headerText(cache);
+	if (textOf(options.labels)) headers['x-router-labels'] = headerText(textOf(options.labels));
+	if (textOf(options.run)) headers['x-router-run'] = headerText(textOf(options.run));
 	const budget = numberOf('Run Budget (USD)', options.runBudget);
 	if (budget) headers['x-router-budget-usd'] = decimal(budget);
 	return headers;
 }
 
-/** The API's address without trailing slashes. */
+/** A header on one line. Node.js sends a character as one byte, and refuses others. The gateway reads UTF-8. */
+function headerText(text: string): string {
+	return Buffer.from(text.replace(/[\r\n]+/g, ' '), 'utf8').toString('latin1');
+}
+
+/** The API's address, without a slash at the end. It has `/v1`, even if the credentials do not. */
 export function apiOf(url: unknown): string {
-	return String(url ?? '')
-		.trim()
-		.replace(/\/+$/, '');
+	const given = textOf(url).replace(/\/+$/, '');
+	return given.endsWith('/v1') ? given : `${given}/v1`;
 }
 
 /** The gateway's address: that of the API without its path. Balances are there. */
@@ -158,6 +182,11 @@ export function rootOf(url: unknown): string {
 function namesOf(value: unknown): string[] {
 	const parts = Array.isArray(value) ? value : String(value ?? '').split(',');
 	return parts.map((part) => String(part ?? '').trim()).filter((part) => part !== '');
+}
+
+/** Expressions may return a text. */
+function flagOf(value: unknown): boolean {
+	return value === true || textOf(value).toLowerCase() === 'true';
 }
 
 function textOf(value: unknown): string {

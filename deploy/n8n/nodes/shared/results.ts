@@ -11,27 +11,35 @@ export interface Listed {
 /** Types of models that answer no chat request. */
 const NO_CHAT = new Set(['audio', 'embedding', 'image', 'moderation']);
 
-/** The answer of a chat request in short: text, calls of tools, usage, and who answered. */
-export function chatResult(body: IDataObject): IDataObject {
+/** What the gateway's cache did (`proxy/cache/README.md`), as far as it is on. */
+const CACHE = 'x-router-cache';
+
+/** The answer of a chat request in short: text, calls of tools, usage, who answered, and what the cache did. */
+export function chatResult(body: IDataObject, headers: Record<string, unknown> = {}): IDataObject {
 	const [choice] = (body.choices ?? []) as IDataObject[];
 	const message = (choice?.message ?? {}) as IDataObject;
 	return {
 		text: message.content ?? '',
 		...(message.tool_calls ? { toolCalls: message.tool_calls } : {}),
 		finishReason: choice?.finish_reason ?? null,
-		...shared(body),
+		...shared(body, headers),
 	};
 }
 
-/** Vectors in the order of the input, usage, and who answered. */
-export function embeddingResult(body: IDataObject): IDataObject {
+/** Vectors in the order of the input, usage, who answered, and what the cache did. */
+export function embeddingResult(
+	body: IDataObject,
+	headers: Record<string, unknown> = {},
+): IDataObject {
 	const data = [...((body.data ?? []) as IDataObject[])];
 	data.sort((one, other) => Number(one.index) - Number(other.index));
-	return { embeddings: data.map((each) => each.embedding), ...shared(body) } as IDataObject;
+	const embeddings = data.map((each) => each.embedding);
+	return { embeddings, ...shared(body, headers) } as IDataObject;
 }
 
-function shared(body: IDataObject): IDataObject {
-	return { model: body.model, usage: body.usage ?? null, _router: body._router ?? null };
+function shared(body: IDataObject, headers: Record<string, unknown>): IDataObject {
+	const cache = headers[CACHE] ? { cache: String(headers[CACHE]) } : {};
+	return { model: body.model, usage: body.usage ?? null, ...cache, _router: body._router ?? null };
 }
 
 /**
@@ -67,11 +75,4 @@ export function modelChoices(body: IDataObject, operation: string, filter = ''):
 	return ['auto', ...names]
 		.filter((name) => name.toLowerCase().includes(wanted))
 		.map((name) => ({ name, value: name }));
-}
-
-/** What an error response says, for a person. */
-export function errorText(status: number, body: unknown): string {
-	const error = (body as IDataObject | undefined)?.error as IDataObject | string | undefined;
-	const text = typeof error === 'string' ? error : (error?.message as string | undefined);
-	return text ?? `The gateway responded with status ${status}.`;
 }

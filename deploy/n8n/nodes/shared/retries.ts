@@ -1,6 +1,6 @@
 /** When a request is sent again. */
 
-const MOST_WAIT_MS = 60_000; // a longer Retry-After is not waited for
+export const MOST_WAIT_MS = 60_000; // a longer Retry-After is not waited for
 const FIRST_WAIT_MS = 500;
 const LONGEST_BACKOFF_MS = 8_000;
 
@@ -13,7 +13,8 @@ export interface Answer {
 
 /**
  * Send up to `retries` times more. The gateway decides with `x-should-retry`; without it, these are repeated: 408, 409,
- * 429, 5xx, and errors of the connection. `stopped` says whether the workflow was canceled. `pause` takes milliseconds.
+ * 429, 5xx but 501, and errors of the connection. `stopped` says whether the workflow was canceled. `pause` takes
+ * milliseconds, and throws when the workflow is canceled.
  *
  * Returns the last response; throws the last error of a connection.
  */
@@ -30,8 +31,8 @@ export async function withRetries(
 		if (sent.status === 'rejected') {
 			if (last || stopped()) throw sent.reason;
 		} else {
-			if (last || !repeatable(sent.value)) return sent.value;
-			wait = retryAfter(sent.value) ?? wait;
+			if (last || stopped() || !repeatable(sent.value)) return sent.value;
+			wait = retryAfter(sent.value.headers['retry-after']) ?? wait;
 			if (wait > MOST_WAIT_MS) return sent.value;
 		}
 		await pause(wait);
@@ -41,11 +42,13 @@ export async function withRetries(
 function repeatable({ statusCode, headers }: Answer): boolean {
 	const advice = String(headers['x-should-retry'] ?? '');
 	if (advice === 'true' || advice === 'false') return advice === 'true';
-	return [408, 409, 429].includes(statusCode) || statusCode >= 500;
+	return [408, 409, 429].includes(statusCode) || (statusCode >= 500 && statusCode !== 501);
 }
 
-/** In milliseconds; `undefined` without the header. */
-function retryAfter({ headers }: Answer): number | undefined {
-	const text = String(headers['retry-after'] ?? '');
-	return /^\d+(\.\d+)?$/.test(text) ? Number(text) * 1000 : undefined;
+/** The header in milliseconds from now: seconds, or a date; `undefined` without it (RFC 9110, section 10.2.3). */
+export function retryAfter(header: unknown): number | undefined {
+	const text = String(header ?? '').trim();
+	if (/^\d+(\.\d+)?$/.test(text)) return Number(text) * 1000;
+	const date = Date.parse(text);
+	return Number.isNaN(date) ? undefined : Math.max(0, date - Date.now());
 }
