@@ -1,20 +1,29 @@
-"""Answers calls for embeddings: from the cache, by a provider, or some inputs by one and some by the other."""
+"""Answers calls for embeddings: from the cache, by a provider, or some inputs by one and some by the other.
+
+Of calls that want the same inputs at the same time, one asks a provider for them, and the others wait. A call waits
+before it asks for anything itself, so that two calls never wait for each other.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from operator import attrgetter
-from typing import Final
+from typing import Final, TypeAlias
 
 from msgspec import Raw, structs
 
 from proxy.cache.base import CachedAnswer
 from proxy.cache.embeddings import CONTENT_TYPE, MEMBER, BatchOutlet, EmbeddingBatch, batch_of
+from proxy.cache.flights import Flight
 from proxy.cache.keeping import AnswerKeeper
+from proxy.cache.waiting import wait_while_led
 from proxy.cache.wanted import DispatchCall, Wanted, not_cached
 
 AT_ONCE: Final = 100  # inputs that are looked up in one turn of the loop
+
+Vectors: TypeAlias = Mapping[bytes, CachedAnswer]  # by the key of the input
 
 
 class CachedBatches:
@@ -23,24 +32,23 @@ class CachedBatches:
     def __init__(self, keeper: AnswerKeeper, dispatch: DispatchCall) -> None:
         self._keeper = keeper
         self._dispatch = dispatch
+        self._flights: dict[bytes, Flight[Vectors]] = {}  # by the key of each input that a provider is asked for
 
-    async def answer(self, wanted: Wanted, inputs: Sequence[Raw], keys: Sequence[bytes]) -> None:
-        """``keys``: of the inputs."""
-        counters, responder = self._keeper.counters, wanted.responder
+    async def answer(self, wanted: Wanted, inputs: Sequence[Raw], keys: Sequence[bytes], wait: float) -> None:
+        """``keys``: of the inputs. ``wait``: seconds that calls for the same inputs may take; 0: none is waited for."""
         known = await self._known(wanted, keys)
+        waited = wait > 0 and bool(self._flights) and await self._wait(wanted, keys, known, wait)
         batch = batch_of(inputs, keys, known)
-        for answer in known:
-            if answer is not None:
-                counters.inputs += 1
-                counters.note_saved(responder, answer)
         if not batch.missing:
-            counters.note_hit(responder)
-            await self._give(wanted, batch)
-            return
-        counters.note_miss(responder)
-        if wanted.directives.only:
+            self._keeper.counters.waited += waited
+            await self._hit(wanted, batch)
+        elif wanted.directives.only:
+            self._keeper.counters.note_miss(wanted.responder)
             raise not_cached()
-        await self._ask(wanted, batch)
+        elif wait:
+            await self._lead(wanted, batch, wait)
+        else:
+            await self._ask(wanted, batch)
 
     async def _known(self, wanted: Wanted, keys: Sequence[bytes]) -> list[CachedAnswer | None]:
         keeper, directives = self._keeper, wanted.directives
@@ -54,14 +62,76 @@ class CachedBatches:
                 await asyncio.sleep(0)
         return known
 
-    async def _give(self, wanted: Wanted, batch: EmbeddingBatch) -> None:
+    async def _hit(self, wanted: Wanted, batch: EmbeddingBatch) -> None:
         """Answer with what is known. It is as old as its oldest part."""
+        self._keeper.counters.note_hit(wanted.responder)
+        self._note_saved(wanted, batch)
         oldest = min((each for each in batch.vectors if each is not None), key=attrgetter("at"))
         answer = structs.replace(oldest, body=batch.answer(oldest.facts.response_model))
         await self._keeper.give(wanted.responder, answer, "hit")
 
-    async def _ask(self, wanted: Wanted, batch: EmbeddingBatch) -> None:
+    def _note_saved(self, wanted: Wanted, batch: EmbeddingBatch) -> None:
+        counters = self._keeper.counters
+        for answer in batch.vectors:
+            if answer is not None:
+                counters.inputs += 1
+                counters.note_saved(wanted.responder, answer)
+
+    # -- calls for the same inputs -----------------------------------------------------------------
+
+    async def _wait(
+        self, wanted: Wanted, keys: Sequence[bytes], known: list[CachedAnswer | None], seconds: float
+    ) -> bool:
+        """Add to ``known`` what other calls get, until one of them has nothing to share. Returns whether any had."""
+        time = asyncio.get_running_loop().time
+        until, waited = time() + seconds, False
+        while (left := until - time()) > 0:
+            flight = self._flight_of([key for key, each in zip(keys, known, strict=True) if each is None], wanted)
+            vectors = None if flight is None else await flight.follow(left)
+            if vectors is None:
+                break
+            waited = True
+            known[:] = [vectors.get(key) if each is None else each for key, each in zip(keys, known, strict=True)]
+        return waited
+
+    def _flight_of(self, keys: Sequence[bytes], wanted: Wanted) -> Flight[Vectors] | None:
+        """One that asks for any of these. Not from before an invalidation that the request came after."""
+        flights = (self._flights.get(key) for key in keys)
+        return next((each for each in flights if each is not None and each.moment >= wanted.moment), None)
+
+    async def _lead(self, wanted: Wanted, batch: EmbeddingBatch, seconds: float) -> None:
+        """Ask for what is missing, for others too. Between processes, only one of equal calls does."""
+        flights, store = self._flights, self._keeper.store
+        flight: Flight[Vectors] = Flight(wanted.moment)
+        missing = [batch.keys[place] for place in batch.missing]
+        flights.update(dict.fromkeys(missing, flight))
+        vectors: dict[bytes, CachedAnswer] = {}
+        name, leads = sha256(b"".join(missing)).digest(), False
+        try:
+            if store.shared:
+                leads = await store.lead(name, seconds)
+                if not leads:
+                    await wait_while_led(store, name, seconds)
+                    batch = batch_of(batch.inputs, batch.keys, await self._known(wanted, batch.keys))
+                    vectors.update((key, each) for key, each in zip(batch.keys, batch.vectors, strict=True) if each)
+            if batch.missing:
+                vectors.update(await self._ask(wanted, batch))
+        finally:
+            for key in missing:
+                if flights.get(key) is flight:
+                    del flights[key]
+            flight.land(vectors or None)
+            if leads:
+                await store.release(name)
+        if not batch.missing:
+            self._keeper.counters.waited += 1
+            await self._hit(wanted, batch)
+
+    async def _ask(self, wanted: Wanted, batch: EmbeddingBatch) -> Vectors:
+        """Ask a provider for what is missing. Returns what was stored."""
         responder, call = wanted.responder, wanted.call
+        self._keeper.counters.note_miss(responder)
+        self._note_saved(wanted, batch)
         if not batch.whole:
             body = b"".join(call.segments({MEMBER: batch.request()}))
             reduced = responder.exchange.endpoint.dialect.requests.read(body)
@@ -71,10 +141,11 @@ class CachedBatches:
             call = responder.call = reduced
         outlet = responder.outlet = BatchOutlet(responder.outlet, batch)
         await self._dispatch(wanted.dispatcher, responder, wanted.plan, call)
-        if outlet.fetched and not responder.exchange.fallback_used:
-            size = sum(len(batch.inputs[place]) for place in batch.missing)  # the provider reports the sum
-            parts = [
-                (batch.keys[place], vector, len(batch.inputs[place]) / size)
-                for place, vector in zip(batch.missing, outlet.fetched, strict=True)
-            ]
-            await self._keeper.keep_vectors(wanted, parts, CONTENT_TYPE)
+        if not outlet.fetched or responder.exchange.fallback_used:
+            return {}
+        size = sum(len(batch.inputs[place]) for place in batch.missing)  # the provider reports the sum
+        parts = [
+            (batch.keys[place], vector, len(batch.inputs[place]) / size)
+            for place, vector in zip(batch.missing, outlet.fetched, strict=True)
+        ]
+        return await self._keeper.keep_vectors(wanted, parts, CONTENT_TYPE)

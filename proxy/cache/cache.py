@@ -47,7 +47,7 @@ class ResponseCache:
         self.store, self.counters = store, self.keeper.counters
         self._dispatch = dispatch
         self._batches = CachedBatches(self.keeper, dispatch)
-        self._flights: dict[bytes, Flight | None] = {}  # by key; ``None``: nobody waits
+        self._flights: dict[bytes, Flight[CachedAnswer] | None] = {}  # by key; ``None``: nobody waits
         self.adopt(config)
 
     def __repr__(self) -> str:
@@ -92,7 +92,8 @@ class ResponseCache:
             shape = terms.shape(responder, call, policy)
             if endpoint.path == embeddings.PATH and (inputs := embeddings.inputs_of(call)) is not None:
                 keys = [shape.input_key(members.values, lines, embeddings.MEMBER, each) for each in inputs]
-                return self._batches.answer(wanted, inputs, keys)
+                wait = terms.settings.wait_secs if directives is USUAL else 0
+                return self._batches.answer(wanted, inputs, keys, wait)
             wanted.key = shape.key(members.values, lines)
         found = self.store.find(wanted.key)
         return self._answered(wanted, found) if isinstance(found, tuple) else self._answered_later(wanted, found)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Generic, TypeVar
 
-from proxy.cache.base import CachedAnswer
+T = TypeVar("T")
 
 
-class Flight:
-    """One request that asks a provider. Each follower has a future of its own, as it may be canceled."""
+class Flight(Generic[T]):
+    """One request that asks a provider. Each follower has a future of its own, as it may be canceled.
 
-    __slots__ = ("_followers",)
+    ``moment``: of its look at the store, which is the number of invalidations so far.
+    """
 
-    def __init__(self) -> None:
-        self._followers: list[asyncio.Future[CachedAnswer | None]] | None = None
+    __slots__ = ("_followers", "moment")
 
-    async def follow(self, seconds: float) -> CachedAnswer | None:
+    def __init__(self, moment: int = 0) -> None:
+        self.moment = moment
+        self._followers: list[asyncio.Future[T | None]] | None = None
+
+    async def follow(self, seconds: float) -> T | None:
         """The answer; ``None``: there is none to share, or it takes longer."""
-        future: asyncio.Future[CachedAnswer | None] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[T | None] = asyncio.get_running_loop().create_future()
         if self._followers is None:
             self._followers = []
         self._followers.append(future)
@@ -27,7 +32,7 @@ class Flight:
         except TimeoutError:
             return None
 
-    def land(self, answer: CachedAnswer | None) -> None:
+    def land(self, answer: T | None) -> None:
         """Give the answer to all followers; ``None``: each has to ask for itself."""
         for future in self._followers or ():
             if not future.done():

@@ -80,8 +80,11 @@ class AnswerKeeper:
         self.counters.stored += 1
         return self.store.put(key, answer, moment)
 
-    async def keep_vectors(self, wanted: Wanted, parts: list[tuple[bytes, bytes, float]], content_type: bytes) -> None:
+    async def keep_vectors(
+        self, wanted: Wanted, parts: list[tuple[bytes, bytes, float]], content_type: bytes
+    ) -> dict[bytes, CachedAnswer]:
         """Store vectors of one answer: the key of each, its bytes, and its share of what the answer took."""
+        kept: dict[bytes, CachedAnswer] = {}
         exchange = wanted.responder.exchange
         facts = self.facts(wanted, content_type, exchange.attempts[-1].deployment)
         now, cost, usage = self._wall(), cost_so_far(exchange), exchange.usage
@@ -89,9 +92,11 @@ class AnswerKeeper:
         for key, vector, share in parts:
             if len(vector) <= self.recordings.largest:
                 answer = CachedAnswer(vector, facts, now, _part(cost, share), _part(tokens, share), 0)
+                kept[key] = answer
                 storing = self.put(key, answer, wanted.moment)
                 if storing is not None:
                     await storing
+        return kept
 
     def facts(
         self, wanted: Wanted, content_type: bytes, deployment: Deployment, lines: bytes = b"", *, stream: bool = False

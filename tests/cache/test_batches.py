@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 
 from tests.cache.flows import Clock, ask, cached, state
-from tests.support import Answer, RawClient, Request, Upstream, json_answer
-from tests.support.gateway import Gateway
+from tests.support import Answer, RawClient, Request, Upstream, Wait, error_json, json_answer, until
+from tests.support.gateway import ADMIN, Gateway
 
 PATH = "/v1/embeddings"
 
@@ -158,3 +159,98 @@ async def test_many_inputs() -> None:
         answer = await embeddings(client, texts)
         assert asked(up)[1] == texts[300:]
         assert vectors(answer) == [vector_of(text) for text in texts]
+
+
+# -- calls at the same time ----------------------------------------------------------------------------
+
+
+class Gate:
+    """An upstream that holds its answers until the gate opens."""
+
+    def __init__(self, up: Upstream) -> None:
+        self.event = asyncio.Event()
+        up.on(lambda request: [Wait(self.event), *embed(request)])
+
+
+async def started(gw: Gateway, count: int, *inputs: Any) -> list[asyncio.Future[Answer]]:
+    """Begin a call for each of the inputs; all of them run."""
+    before = gw.app.serving.running
+    clients = [await gw.client() for _ in range(count)]
+    asking = [asyncio.ensure_future(embeddings(client, each)) for client in clients for each in inputs]
+    await until(lambda: gw.app.serving.running == before + len(asking), "all calls to run")
+    return asking
+
+
+async def test_of_a_hundred_equal_calls_at_once_one_is_sent() -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        gate = Gate(up)
+        asking = await started(gw, 100, ["a", "bb"])
+        await until(lambda: len(up.requests) == 1, "the first call to be sent")
+        gate.event.set()
+        answers = await asyncio.gather(*asking)
+        assert [vectors(answer) for answer in answers] == [[vector_of("a"), vector_of("bb")]] * 100
+        assert sorted(str(state(answer)) for answer in answers) == ["hit"] * 99 + ["miss"]
+        assert len(up.requests) == 1
+        assert gw.app.cache.counters.waited == 99
+
+
+async def test_calls_that_overlap_ask_for_each_input_once() -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        gate = Gate(up)
+        first = await started(gw, 1, ["a", "bb"])
+        await until(lambda: len(up.requests) == 1, "the first call to be sent")
+        others = await started(gw, 1, ["ccc", "bb"]) + await started(gw, 1, ["dddd", "ccc", "a"])
+        gate.event.set()
+        answers = await asyncio.gather(*first, *others)
+        assert sorted(each for given in asked(up) for each in given) == ["a", "bb", "ccc", "dddd"]
+        assert [vectors(answer) for answer in answers] == [
+            [vector_of("a"), vector_of("bb")],
+            [vector_of("ccc"), vector_of("bb")],
+            [vector_of("dddd"), vector_of("ccc"), vector_of("a")],
+        ]
+        assert gw.app.cache._batches._flights == {}
+
+
+async def test_calls_that_waited_ask_for_themselves_if_the_first_one_failed() -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        gate = asyncio.Event()
+        up.queue([Wait(gate), *json_answer(error_json("wrong"), 400)])
+        up.on(embed)
+        (first,) = await started(gw, 1, "a")
+        await until(lambda: len(up.requests) == 1, "the first call to be sent")
+        others = await started(gw, 3, "a")
+        gate.set()
+        assert (await first).status == 400
+        assert [(answer.status, state(answer)) for answer in await asyncio.gather(*others)] == [(200, "miss")] * 3
+        assert len(up.requests) == 4
+
+
+async def test_a_call_does_not_wait_for_one_from_before_an_invalidation() -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        gate = Gate(up)
+        asking = await started(gw, 1, "a")
+        await until(lambda: len(up.requests) == 1, "the first call to be sent")
+        bearer = [("Authorization", f"Bearer {ADMIN}")]
+        await (await gw.client()).fetch("POST", "/admin/cache/invalidate", json={"models": ["m"]}, headers=bearer)
+        asking += await started(gw, 1, "a")
+        await until(lambda: len(up.requests) == 2, "the second call to be sent")
+        gate.event.set()
+        assert [state(answer) for answer in await asyncio.gather(*asking)] == ["miss", "miss"]
+
+
+async def test_calls_wait_for_no_other_one_if_they_are_not_to() -> None:
+    async with Upstream() as up, Gateway(cached(up, {"waitSecs": 0})) as gw:
+        gate = Gate(up)
+        asking = await started(gw, 2, "a")
+        await until(lambda: len(up.requests) == 2, "both calls to be sent")
+        gate.event.set()
+        assert [state(answer) for answer in await asyncio.gather(*asking)] == ["miss", "miss"]
+
+
+async def test_a_call_of_which_a_part_is_missing_saves_nothing_if_it_is_refused() -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        up.on(embed)
+        client = await gw.client()
+        await embeddings(client, "a")
+        assert (await embeddings(client, ["a", "bb"], ("x-router-cache", "only"))).status == 504
+        assert gw.app.cache.counters.input == 0

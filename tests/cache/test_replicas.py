@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.cache.flows import STREAM, ask, cached, state
+from tests.cache.test_batches import embed, embeddings
 from tests.support import Upstream, Wait, chat_events, completion, error_json, json_answer, sse_answer, until
 from tests.support.gateway import ADMIN, Gateway
 from tests.support.services import OwnRedis, redis_prefix, redis_url
@@ -47,6 +48,21 @@ async def test_of_a_hundred_equal_requests_at_two_replicas_one_is_sent() -> None
         up.queue([Wait(gate), *json_answer(completion("Hello"))])
         clients = [await gateways[number % 2].client() for number in range(100)]
         asking = [asyncio.ensure_future(ask(client)) for client in clients]
+        for gw in gateways:
+            await until(lambda gw=gw: gw.app.serving.running == 50, "all requests to run")  # type: ignore[misc]
+        await until(lambda: len(up.requests) == 1, "the first request to be sent")
+        gate.set()
+        answers = await asyncio.gather(*asking)
+        assert sorted(str(state(answer)) for answer in answers) == ["hit"] * 99 + ["miss"]
+        assert len(up.requests) == 1
+
+
+async def test_of_a_hundred_equal_calls_for_embeddings_at_two_replicas_one_is_sent() -> None:
+    async with Upstream() as up, replicas(up) as gateways:
+        gate = asyncio.Event()
+        up.on(lambda request: [Wait(gate), *embed(request)])
+        clients = [await gateways[number % 2].client() for number in range(100)]
+        asking = [asyncio.ensure_future(embeddings(client, ["a", "bb"])) for client in clients]
         for gw in gateways:
             await until(lambda gw=gw: gw.app.serving.running == 50, "all requests to run")  # type: ignore[misc]
         await until(lambda: len(up.requests) == 1, "the first request to be sent")
