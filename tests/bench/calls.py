@@ -1,11 +1,14 @@
 """The path of a request: the Python functions that run for it, in order and by file.
 
     python -m tests.bench.calls [--tree FOLDER] [--dialect NAME] [--provider-dialect NAME]
-        [--size BYTES] [--stream] [--tree-of-calls]
+        [--size BYTES] [--stream] [--config JSON] [--again] [--tree-of-calls]
 
 The gateway runs as in the benchmark. After a warm-up over one connection, a profile function records every Python call
 until the client has the complete response. Timer callbacks are excluded: they serve several requests at once. Resuming
 a coroutine counts as a call, as it costs as much.
+
+The request is a new one, unless ``--again``. So ``--config '{"cache": {"enabled": true}}'`` shows a miss of the cache, and
+with ``--again`` a hit.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ from tests.bench.dialects import CHAT
 from tests.bench.gets import TRAFFIC
 from tests.bench.peers.sluice import Sluice
 from tests.bench.run import upstream
+from tests.bench.traffic import Traffic
 
 LIMIT = 120  # s
 WARM_UP = 300  # requests
@@ -90,15 +94,15 @@ def _exchange(connection: socket.socket, request: bytes) -> None:
         body += connection.recv(65536)
 
 
-def record(peer: Traced, request: bytes) -> list[Step]:
-    """Return the calls for ``request`` without those of timers."""
+def record(peer: Traced, before: bytes, request: bytes) -> list[Step]:
+    """Return the calls for ``request`` without those of timers. ``before`` is sent last before it."""
     traffic = peer.traffic
     try:
         peer.start(cores()[0])
         with _connected(peer.port) as connection:
             for number in range(WARM_UP):
                 _exchange(connection, traffic.plain_request(peer.path, peer.model, number))
-            _exchange(connection, request)
+            _exchange(connection, before)
             peer.switch(signal.SIGUSR1)
             time.sleep(0.3)  # what the requests before left behind is reported meanwhile
             _exchange(connection, request)
@@ -178,16 +182,16 @@ def main() -> None:
     parser.add_argument("--dialect", choices=list(TRAFFIC), default=CHAT.name, help="of client and provider (chat)")
     parser.add_argument("--provider-dialect", choices=list(TRAFFIC), help="if the provider speaks another one")
     parser.add_argument("--size", type=int, default=0, metavar="BYTES", help="about so many in the body of a request")
+    parser.add_argument("--config", type=json.loads, default={}, metavar="JSON", help="merged into the configuration")
+    parser.add_argument("--again", action="store_true", help="record a request that was sent before")
     chosen = parser.parse_args()
     traffic, spoken = TRAFFIC[chosen.dialect], TRAFFIC[chosen.provider_dialect or chosen.dialect]
     signal.alarm(LIMIT)
-    if chosen.stream:
-        request = traffic.stream_request(traffic.path, Sluice.model, EVENTS, INTERVAL)
-    else:
-        request = traffic.plain_request(traffic.path, Sluice.model, 1, chosen.size)
+    before, request = (_request(chosen, traffic, WARM_UP + number) for number in (0, 0 if chosen.again else 1))
     with tempfile.TemporaryDirectory(prefix="sluice-calls-") as name, upstream(Path(name)) as provider:
-        peer = Traced(provider, Path(name), tree=chosen.tree.resolve(), traffic=traffic, spoken=spoken)
-        steps = record(peer, request)
+        tree, folder = chosen.tree.resolve(), Path(name)
+        peer = Traced(provider, folder, changes=chosen.config, tree=tree, traffic=traffic, spoken=spoken)
+        steps = record(peer, before, request)
     if chosen.tree_of_calls:
         print("\n".join(f"{'  ' * step.depth}{step.name}  ({step.file})" for step in steps))
     else:
@@ -197,6 +201,12 @@ def main() -> None:
     print(
         f"\n{len(steps)} calls in {len(files)} files; of the gateway {len(own)} in {len({step.file for step in own})}"
     )
+
+
+def _request(chosen: argparse.Namespace, traffic: Traffic, number: int) -> bytes:
+    if chosen.stream:
+        return traffic.stream_request(traffic.path, Sluice.model, EVENTS + number - WARM_UP, INTERVAL)
+    return traffic.plain_request(traffic.path, Sluice.model, number, chosen.size)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@
     python -m tests.bench.instructions --dialect get        requests without a body, to a service
     python -m tests.bench.instructions --size 4000          requests with tools and earlier turns
     python -m tests.bench.instructions --config '{"ledger": {"enabled": false}}'
+    python -m tests.bench.instructions --config '{"cache": {"enabled": true}}' [--again]    of misses, or of hits
 
 The gateway runs under callgrind with the shipped configuration (limits raised), with 16 connections.
 It counts user code after a warm-up, and misses of first-level caches of 32 KB each for code and data, where an
@@ -136,6 +137,7 @@ def main() -> None:
     parser.add_argument("--dialect", choices=list(TRAFFIC), default=CHAT.name, help="of client and provider (chat)")
     parser.add_argument("--provider-dialect", choices=list(TRAFFIC), help="if the provider speaks another one")
     parser.add_argument("--config", type=json.loads, default={}, metavar="JSON", help="merged into the configuration")
+    parser.add_argument("--again", action="store_true", help="one request again and again; else each is a new one")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="callgrind's own output, for callgrind_annotate")
     chosen = parser.parse_args()
     if shutil.which("valgrind") is None:
@@ -164,9 +166,11 @@ def load_of(chosen: argparse.Namespace, traffic: Traffic) -> tuple[list[bytes], 
     if chosen.streams:
         requests = [traffic.stream_request(path, model, 2, SHORT_INTERVAL)] * chosen.requests
         return warm + requests[:WARM_UP], requests, len(requests), "stream"
-    requests = [traffic.plain_request(path, model, each, chosen.size) for each in range(chosen.requests)]
+    warm += [traffic.plain_request(path, model, each, chosen.size) for each in range(WARM_UP // 10)]
+    numbers = [0] * chosen.requests if chosen.again else range(WARM_UP, WARM_UP + chosen.requests)
+    requests = [traffic.plain_request(path, model, each, chosen.size) for each in numbers]
     unit = f"request of {chosen.size:,} bytes" if chosen.size else "request"
-    return warm + requests[: WARM_UP // 10], requests, len(requests), unit
+    return warm, requests, len(requests), unit
 
 
 if __name__ == "__main__":

@@ -149,10 +149,20 @@ class Traffic:
         begin, middle, end = self._answer
         return b"%b%b%b%d%b" % (begin, number, middle, received, end)
 
-    def stream_request(self, path: str, model: str, events: int, interval: float, *, calls: bool = False) -> bytes:
-        """``path`` is a template as above; ``interval`` in seconds."""
-        content = f"bench|{'c' if calls else 's'}|{events}|{round(interval * 1e6)}| Please count."
-        return self._request(path, model, conversation(content, tools=int(calls)), True)
+    def stream_request(
+        self,
+        path: str,
+        model: str,
+        events: int,
+        interval: float,
+        *,
+        calls: bool = False,
+        number: int = 0,
+        size: int = 0,
+    ) -> bytes:
+        """``path`` is a template as above; ``interval`` in seconds. ``number`` and ``size`` as of ``plain_request``."""
+        content = f"bench|{'c' if calls else 's'}|{events}|{round(interval * 1e6)}| Please count{f' {number}' * bool(number)}."
+        return self._request(path, model, conversation(content, size, tools=int(calls)), True)
 
     def plain_request(self, path: str, model: str, number: int, size: int = 0) -> bytes:
         """``size``: about so many bytes of the body, with tools and earlier turns; 0: one message."""
