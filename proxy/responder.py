@@ -93,6 +93,10 @@ class Responder(Struct, eq=False):
         exchange.request_model = deployment.upstream_model or exchange.model
         self._deployment = deployment
 
+    def forget_deployment(self) -> None:
+        """The answer is of none of the deployments that were tried."""
+        self._deployment, self.attempt_lines = None, b""
+
     @property
     def wants_decision(self) -> bool:
         """Whether the client asked for the header ``x-router-decision``."""
@@ -248,7 +252,7 @@ class Responder(Struct, eq=False):
         if body is None:
             raise pages.unknown(name, access)
         self.wrap_outlet()
-        await send(self.request, self.outlet, 200, self._json_lines(), body)
+        await send(self.request, self.outlet, 200, _JSON + self.header_lines(b"application/json"), body)
 
     def refuse(self, fault: GatewayError) -> None:
         """Send an error: as an HTTP status, or in-band once the status was sent."""
@@ -304,9 +308,6 @@ class Responder(Struct, eq=False):
         # A relayed 401 is about the gateway's key. To a client it would mean its own key.
         status = 403 if answer.status == 401 else answer.status
         self.outlet.send(status, _JSON + self.header_lines(b"application/json", lines), body)
-
-    def _json_lines(self) -> bytes:
-        return _JSON + self.header_lines(b"application/json")
 
 
 def refuse(outlet: Outlet, fault: GatewayError, lines: bytes = _NOSNIFF, writer: Writer = CHAT.writer) -> None:

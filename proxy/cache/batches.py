@@ -16,10 +16,11 @@ from msgspec import Raw, structs
 
 from proxy.cache.base import CachedAnswer
 from proxy.cache.embeddings import CONTENT_TYPE, MEMBER, BatchOutlet, EmbeddingBatch, batch_of
-from proxy.cache.flights import Flight
+from proxy.cache.flights import LEFT, Flight
 from proxy.cache.keeping import AnswerKeeper
 from proxy.cache.waiting import wait_while_led
 from proxy.cache.wanted import DispatchCall, Wanted, not_cached
+from proxy.errors import ClientGone
 
 AT_ONCE: Final = 100  # inputs that are looked up in one turn of the loop
 
@@ -90,6 +91,8 @@ class CachedBatches:
             vectors = None if flight is None else await flight.follow(left)
             if vectors is None:
                 break
+            if vectors is LEFT:
+                continue
             waited = True
             known[:] = [vectors.get(key) if each is None else each for key, each in zip(keys, known, strict=True)]
         return waited
@@ -107,8 +110,10 @@ class CachedBatches:
         flights.update(dict.fromkeys(missing, flight))
         vectors: dict[bytes, CachedAnswer] = {}
         name, leads = sha256(b"".join(missing)).digest(), False
+        left = False
         try:
             if store.shared:
+                leads = True  # Redis may have it even if this is canceled before it says so
                 leads = await store.lead(name, seconds)
                 if not leads:
                     await wait_while_led(store, name, seconds)
@@ -116,11 +121,14 @@ class CachedBatches:
                     vectors.update((key, each) for key, each in zip(batch.keys, batch.vectors, strict=True) if each)
             if batch.missing:
                 vectors.update(await self._ask(wanted, batch))
+        except (ClientGone, asyncio.CancelledError):
+            left = True
+            raise
         finally:
             for key in missing:
                 if flights.get(key) is flight:
                     del flights[key]
-            flight.land(vectors or None)
+            flight.land(LEFT if left else vectors or None)
             if leads:
                 await store.release(name)
         if not batch.missing:

@@ -6,6 +6,7 @@ provider would cost, tokens and money, is reserved by the dispatch, so a hit tak
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
@@ -14,7 +15,7 @@ from proxy.cache.base import AnswerStore, CachedAnswer, Found
 from proxy.cache.batches import CachedBatches
 from proxy.cache.directives import CACHE_CONTROL, TAGS, USUAL, directives_of, tags_of
 from proxy.cache.eligible import refusal
-from proxy.cache.flights import Flight
+from proxy.cache.flights import LEFT, ClientLeft, Flight
 from proxy.cache.keeping import AnswerKeeper
 from proxy.cache.key import counted, pairs_key
 from proxy.cache.recorder import AnswerRecorder
@@ -24,7 +25,7 @@ from proxy.cache.wanted import DispatchCall, Wanted, is_of_providers, not_cached
 from proxy.config.schema import Config
 from proxy.dialects.call import Call
 from proxy.dispatch.dispatcher import Dispatcher
-from proxy.errors import GatewayError
+from proxy.errors import ClientGone, GatewayError
 from proxy.ledger.ledger import Ledger
 from proxy.observe.gauges import CacheSample
 from proxy.pricing.rates import NANO
@@ -47,7 +48,7 @@ class ResponseCache:
         self.store, self.counters = store, self.keeper.counters
         self._dispatch = dispatch
         self._batches = CachedBatches(self.keeper, dispatch)
-        self._flights: dict[bytes, Flight[CachedAnswer] | None] = {}  # by key; ``None``: nobody waits
+        self._flights: dict[bytes, Flight[CachedAnswer] | int] = {}  # by key; the moment where no request waits
         self.adopt(config)
 
     def __repr__(self) -> str:
@@ -111,7 +112,7 @@ class ResponseCache:
         if directives.only:
             self.counters.note_miss(wanted.responder)
             raise not_cached()
-        if wanted.key in self._flights and waits and directives is USUAL and self._terms.settings.wait_secs:
+        if wanted.key in self._flights and waits and directives is USUAL:
             return self._follow(wanted)
         return self._lead(wanted)
 
@@ -130,36 +131,50 @@ class ResponseCache:
     # -- one of several equal requests -------------------------------------------------------------
 
     async def _follow(self, wanted: Wanted) -> None:
-        flight = self._flights[wanted.key]
-        if flight is None:
-            flight = self._flights[wanted.key] = Flight()
-        answer = await flight.follow(self._terms.settings.wait_secs)
-        if answer is None:
+        now = asyncio.get_running_loop().time
+        until = now() + self._terms.settings.wait_secs
+        answer: CachedAnswer | ClientLeft | None = LEFT
+        while answer is LEFT and (left := until - now()) > 0 and (flight := self._flight(wanted)) is not None:
+            answer = await flight.follow(left)
+        if isinstance(answer, CachedAnswer):
+            self.counters.waited += 1
+            await self._hit(wanted, answer)
+        else:
             await self._answered(wanted, (None, wanted.moment), waits=False)
-            return
-        self.counters.waited += 1
-        await self._hit(wanted, answer)
+
+    def _flight(self, wanted: Wanted) -> Flight[CachedAnswer] | None:
+        """The flight to wait for. Not one that began before an invalidation, where this request came after it."""
+        found = self._flights.get(wanted.key, -1)
+        if isinstance(found, int):
+            if found < wanted.moment:
+                return None
+            found = self._flights[wanted.key] = Flight(found)
+        return found if found.moment >= wanted.moment else None
 
     async def _lead(self, wanted: Wanted) -> None:
         key, store, flights, wait = wanted.key, self.store, self._flights, self._terms.settings.wait_secs
         if key in flights:  # it does not wait for the other one
             await self._ask(wanted)
             return
-        flights[key] = None
+        flights[key] = wanted.moment
         answer: CachedAnswer | None = None
-        leads = False
+        leads = left = False
         try:
             if store.shared and wanted.directives is USUAL and wait:
+                leads = True  # Redis may have it even if this is canceled before it says so
                 leads = await store.lead(key, wait)
                 if not leads:
-                    answer = await wait_for_leader(store, key, wait)
+                    answer = await wait_for_leader(store, key, wait, self.keeper.is_fresh)
             if answer is None:
                 answer = await self._ask(wanted)
                 return
+        except (ClientGone, asyncio.CancelledError):
+            left = True
+            raise
         finally:
             flight = flights.pop(key)
-            if flight is not None:
-                flight.land(answer)
+            if isinstance(flight, Flight):
+                flight.land(LEFT if left else answer)
             if leads:
                 await store.release(key)
         self.counters.waited += 1

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Generic, TypeVar
+from enum import Enum
+from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
+
+
+class ClientLeft(Enum):
+    """The client of the first request has left, so another request has to be sent."""
+
+    LEFT = "left"
+
+
+LEFT: Final = ClientLeft.LEFT
 
 
 class Flight(Generic[T]):
@@ -18,13 +28,11 @@ class Flight(Generic[T]):
 
     def __init__(self, moment: int = 0) -> None:
         self.moment = moment
-        self._followers: list[asyncio.Future[T | None]] | None = None
+        self._followers: list[asyncio.Future[T | ClientLeft | None]] = []
 
-    async def follow(self, seconds: float) -> T | None:
+    async def follow(self, seconds: float) -> T | ClientLeft | None:
         """The answer; ``None``: there is none to share, or it takes longer."""
-        future: asyncio.Future[T | None] = asyncio.get_running_loop().create_future()
-        if self._followers is None:
-            self._followers = []
+        future: asyncio.Future[T | ClientLeft | None] = asyncio.get_running_loop().create_future()
         self._followers.append(future)
         try:
             async with asyncio.timeout(seconds):
@@ -32,8 +40,8 @@ class Flight(Generic[T]):
         except TimeoutError:
             return None
 
-    def land(self, answer: T | None) -> None:
-        """Give the answer to all followers; ``None``: each has to ask for itself."""
-        for future in self._followers or ():
+    def land(self, answer: T | ClientLeft | None) -> None:
+        """Give the answer to all followers; ``None``: each has to ask for itself; ``LEFT``: one of them has to."""
+        for future in self._followers:
             if not future.done():
                 future.set_result(answer)

@@ -44,7 +44,7 @@ class AnswerKeeper:
 
     # -- what there is -----------------------------------------------------------------------------
 
-    def is_fresh(self, answer: CachedAnswer, directives: Directives) -> bool:
+    def is_fresh(self, answer: CachedAnswer, directives: Directives = USUAL) -> bool:
         """Whether an answer may be given to a request with these directives."""
         age = self._wall() - answer.at
         if directives is not USUAL and directives.max_age is not None and age > directives.max_age:

@@ -24,6 +24,8 @@ async def replay(responder: Responder, answer: CachedAnswer, status: Literal["hi
     exchange.provider, exchange.request_model = facts.provider, facts.upstream_model
     exchange.response_model = facts.response_model
     responder.release_request()
+    if exchange.attempts:
+        responder.forget_deployment()  # they failed
     kind = facts.content_type.partition(b";")[0].strip().lower()
     lines = [b"Content-Type: %b\r\nAge: %d\r\n" % (facts.content_type, age), facts.lines]
     lines.append(_named(facts.provider, facts.name))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from proxy.cache.base import AnswerStore, CachedAnswer
@@ -13,12 +13,14 @@ LONGEST_PAUSE: Final = 0.25
 _GROWTH: Final = 1.5
 
 
-async def wait_for_leader(store: AnswerStore, key: bytes, seconds: float) -> CachedAnswer | None:
-    """The answer that another process gets; ``None``: it got none, or needs longer."""
+async def wait_for_leader(
+    store: AnswerStore, key: bytes, seconds: float, is_fresh: Callable[[CachedAnswer], bool]
+) -> CachedAnswer | None:
+    """The fresh answer that another process gets; ``None``: it got none, or needs longer."""
     async for led in _leads(store, key, seconds):
         found = store.find(key)
         answer, _ = found if isinstance(found, tuple) else await found
-        if answer is not None:
+        if answer is not None and is_fresh(answer):
             return answer
         if not led:
             return None

@@ -12,7 +12,7 @@ from proxy.cache.directives import Directives
 from proxy.cache.rules import CachePolicy
 from proxy.dialects.call import Call
 from proxy.dispatch.dispatcher import Dispatcher
-from proxy.errors import ClientFault, GatewayError
+from proxy.errors import GatewayError, Overloaded, UpstreamFault
 from proxy.responder import Responder
 from proxy.routing.plan import Plan
 
@@ -98,5 +98,8 @@ def not_cached() -> GatewayError:
 
 
 def is_of_providers(fault: GatewayError) -> bool:
-    """Whether no provider could answer, so that a stale answer is better than none."""
-    return not isinstance(fault, ClientFault) and (fault.status >= 500 or fault.status == 429)
+    """Whether no provider could answer, so that a stale answer is better than none.
+
+    Limits and budgets of the gateway refuse the client, and a shutdown ends its request.
+    """
+    return isinstance(fault, UpstreamFault | Overloaded) and (fault.status >= 500 or fault.status == 429)

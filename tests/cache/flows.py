@@ -26,6 +26,10 @@ def state(answer: Answer) -> str | None:
     return answer.header("x-router-cache")
 
 
+def text(answer: Answer) -> str:
+    return str(answer.json["choices"][0]["message"]["content"])
+
+
 class Clock:
     """The time of a gateway's cache."""
 

@@ -180,6 +180,82 @@ async def test_requests_that_wait_are_sent_if_the_first_client_leaves() -> None:
         gate.set()
 
 
+async def test_if_the_first_client_leaves_one_of_those_that_wait_takes_its_place() -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        gate = asyncio.Event()
+        up.queue([Wait(gate)], [Wait(gate), *json_answer(completion("Hello"))])
+        first = await gw.client()
+        await first.request("POST", "/v1/chat/completions", json=CALL)
+        await until(lambda: len(up.requests) == 1, "the first request to be sent")
+        clients = [await gw.client() for _ in range(20)]
+        asking = [asyncio.ensure_future(ask(client)) for client in clients]
+        await until(lambda: gw.app.serving.running == 21, "all requests to run")
+        first.close()
+        await until(lambda: len(up.requests) == 2, "the second request to be sent")
+        gate.set()
+        answers = await asyncio.gather(*asking)
+        assert sorted(str(state(answer)) for answer in answers) == ["hit"] * 19 + ["miss"]
+        assert len(up.requests) == 2
+        assert not gw.app.cache._flights
+
+
+async def test_a_request_after_an_invalidation_does_not_wait_for_one_before_it() -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        gate = asyncio.Event()
+        up.queue([Wait(gate), *json_answer(completion("Old"))], json_answer(completion("New")))
+        first, second = await gw.client(), await gw.client()
+        asking = asyncio.ensure_future(ask(first))
+        await until(lambda: len(up.requests) == 1, "the first request to be sent")
+        await gw.app.cache.store.invalidate([ALL])
+        answer = await ask(second)
+        assert (state(answer), answer.json["choices"][0]["message"]["content"]) == ("miss", "New")
+        gate.set()
+        assert (await asking).json["choices"][0]["message"]["content"] == "Old"
+
+
+async def test_a_stale_answer_names_who_gave_it_once() -> None:
+    models = [
+        {"name": "m", "provider": "up", "model": "one"},
+        {"name": "m", "provider": "other", "model": "two"},
+    ]
+    async with Upstream() as up, Upstream() as down:
+        down.on(lambda request: json_answer(error_json("down"), 503))
+        providers = {
+            "up": {"baseUrl": up.url, "apiKey": "secret-key"},
+            "other": {"baseUrl": down.url, "apiKey": "secret-key"},
+        }
+        routing = {"maxRetries": 2, "rateLimitRetries": 0, "retryDelay": 0}
+        source = cached(up, {"ttlSecs": 60, "staleSecs": 60}, models=models, providers=providers, routing=routing)
+        async with Gateway(source) as gw:
+            up.queue(json_answer(completion("Hello")))
+            clock, client = Clock(gw), await gw.client()
+            await ask(client)
+            clock.seconds += 61
+            up.on(lambda request: json_answer(error_json("down"), 503))
+            answer = await ask(client)
+            assert (answer.status, state(answer)) == (200, "stale")
+            assert answer.json["_router"]["provider"] == "up"
+            attempts = str(answer.json["_router"]["attempts"])
+            for name, value in (("x-router-provider", "up"), ("x-router-model", "m"), ("x-router-attempts", attempts)):
+                assert answer.header(name) == value
+
+
+@pytest.mark.parametrize("level", ["perModel", "perProvider"])
+async def test_a_limit_of_the_gateway_is_no_reason_for_a_stale_answer(level: str) -> None:
+    limits = {"enabled": True, level: {"tokensPerMinute": 10}}
+    models = [{"name": "m", "provider": "up", "model": "up-model"}]
+    async with Upstream() as up:
+        source = cached(up, {"ttlSecs": 60, "staleSecs": 60}, models=models, rateLimiting=limits)
+        async with Gateway(source) as gw:
+            up.on(lambda request: json_answer(completion("Hello")))
+            clock, client = Clock(gw), await gw.client()
+            first = await ask(client)
+            clock.seconds += 61
+            answer = await ask(client)
+            assert (first.status, answer.status) == (200, 429)
+            assert (state(first), state(answer)) == ("miss", "miss")
+
+
 async def test_a_client_that_waits_may_leave() -> None:
     async with Upstream() as up, Gateway(cached(up)) as gw:
         gate = asyncio.Event()

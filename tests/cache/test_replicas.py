@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.cache.flows import STREAM, ask, cached, state
+from tests.cache.flows import STREAM, Clock, ask, cached, state, text
 from tests.cache.test_batches import embed, embeddings
 from tests.support import Upstream, Wait, chat_events, completion, error_json, json_answer, sse_answer, until
 from tests.support.gateway import ADMIN, Gateway
@@ -70,6 +70,33 @@ async def test_of_a_hundred_equal_calls_for_embeddings_at_two_replicas_one_is_se
         answers = await asyncio.gather(*asking)
         assert sorted(str(state(answer)) for answer in answers) == ["hit"] * 99 + ["miss"]
         assert len(up.requests) == 1
+
+
+async def test_a_replica_that_waits_is_given_no_stale_answer() -> None:
+    async with Upstream() as up, replicas(up, ttlSecs=60, staleSecs=600) as (one, other):
+        gate = asyncio.Event()
+        clocks = Clock(one), Clock(other)
+        looks: list[bytes] = []
+        store = other.app.cache.store
+        led = store.led
+
+        async def counted(key: bytes) -> bool:
+            looks.append(key)
+            return await led(key)
+
+        store.led = counted  # type: ignore[method-assign]
+        up.queue(json_answer(completion("Old")), [Wait(gate), *json_answer(completion("New"))])
+        here, there = await one.client(), await other.client()
+        await ask(here)
+        for clock in clocks:
+            clock.seconds += 61
+        first = asyncio.ensure_future(ask(here))
+        await until(lambda: len(up.requests) == 2, "the second request to be sent")
+        second = asyncio.ensure_future(ask(there))
+        await until(lambda: len(looks) > 1, "the other replica to wait")
+        gate.set()
+        assert [text(await each) for each in (first, second)] == ["New", "New"]
+        assert state(await second) == "hit"
 
 
 async def test_a_replica_that_waits_asks_once_the_other_one_has_failed() -> None:

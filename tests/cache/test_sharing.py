@@ -13,7 +13,7 @@ import pytest
 from proxy.dialects.call import Call
 from proxy.exchange import Exchange
 from proxy.wire.criteria import Criteria
-from tests.cache.flows import CALL, ask, cached, state
+from tests.cache.flows import CALL, ask, cached, state, text
 from tests.support import Request, Upstream, completion, json_answer
 from tests.support.gateway import Gateway
 
@@ -28,10 +28,6 @@ CONTENTS = {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]}
 def echo(request: Request) -> list[Any]:
     """Answers with the model that was asked for."""
     return json_answer(completion(json.loads(request.body)["model"]))
-
-
-def text(answer: Any) -> str:
-    return str(answer.json["choices"][0]["message"]["content"])
 
 
 def owned(*owners: str) -> dict[str, Any]:

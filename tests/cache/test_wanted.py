@@ -9,7 +9,15 @@ import pytest
 from msgspec.structs import replace
 
 from proxy.cache.wanted import CacheCounters, is_of_providers
-from proxy.errors import ClientFault, GatewayError, Overloaded
+from proxy.errors import (
+    BudgetExceeded,
+    ClientFault,
+    GatewayError,
+    Overloaded,
+    RateLimited,
+    ShuttingDown,
+    UpstreamFault,
+)
 from tests.cache.answers import answer_of
 
 
@@ -41,11 +49,15 @@ def test_what_is_saved_is_summed_as_far_as_it_is_known() -> None:
 @pytest.mark.parametrize(
     ("fault", "stale"),
     [
-        (GatewayError("x", status=502), True),
-        (GatewayError("x", status=429), True),
+        (UpstreamFault("x", status=502), True),
+        (UpstreamFault("x", status=429), True),
         (Overloaded("x"), True),
-        (GatewayError("x", status=404), False),
+        (UpstreamFault("x", status=404), False),
         (ClientFault("x", status=500), False),
+        (RateLimited("model", "tokensPerMinute", retry_after=1), False),
+        (BudgetExceeded("x"), False),
+        (ShuttingDown("x"), False),
+        (GatewayError("x", status=500), False),
     ],
 )
 def test_which_errors_a_stale_answer_replaces(fault: GatewayError, stale: bool) -> None:
