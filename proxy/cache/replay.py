@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import lru_cache
 from typing import Final, Literal
 
@@ -15,6 +16,7 @@ from proxy.net.headers import ascii_value
 from proxy.responder import Responder
 from proxy.router_metadata import CacheMetadata, RouterMetadata
 
+AT_ONCE: Final = 64  # events that are written in one turn of the loop
 _AGE: Final = 987_654_321  # stands for the age where it is not known yet
 
 
@@ -69,9 +71,11 @@ async def _play(responder: Responder, header_lines: bytes, events: list[bytes]) 
     """Write a stream, event by event, as fast as the client reads it."""
     outlet, request = responder.outlet, responder.request
     last = events.pop() if events else b""
-    for event in events:
+    for number, event in enumerate(events, 1):
         if not event:
             continue
+        if number % AT_ONCE == 0:
+            await asyncio.sleep(0)
         if outlet.begun:
             outlet.write(event)
         else:
