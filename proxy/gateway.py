@@ -252,7 +252,9 @@ class Gateway(Handler[Responder]):
                 return self._serve_slowly(responder, route, reader, body)
             return self._dispatch(responder, route, endpoint.dialect.requests.read(body))  # the usual case
         responder.wrap_outlet()
-        request.response_lines += self.uncached_lines
+        if self.uncached_lines:
+            responder.exchange.cache = "bypass"
+            request.response_lines += self.uncached_lines
         if endpoint.body == "multipart":
             return dispatch_form(self._dispatcher, self._lists, responder, route, reader)
         return dispatch_opaque(self._dispatcher, responder, route, reader)

@@ -70,6 +70,8 @@ def of_exchange(exchange: Exchange, operation: str) -> Attributes:
         attributes["http.response.status_code"] = exchange.status
     if exchange.fallback_used:
         attributes["sluice.fallback"] = True
+    if exchange.cache:
+        attributes["sluice.cache"] = exchange.cache
     if operation:
         attributes["http.route"] = exchange.endpoint.path
         _generation(attributes, exchange, operation, exchange.provider, model_of(exchange))

@@ -77,6 +77,8 @@ class Line(msgspec.Struct, gc=False):
     attempts: int
     failures: list[str] | UnsetType
     fallback: bool | UnsetType
+    cache: str | UnsetType
+    saved_usd: float | UnsetType
     patches: tuple[str, ...] | UnsetType
     dropped: tuple[str, ...] | UnsetType
     stream: bool
@@ -216,6 +218,8 @@ class Log:
             len(exchange.attempts),
             UNSET if usual else _failures(exchange),
             exchange.fallback_used or UNSET,
+            exchange.cache or UNSET,
+            UNSET if exchange.saved is None else exchange.saved / NANO,
             exchange.patches or UNSET,
             exchange.dropped or UNSET,
             exchange.stream,
@@ -343,6 +347,8 @@ def _readable_exchange(line: Line) -> str:
     ]
     if line.attempts > 1:
         words.append(f"{line.attempts} attempts")
+    if line.cache is not UNSET:
+        words.append(f"cache {line.cache}")
     if line.ttft_ms is not None:
         words.append(f"first token {line.ttft_ms:.0f} ms")
     if line.duration_ms is not None:

@@ -28,6 +28,7 @@ from tests.support import (
     error_json,
     json_answer,
     sse_answer,
+    until,
 )
 from tests.support.answers import SSE_HEADERS
 from tests.support.gateway import Gateway, to_config
@@ -62,6 +63,11 @@ class Scene:
 
     def fail(self) -> None:
         self.up.on(lambda request: json_answer(error_json("down"), 503))
+
+
+def logged(scene: Scene) -> dict[str | None, str]:
+    """What the log says that the cache did, by the id of the request."""
+    return {line["request_id"]: line.get("cache", "") for line in scene.gw.exchanges}
 
 
 def case(name: str) -> Callable[[Case], Case]:
@@ -337,5 +343,8 @@ def test_each_case_of_the_table_is_tried() -> None:
 async def test_the_header_tells_the_truth(name: str) -> None:
     async with AsyncExitStack() as stack:
         up = await stack.enter_async_context(Upstream())
-        answer = await CASES[name](Scene(stack, up))
+        scene = Scene(stack, up)
+        answer = await CASES[name](scene)
         assert (state(answer) or "") == TABLE[name]
+        await until(lambda: answer.header("x-request-id") in logged(scene), "the exchange to be logged")
+        assert logged(scene)[answer.header("x-request-id")] == TABLE[name]

@@ -166,3 +166,8 @@ def test_any_model_name_is_encodable_and_bounded(text: str) -> None:
 
 def test_half_a_surrogate_pair_becomes_a_question_mark() -> None:
     assert text_of("m\ud800") == "m?"
+
+
+def test_what_the_cache_did_is_there_while_it_is_on() -> None:
+    assert of_exchange(settled(cache="stale"), "chat")["sluice.cache"] == "stale"
+    assert "sluice.cache" not in of_exchange(settled(), "chat")

@@ -88,6 +88,16 @@ def test_what_a_call_is_accounted_to_is_logged() -> None:
     assert "cost=42  ticket=ABC-1" in readable.text()
 
 
+def test_a_line_says_what_the_cache_did_while_it_is_on() -> None:
+    written, readable = Written(), Written(readable=True)
+    ended = [settled(cache="hit", saved=12_500_000), settled(cache="miss"), settled()]
+    written.log.exchanges(ended)
+    readable.log.exchanges(ended)
+    found = [{name: line[name] for name in ("cache", "saved_usd") if name in line} for line in written.lines()]
+    assert found == [{"cache": "hit", "saved_usd": 0.0125}, {"cache": "miss"}, {}]
+    assert [line.count("  cache hit  ") for line in readable.text().splitlines()] == [1, 0, 0]
+
+
 def test_unknown_fields_are_null() -> None:
     written = Written()
     written.log.exchanges([refused("model_not_found", 404)])

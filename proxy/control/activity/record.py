@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from msgspec import Struct
 
 from proxy.config.labels import Labels
 from proxy.dialects.usage import Usage
-from proxy.exchange import Attempt, Exchange
+from proxy.exchange import Attempt, CacheOutcome, Exchange
 from proxy.identity import Client
 from proxy.observe.truncate import NAME, truncate
 from proxy.routing.endpoints import Endpoint
@@ -51,6 +53,8 @@ class ExchangeRecord(Struct, frozen=True, gc=False):
     run: str
     labels: Labels
     cost: int | None  # nano-USD
+    cache: CacheOutcome | Literal[""]
+    saved: int | None  # nano-USD
 
     @property
     def duration(self) -> float:
@@ -94,4 +98,6 @@ def record_of(exchange: Exchange, sequence: int, prompt: str | None = None) -> E
         exchange.run,
         exchange.labels,
         exchange.cost,
+        exchange.cache,
+        exchange.saved,
     )

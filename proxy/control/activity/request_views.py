@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import unquote
 
 from msgspec import DecodeError, Struct, json, structs
@@ -11,7 +11,7 @@ from msgspec import DecodeError, Struct, json, structs
 from proxy.control.activity.record import ExchangeRecord
 from proxy.control.clock import WallClock, milliseconds
 from proxy.dialects.usage import Usage
-from proxy.exchange import Attempt
+from proxy.exchange import Attempt, CacheOutcome
 from proxy.pricing.bill import UNKNOWN, UsageSource
 from proxy.pricing.cost import CostSource
 from proxy.pricing.rates import NANO
@@ -32,7 +32,8 @@ class RequestSummary(Struct, rename="camel"):
     """``at``: when the request arrived. ``dialect``: the client's, such as ``openai.chat``. ``client``: its id
     (``key:…``, ``address:…``), never a secret. ``owner``, ``team`` and ``project`` are those of its credential,
     ``labels`` also those of the request. ``run``: of an agent. ``""``: not known. ``status`` 0: no response was
-    sent. ``costUsd``: of all attempts."""
+    sent. ``costUsd``: of all attempts. ``cache``: what the cache of answers did, ``""`` while it is off. ``savedUsd``:
+    what the cached answer once cost."""
 
     sequence: int
     id: str
@@ -59,6 +60,8 @@ class RequestSummary(Struct, rename="camel"):
     time_to_first_token_ms: float | None
     tokens: Tokens | None
     cost_usd: float | None
+    cache: CacheOutcome | Literal[""]
+    saved_usd: float | None
     bytes_in: int
     bytes_out: int
 
@@ -135,6 +138,8 @@ def request_summary(record: ExchangeRecord, clock: WallClock) -> RequestSummary:
         time_to_first_token_ms=milliseconds(first - record.began) if first is not None else None,
         tokens=None if usage is None else _tokens(usage),
         cost_usd=_in_usd(record.cost),
+        cache=record.cache,
+        saved_usd=_in_usd(record.saved),
         bytes_in=record.bytes_in,
         bytes_out=record.bytes_out,
     )

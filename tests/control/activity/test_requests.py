@@ -30,7 +30,13 @@ async def test_the_list_is_empty_at_first(plane: AdminServer) -> None:
 async def test_the_list_has_the_facts_of_a_request(plane: AdminServer) -> None:
     caller = Client("key:ab12", "Ann", owner="ann", team="web", project="shop", labels=(("cost", "42"),))
     plane.settle(
-        caller=caller, response_model="up-model-1", run="r-1", added_labels=(("ticket", "7"),), cost=12_500_000
+        caller=caller,
+        response_model="up-model-1",
+        run="r-1",
+        added_labels=(("ticket", "7"),),
+        cost=12_500_000,
+        cache="hit",
+        saved=500_000_000,
     )
     (found,) = (await plane.ask("GET", "/admin/requests")).json["requests"]
     assert found.pop("at") == pytest.approx(MIDNIGHT - 3, abs=5)
@@ -59,6 +65,8 @@ async def test_the_list_has_the_facts_of_a_request(plane: AdminServer) -> None:
         "timeToFirstTokenMs": 250.0,
         "tokens": {"input": 10, "cached": 20, "output": 30, "reasoning": None},
         "costUsd": 0.0125,
+        "cache": "hit",
+        "savedUsd": 0.5,
         "bytesIn": 300,
         "bytesOut": 5000,
     }
@@ -67,6 +75,7 @@ async def test_the_list_has_the_facts_of_a_request(plane: AdminServer) -> None:
 async def test_unknown_facts_are_null(plane: AdminServer) -> None:
     plane.settle(caller=None, first_content=None, usage=None)
     (found,) = (await plane.ask("GET", "/admin/requests")).json["requests"]
+    assert (found["cache"], found["savedUsd"]) == ("", None)
     assert (found["client"], found["timeToFirstTokenMs"], found["tokens"]) == ("", None, None)
     assert (found["owner"], found["team"], found["project"], found["run"], found["labels"]) == ("", "", "", "", {})
 
