@@ -13,11 +13,12 @@ from collections.abc import Awaitable, Callable
 from proxy.cache import embeddings
 from proxy.cache.base import AnswerStore, CachedAnswer, Found
 from proxy.cache.batches import CachedBatches
-from proxy.cache.directives import CACHE_CONTROL, TAGS, USUAL, directives_of, tags_of
+from proxy.cache.directives import USUAL
 from proxy.cache.eligible import refusal
 from proxy.cache.flights import LEFT, ClientLeft, Flight
+from proxy.cache.headers import CacheHeaders
 from proxy.cache.keeping import AnswerKeeper
-from proxy.cache.key import counted, pairs_key
+from proxy.cache.key import pairs_key
 from proxy.cache.recorder import AnswerRecorder
 from proxy.cache.terms import CacheTerms
 from proxy.cache.waiting import wait_for_leader
@@ -75,29 +76,34 @@ class ResponseCache:
 
     def answer(self, dispatcher: Dispatcher, responder: Responder, plan: Plan, call: Call) -> Awaitable[None]:
         """Answer a call, from the cache or by a provider. Raises ClientFault for a wrong header, and what these do."""
-        request, terms = responder.request, self._terms
-        headers, endpoint, rare = request.headers, responder.exchange.endpoint, request.rare
-        directives = directives_of(headers, rare) if rare or CACHE_CONTROL in headers else USUAL
-        policy = terms.usual or terms.rules.find(responder.exchange.model, responder.exchange.caller, headers)
-        if policy is None or not directives.keep or refusal(endpoint, call, terms.settings, terms.allow) is not None:
-            self.counters.note_bypass(responder)
-            if directives.only:
-                raise not_cached()
-            return self._dispatch(dispatcher, responder, plan, call)
-        lines, members = counted(request.raw_headers, terms.countings), call.members
-        tags = tags_of(headers) if rare and TAGS in headers else ()
-        wanted = Wanted(dispatcher, responder, plan, call, b"", policy, directives, tags)
+        terms, request, members = self._terms, responder.request, call.members
+        headers = terms.headers.read(request.raw_headers)
+        policy = terms.usual or terms.rules.find(responder.exchange.model, responder.exchange.caller, request.headers)
+        if policy is None or not headers.directives.keep:
+            return self._pass(dispatcher, responder, plan, call, headers)
+        shape = terms.shape(responder, call, policy)
+        if refusal(shape.checks, call) is not None:
+            return self._pass(dispatcher, responder, plan, call, headers)
+        wanted = Wanted(dispatcher, responder, plan, call, b"", policy, headers.directives, headers.tags)
         if members.pairs is not None:
-            wanted.key = pairs_key(terms.prefix(responder, call, policy), members.pairs, lines)
+            wanted.key = pairs_key(terms.prefix(responder, call, policy), members.pairs, headers.lines)
+        elif responder.exchange.endpoint.path == embeddings.PATH and (inputs := embeddings.inputs_of(call)) is not None:
+            keys = [shape.input_key(members.values, headers.lines, embeddings.MEMBER, each) for each in inputs]
+            wait = terms.settings.wait_secs if headers.directives is USUAL else 0
+            return self._batches.answer(wanted, inputs, keys, wait)
         else:
-            shape = terms.shape(responder, call, policy)
-            if endpoint.path == embeddings.PATH and (inputs := embeddings.inputs_of(call)) is not None:
-                keys = [shape.input_key(members.values, lines, embeddings.MEMBER, each) for each in inputs]
-                wait = terms.settings.wait_secs if directives is USUAL else 0
-                return self._batches.answer(wanted, inputs, keys, wait)
-            wanted.key = shape.key(members.values, lines)
+            wanted.key = shape.key(members.values, headers.lines)
         found = self.store.find(wanted.key)
         return self._answered(wanted, found) if isinstance(found, tuple) else self._answered_later(wanted, found)
+
+    def _pass(
+        self, dispatcher: Dispatcher, responder: Responder, plan: Plan, call: Call, headers: CacheHeaders
+    ) -> Awaitable[None]:
+        """Answer a request that is not cached. Raises GatewayError if it asks for a cached answer only."""
+        self.counters.note_bypass(responder)
+        if headers.directives.only:
+            raise not_cached()
+        return self._dispatch(dispatcher, responder, plan, call)
 
     async def _answered_later(self, wanted: Wanted, found: Awaitable[Found]) -> None:
         await self._answered(wanted, await found)

@@ -45,9 +45,9 @@ ONLY: Final = Directives(only=True)
 _OF_WORD: Final = {"off": OFF, "refresh": REFRESH, "only": ONLY, "": None}
 
 
-def directives_of(headers: Mapping[str, str], rare: bool) -> Directives:
-    """What the request says. ``rare``: it has a header of the gateway. Raises ClientFault."""
-    if rare and HEADER in headers:
+def directives_of(headers: Mapping[str, str]) -> Directives:
+    """What the request says. Raises ClientFault."""
+    if HEADER in headers:
         word = headers[HEADER].strip().lower()
         if word not in _OF_WORD:
             raise ClientFault(

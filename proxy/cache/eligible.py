@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Final, Literal
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -13,6 +15,7 @@ from proxy.dialects.call import Call
 from proxy.routing.endpoints import Endpoint
 
 Reason = Literal["endpoint", "large", "temperature", "choices", "tools", "stored", "state"]
+Check: TypeAlias = Callable[[Call], Reason | None]
 
 MOST_BODY: Final = 1024 * 1024  # bytes; hashing more would hold the loop for a millisecond
 
@@ -24,7 +27,7 @@ _TOOLS: Final = frozenset(
 _STATE: Final = frozenset(("conversation", "background"))
 _EMPTY: Final = (b"null", b"[]", b"{}", b"false")
 _LONGEST_EMPTY: Final = 5  # bytes
-_RARE: Final = _TOOLS | _STATE
+_CHOICES: Final = frozenset(("n", "prompt"))  # members of OpenAI's calls by which there may be several
 _CONFIGS: Final = ("generationConfig", "generation_config")  # of Gemini's calls
 _MOST_CONFIG: Final = 256 * 1024  # bytes of it that are decoded
 
@@ -37,25 +40,57 @@ _number = msgspec.json.Decoder(float | None).decode
 _sampling = msgspec.json.Decoder(_Sampling).decode
 
 
-def refusal(endpoint: Endpoint, call: Call, settings: CacheSettings, allow: Collection[str]) -> Reason | None:
-    """Why the answer to a request is not cached; ``None``: it may be. ``allow``: of the settings."""
+def checks_of(
+    endpoint: Endpoint, names: Collection[str], settings: CacheSettings, allow: Collection[str]
+) -> tuple[Check, ...]:
+    """What is to be looked at in requests with members of these names; mostly nothing. ``allow``: of the settings."""
     if endpoint.answer != "json" or endpoint.media:
-        return "endpoint"
-    values = call.members.values
+        return (_never,)
+    checks: list[Check] = []
+    if not _STATE.isdisjoint(names):
+        checks.append(_keeps_state)
+    if "tools" not in allow and not _TOOLS.isdisjoint(names):
+        checks.append(_has_tools)
+    if not endpoint.replayable and "stored" not in allow:
+        checks.append(_is_stored)
+    if "choices" not in allow and (endpoint.in_path or not _CHOICES.isdisjoint(names)):
+        checks.append(_has_choices)
+    if endpoint.in_path:
+        checks.append(partial(_configured_too_hot, settings.max_temperature))
+    elif "temperature" in names:
+        checks.append(partial(_too_hot, settings.max_temperature))
+    return tuple(checks)
+
+
+def refusal(checks: Iterable[Check], call: Call) -> Reason | None:
+    """Why the answer to a request is not cached; ``None``: it may be. ``checks``: those of its endpoint and members."""
     if len(call.body) > MOST_BODY:
         return "large"
-    if not _RARE.isdisjoint(values):
-        if _has_any(values, _STATE):
-            return "state"
-        if "tools" not in allow and _has_any(values, _TOOLS):
-            return "tools"
-    if not (endpoint.replayable or call.stateless or "stored" in allow):
-        return "stored"
-    if call.choices > 1 and "choices" not in allow:
-        return "choices"
-    if endpoint.in_path or "temperature" in values:
-        return None if _is_cool(endpoint, call, settings.max_temperature) else "temperature"
+    for check in checks:
+        reason = check(call)
+        if reason is not None:
+            return reason
     return None
+
+
+def _never(call: Call) -> Reason:
+    return "endpoint"
+
+
+def _keeps_state(call: Call) -> Reason | None:
+    return "state" if _has_any(call.members.values, _STATE) else None
+
+
+def _has_tools(call: Call) -> Reason | None:
+    return "tools" if _has_any(call.members.values, _TOOLS) else None
+
+
+def _is_stored(call: Call) -> Reason | None:
+    return None if call.stateless else "stored"
+
+
+def _has_choices(call: Call) -> Reason | None:
+    return "choices" if call.choices > 1 else None
 
 
 def _has_any(values: Mapping[str, msgspec.Raw], names: frozenset[str]) -> bool:
@@ -67,21 +102,26 @@ def _has_any(values: Mapping[str, msgspec.Raw], names: frozenset[str]) -> bool:
     return False
 
 
-def _is_cool(endpoint: Endpoint, call: Call, bound: float) -> bool:
-    """Whether the temperature is within ``bound``. A value that is no number is not."""
-    values = call.members.values
+def _too_hot(bound: float, call: Call) -> Reason | None:
+    """A temperature that is no number is too hot."""
     try:
-        if endpoint.in_path:
-            for name in _CONFIGS:
-                raw = values.get(name)
-                if raw is not None and bytes(raw) != b"null":
-                    if len(raw) > _MOST_CONFIG:
-                        return False
-                    temperature = _sampling(raw).temperature
-                    if temperature is not None and temperature > bound:
-                        return False
-            return True
-        temperature = _number(values["temperature"])
+        temperature = _number(call.members.values["temperature"])
     except msgspec.DecodeError:  # of a wrong type, too
-        return False
-    return temperature is None or temperature <= bound
+        return "temperature"
+    return None if temperature is None or temperature <= bound else "temperature"
+
+
+def _configured_too_hot(bound: float, call: Call) -> Reason | None:
+    """The same of Gemini's calls."""
+    values = call.members.values
+    for name in _CONFIGS:
+        raw = values.get(name)
+        if raw is None or bytes(raw) == b"null":
+            continue
+        try:
+            temperature = _sampling(raw).temperature if len(raw) <= _MOST_CONFIG else math.inf
+        except msgspec.DecodeError:
+            return "temperature"
+        if temperature is not None and temperature > bound:
+            return "temperature"
+    return None

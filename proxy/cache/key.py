@@ -14,6 +14,7 @@ from typing import Final
 
 from msgspec import Raw, Struct, structs
 
+from proxy.cache.eligible import Check
 from proxy.caches import Memo
 from proxy.wire.attribution import HEADERS as ATTRIBUTION
 
@@ -89,11 +90,15 @@ def prefix_of(asked: Asked) -> bytes:
 
 
 class Shape:
-    """What requests with the same names of members have in common. ``head``: the first part of their keys."""
+    """What requests with the same names of members have in common.
 
-    __slots__ = ("_in_order", "_names", "head")
+    ``head``: the first part of their keys. ``checks``: what decides whether they are cached (``eligible``).
+    """
 
-    def __init__(self, prefix: bytes, names: Sequence[str]) -> None:
+    __slots__ = ("_in_order", "_names", "checks", "head")
+
+    def __init__(self, prefix: bytes, names: Sequence[str], checks: tuple[Check, ...] = ()) -> None:
+        self.checks = checks
         self._names = sorted(names)
         self._in_order = itemgetter(*self._names) if len(names) > 1 else None
         self.head = prefix + _named(self._names)

@@ -8,7 +8,9 @@ from typing import Final, TypeAlias
 import msgspec
 from msgspec import UNSET, structs
 
-from proxy.cache.key import Asked, Countings, Shape, prefix_of
+from proxy.cache.eligible import checks_of
+from proxy.cache.headers import HeaderReader
+from proxy.cache.key import Asked, Shape, prefix_of
 from proxy.cache.rules import CachePolicy, CacheRules, scope_of
 from proxy.config.schema import Config
 from proxy.dialects.call import Call
@@ -34,16 +36,16 @@ class CacheTerms:
     def __init__(self, config: Config) -> None:
         self.settings = config.cache
         self.rules = CacheRules(config.cache)
-        self.allow = frozenset(config.cache.allow)
-        forwarded = {name.lower().encode() for each in config.providers.values() for name in each.forward_headers}
-        self.countings = Countings(forwarded)
+        self._allow = frozenset(config.cache.allow)
+        forwarded = [name.lower().encode() for each in config.providers.values() for name in each.forward_headers]
+        self.headers = HeaderReader(frozenset(forwarded))
         self._version = version_of(config)
         self._hooked = bool(config.hooks)
         self.usual = self.rules.usual  # what applies to every request; ``None``: the rules say it
         self._shapes: dict[Place, Shape] = {}
 
     def shape(self, responder: Responder, call: Call, policy: CachePolicy) -> Shape:
-        """What the key of a request begins with, and the order of its members."""
+        """What the key of a request begins with, the order of its members, and what decides whether it is cached."""
         exchange, route = responder.exchange, responder.route
         assert route is not None
         path, names = exchange.endpoint.path, tuple(call.members.values)
@@ -53,7 +55,8 @@ class CacheTerms:
         if found is None:
             if len(self._shapes) >= _MOST_KNOWN:
                 self._shapes.clear()
-            found = self._shapes[place] = Shape(self._prefix(*place[:-1]), names)
+            checks = checks_of(exchange.endpoint, names, self.settings, self._allow)
+            found = self._shapes[place] = Shape(self._prefix(*place[:-1]), names, checks)
         return found
 
     def prefix(self, responder: Responder, call: Call, policy: CachePolicy) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from proxy.cache.eligible import MOST_BODY, refusal
+from proxy.cache.eligible import MOST_BODY, checks_of, refusal
 from proxy.config.cache_schema import CacheSettings
 from proxy.routing.endpoints import ENDPOINTS
 
@@ -16,9 +16,8 @@ BY_PATH = {endpoint.path: endpoint for endpoint in reversed(ENDPOINTS)}
 
 def why(path: str, body: dict[str, Any], *allow: str, bound: float = 1.0) -> str | None:
     endpoint = BY_PATH[path]
-    return refusal(
-        endpoint, endpoint.dialect.requests.read(json.dumps(body).encode()), CacheSettings(max_temperature=bound), allow
-    )
+    call = endpoint.dialect.requests.read(json.dumps(body).encode())
+    return refusal(checks_of(endpoint, call.members.values, CacheSettings(max_temperature=bound), allow), call)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,73 @@
+"""What the headers of a request mean for the cache. Clients send the same ones again and again, so it is remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import compress
+from operator import itemgetter
+from typing import Final, TypeAlias
+
+from msgspec import Struct
+from multidict import CIMultiDict
+
+from proxy.cache.directives import CACHE_CONTROL, HEADER, TAGS, Directives, directives_of, tags_of
+from proxy.cache.key import Countings, counted
+from proxy.caches import Memo
+
+Lines: TypeAlias = tuple[tuple[bytes, bytes], ...]
+
+_DIRECTIVES: Final = frozenset(str(name).lower().encode() for name in (HEADER, TAGS, CACHE_CONTROL))
+_LONGEST: Final = 1024  # bytes of the headers of a request that are remembered
+_name = itemgetter(0)
+
+
+class CacheHeaders(Struct, frozen=True):
+    """``lines``: those of ``counted``."""
+
+    directives: Directives
+    tags: tuple[str, ...]
+    lines: Sequence[bytes]
+
+
+class HeaderReader:
+    """Reads the headers of requests. ``forwarded``: lower-case names of those that some provider gets as they are."""
+
+    def __init__(self, forwarded: frozenset[bytes]) -> None:
+        countings = Countings(forwarded)
+        self._is_read = _ReadNames(countings).__getitem__
+        self._meaning = _ReadHeaders(countings).__getitem__
+
+    def read(self, headers: Lines) -> CacheHeaders:
+        """Raises ClientFault."""
+        return self._meaning(tuple(compress(headers, map(self._is_read, map(_name, headers)))))
+
+
+class _ReadNames(Memo[bytes, bool]):
+    """Whether a header says anything to the cache, by its spelling."""
+
+    def __init__(self, countings: Countings) -> None:
+        super().__init__()
+        self._countings = countings
+
+    def compute(self, key: bytes) -> bool:
+        return bool(self._countings.compute(key)) or key.lower() in _DIRECTIVES
+
+    def is_cacheable(self, key: bytes) -> bool:
+        return self._countings.is_cacheable(key)
+
+
+class _ReadHeaders(Memo[Lines, CacheHeaders]):
+    """By the headers that say anything."""
+
+    def __init__(self, countings: Countings) -> None:
+        super().__init__()
+        self._countings = countings
+
+    def compute(self, key: Lines) -> CacheHeaders:
+        headers = CIMultiDict(
+            [(name.decode("latin-1"), value.decode("utf-8", "surrogateescape")) for name, value in key]
+        )
+        return CacheHeaders(directives_of(headers), tags_of(headers), counted(key, self._countings))
+
+    def is_cacheable(self, key: Lines) -> bool:
+        return sum(len(name) + len(value) for name, value in key) <= _LONGEST
