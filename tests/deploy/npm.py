@@ -22,7 +22,8 @@ from tests.support.machine import one_at_a_time
 
 FILES = ("package.json", "package-lock.json")
 INSTALL_SECS = 600.0
-QUIET = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+# npm waits up to a minute before it repeats a request, and repeats two of them where there is no registry.
+OPTIONS = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "--fetch-retry-maxtimeout=10000")
 
 
 def search_path() -> str:
@@ -49,7 +50,7 @@ def modules(name: str, source: Path, finish: Callable[[Path], None] = lambda fol
                 made.mkdir()
                 for each in files:
                     shutil.copy(each, made)
-                run(made, tool("npm"), "ci" if len(files) > 1 else "install", *QUIET)
+                run(made, tool("npm"), "ci" if len(files) > 1 else "install", *OPTIONS)
                 finish(made)
                 made.rename(folder)
     return folder / "node_modules"

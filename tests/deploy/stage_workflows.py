@@ -18,7 +18,7 @@ import pytest
 from proxy.auth.apikey import digest_of, hash_from
 from tests.n8n.app import COMMAND_SECS, N8n, items
 from tests.n8n.package import copy_package, run_script
-from tests.n8n.workflows import CHAT_PATH, agent, chain, chat_model, one, operations, several, streamed_chat
+from tests.n8n.workflows import CHAT_PATH, agent, chain, chat_model, chat_tool, one, operations, several, streamed_chat
 from tests.support import Upstream, error_json, json_answer, until
 from tests.support.gateway import GatewayProcess
 
@@ -28,6 +28,7 @@ CONFIG = {
     "auth": {"mode": "keys", "keys": [{"name": "n8n", "owner": "alice", "hash": hash_from(digest_of(KEY))}]},
     "billing": {"enabled": True, "defaultBalance": 25, "onUnpriced": "allow"},
     "ledger": {"enabled": True},
+    "cache": {"enabled": True},
 }
 FILTERS = {"filters": {"preferFast": True}}
 
@@ -108,6 +109,17 @@ async def test_an_agent_calls_a_tool(n8n: N8n, gateway: GatewayProcess) -> None:
     assert [line["outcome"] for line in await exchanges(gateway, 2)] == ["ok", "ok"]
 
 
+async def test_an_agent_uses_the_node_as_a_tool(n8n: N8n, gateway: GatewayProcess) -> None:
+    tool = chat_tool("Consult a model", "demo-instant")
+    workflow = agent("Node as a tool", "Use the tool on `rivers`", chat_model(**one("demo-instant")), tool)
+    await n8n.add(f"{gateway.url}/v1", KEY, [workflow])
+    result = await n8n.execute(workflow["id"])
+    assert (result["status"], result["error"]) == ("success", ""), result
+    (consulted,) = items(result, "Consult a model", "ai_tool")
+    assert "rivers" in json.dumps(consulted)
+    assert len(await exchanges(gateway, 3)) == 3
+
+
 async def test_an_agent_streams_to_the_chat_trigger(n8n: N8n, gateway: GatewayProcess) -> None:
     workflow = streamed_chat("Streamed chat", chat_model(**one("demo-instant")))
     await n8n.add(gateway.url, KEY, [workflow])
@@ -124,9 +136,11 @@ async def test_an_agent_streams_to_the_chat_trigger(n8n: N8n, gateway: GatewayPr
 
 
 async def test_each_operation_of_the_node_returns_its_items(n8n: N8n, gateway: GatewayProcess) -> None:
+    hello = {"messages": {"message": [{"role": "user", "content": "Hello"}]}, **one("demo-instant")}
     workflow = operations(
         "Operations",
-        chat={"messages": {"message": [{"role": "user", "content": "Hello"}]}, **one("demo-instant")},
+        chat=hello | {"options": {"run": "Übersicht – 1"}},
+        cached=hello | {"operation": "chat", "options": {"cache": "only"}},
         embeddings={"selection": "auto", "text": '={{ ["one", "two"] }}'},
         models={},
         balance={},
@@ -139,6 +153,9 @@ async def test_each_operation_of_the_node_returns_its_items(n8n: N8n, gateway: G
     assert chat["usage"]["total_tokens"] > 0
     assert (chat["_router"]["provider"], chat["_router"]["model_name"]) == ("demo", "demo-instant")
     assert "cost_usd" in chat["_router"]
+    (cached,) = items(result, "Cached")
+    assert (chat["cache"], cached["cache"], cached["text"]) == ("miss", "hit", chat["text"])
+    assert (await exchanges(gateway, 3))[0]["run"] == "Übersicht – 1"
     (embeddings,) = items(result, "Embeddings")
     assert len(embeddings["embeddings"]) == 2
     assert embeddings["usage"]["prompt_tokens"] > 0
@@ -151,8 +168,10 @@ async def test_each_operation_of_the_node_returns_its_items(n8n: N8n, gateway: G
 
 async def test_an_error_of_the_gateway_is_that_of_the_workflow(n8n: N8n, gateway: GatewayProcess) -> None:
     chat = {"messages": {"message": [{"role": "user", "content": "Hello"}]}, **one("no-such-model")}
-    workflow = operations("Errors", chat=chat)
-    await n8n.add(gateway.url, KEY, [workflow])
-    result = await n8n.execute(workflow["id"])
-    assert result["status"] == "error"
-    assert "The model 'no-such-model' does not exist." in result["error"]
+    node = operations("Errors", chat=chat)
+    model = chain("Errors of models", "Hello", chat_model(**one("no-such-model")))
+    await n8n.add(gateway.url, KEY, [node, model])
+    for workflow in (node, model):
+        result = await n8n.execute(workflow["id"])
+        assert result["status"] == "error"
+        assert result["error"].startswith("The model 'no-such-model' does not exist."), result["error"]

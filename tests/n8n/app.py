@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-import shutil
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -20,6 +19,7 @@ import aiohttp
 
 from tests.deploy import npm
 from tests.deploy.tools import site_packages, tool
+from tests.n8n.package import unpack
 from tests.support.ports import free_port
 
 FOLDER = Path(__file__).parent
@@ -56,15 +56,14 @@ class N8n:
         self.environ = base | proxy | key | QUIET | {"N8N_USER_FOLDER": str(folder)}
 
     def install(self, package: Path) -> None:
-        """Put a package that was built where n8n's own installer puts it."""
+        """Put a package that was built where its README puts it."""
         home = self._folder / ".n8n" / "nodes" / "node_modules" / "n8n-nodes-sluice"
         home.mkdir(parents=True)
-        shutil.copy(package / "package.json", home)
-        shutil.copytree(package / "dist", home / "dist")
+        unpack(package, home)
 
     async def add(self, url: str, key: str, workflows: Sequence[dict[str, Any]]) -> None:
-        """Import the credentials *Sluice API* and workflows."""
-        data = {"url": f"{url}/v1", "apiKey": key}
+        """Import the credentials *Sluice API* and workflows. ``url``: of the gateway, with or without ``/v1``."""
+        data = {"url": url, "apiKey": key}
         await self._import("credentials", [CREDENTIALS | {"type": "sluiceApi", "data": data}])
         await self._import("workflow", workflows)
 

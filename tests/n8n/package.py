@@ -26,7 +26,20 @@ def copy_package(folder: Path) -> Path:
 
 def run_script(package: Path, *arguments: str) -> tuple[int, str]:
     """``npm run`` with these arguments: exit status and output."""
+    return _npm(package, "run", *arguments)
+
+
+def unpack(package: Path, target: Path) -> None:
+    """Pack a package that was built, as for a registry, and unpack it in ``target``, as its README does."""
+    status, output = _npm(package, "pack")
+    assert status == 0, output
+    (packed,) = package.glob("*.tgz")
+    subprocess.run(["tar", "-xzf", packed, "--strip-components=1", "-C", target], check=True)
+    packed.unlink()
+
+
+def _npm(package: Path, *arguments: str) -> tuple[int, str]:
     environ = os.environ | {"PATH": npm.search_path(), "NO_COLOR": "1", "npm_config_update_notifier": "false"}
-    command = [str(tool("npm")), "run", *arguments]
+    command = [str(tool("npm")), *arguments]
     ran = subprocess.run(command, cwd=package, env=environ, capture_output=True, text=True, timeout=SCRIPT_SECS)
     return ran.returncode, _ESCAPE.sub("", ran.stdout + ran.stderr)

@@ -57,7 +57,7 @@ async def main(arguments: Sequence[str]) -> int:
                 **one("demo-instant"),
             }
             flows = [agent("Agent", "Use calculator on `6*7`", model), operations("Sluice", chat=chat, balance={})]
-            await n8n.add(gateway.url, KEY, flows)
+            await n8n.add(f"{gateway.url}/v1", KEY, flows)
             async with n8n.serve() as url:
                 await _photograph(url, *(flow["id"] for flow in flows))
     return 0

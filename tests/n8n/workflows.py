@@ -48,11 +48,20 @@ def chain(name: str, prompt: str, model: Node) -> dict[str, Any]:
     return _workflow(name, [llm], {"ai_languageModel": [model]})
 
 
-def agent(name: str, prompt: str, model: Node) -> dict[str, Any]:
-    """*AI Agent* with a model and the tool *Calculator*."""
+CALCULATOR: Final = node("Calculator", f"{LANGCHAIN}.toolCalculator", 1, 440, 220)
+
+
+def agent(name: str, prompt: str, model: Node, tool: Node = CALCULATOR) -> dict[str, Any]:
+    """*AI Agent* with a model and a tool."""
     tools_agent = node("AI Agent", f"{LANGCHAIN}.agent", 2.2, 220, promptType="define", text=prompt, options={})
-    calculator = node("Calculator", f"{LANGCHAIN}.toolCalculator", 1, 440, 220)
-    return _workflow(name, [tools_agent], {"ai_languageModel": [model], "ai_tool": [calculator]})
+    return _workflow(name, [tools_agent], {"ai_languageModel": [model], "ai_tool": [tool]})
+
+
+def chat_tool(name: str, model: str) -> Node:
+    """The node *Sluice* as a tool: the agent writes the question to a model."""
+    message = {"role": "user", "content": "={{ $fromAI('question', 'What to ask', 'string') }}"}
+    chat = {"operation": "chat", "messages": {"message": [message]}, **one(model)}
+    return node(name, f"{SLUICE}Tool", 1, 440, 220, **chat)
 
 
 def streamed_chat(name: str, model: Node) -> dict[str, Any]:
@@ -65,10 +74,13 @@ def streamed_chat(name: str, model: Node) -> dict[str, Any]:
 
 
 def operations(name: str, **parameters: dict[str, Any]) -> dict[str, Any]:
-    """The node *Sluice* once for each operation, one after the other, each for one item."""
+    """The node *Sluice* once for each operation, one after the other, each for one item.
+
+    The name of a parameter becomes that of the node. It is also the operation, if the parameters have none.
+    """
     nodes = []
     for number, (operation, given) in enumerate(parameters.items(), 1):
-        made = node(operation.title(), SLUICE, 1, 220 * number, operation=operation, **given)
+        made = node(operation.title(), SLUICE, 1, 220 * number, **{"operation": operation, **given})
         nodes.append(made | {"executeOnce": True})
     return _workflow(name, nodes, {})
 
