@@ -164,6 +164,7 @@ class Gateway(Handler[Responder]):
     def refuse(self, responder: Responder, fault: GatewayError) -> None:
         if responder.exchange.endpoint is UNROUTED:  # refused before its route was found, or without one
             self._find_endpoint(responder)
+        _bypass(responder, self.uncached_lines)
         responder.refuse(fault)
 
     def abandon(self, responder: Responder, outcome: Literal["client_gone", "cancelled"]) -> None:
@@ -252,9 +253,7 @@ class Gateway(Handler[Responder]):
                 return self._serve_slowly(responder, route, reader, body)
             return self._dispatch(responder, route, endpoint.dialect.requests.read(body))  # the usual case
         responder.wrap_outlet()
-        if self.uncached_lines:
-            responder.exchange.cache = "bypass"
-            request.response_lines += self.uncached_lines
+        _bypass(responder, self.uncached_lines)
         if endpoint.body == "multipart":
             return dispatch_form(self._dispatcher, self._lists, responder, route, reader)
         return dispatch_opaque(self._dispatcher, responder, route, reader)
@@ -318,6 +317,7 @@ class Gateway(Handler[Responder]):
             self._log.error(_NO_STREAM, request_id=exchange.request_id)
             raise GatewayError(_NO_STREAM, code="hook_reply_is_no_stream")
         responder.wrap_outlet()
+        _bypass(responder, self.uncached_lines)
         await responder.send_hook_reply(result)
         return None
 
@@ -331,6 +331,7 @@ class Gateway(Handler[Responder]):
         exchange = responder.exchange
         await self._lists.wait(exchange.catalog.stale_lists(self._dispatcher.now()))
         self._renew_catalog(exchange)
+        _bypass(responder, self.uncached_lines)
         await responder.send_models(exchange.catalog, route.path)
 
     def _renew_catalog(self, exchange: Exchange) -> None:
@@ -342,6 +343,13 @@ class Gateway(Handler[Responder]):
 
 def _nothing() -> None:
     """No addresses change."""
+
+
+def _bypass(responder: Responder, lines: bytes) -> None:
+    """Say that the cache has no part in an answer, unless it said something. ``lines``: ``b""`` if it is off."""
+    if lines and not responder.exchange.cache:
+        responder.exchange.cache = "bypass"
+        responder.request.response_lines += lines
 
 
 async def _served_after(learning: Awaitable[None], serve: Answer, responder: Responder) -> None:

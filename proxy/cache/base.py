@@ -9,6 +9,9 @@ from typing import ClassVar, Final, TypeAlias
 from msgspec import Struct
 
 ALL: Final = "all"  # the group of every answer
+LONG: Final = 256  # characters of a name; longer ones are kept with one answer only
+_EXTRA: Final = 300  # bytes of facts that one answer has for itself
+_TAG: Final = 64  # bytes of a tag beside its text
 
 
 class AnswerFacts(Struct, frozen=True, cache_hash=True):
@@ -30,6 +33,14 @@ class AnswerFacts(Struct, frozen=True, cache_hash=True):
     tags: tuple[str, ...]
     ttl: float
     stale: float
+
+    @property
+    def extra(self) -> int:
+        """Bytes of these facts if one answer has them for itself; 0: many answers may share them."""
+        tags, lines, names = self.tags, self.lines, len(self.model) + len(self.response_model)
+        if not (tags or lines or names > LONG):
+            return 0
+        return _EXTRA + names + len(lines) + sum(map(len, tags)) + _TAG * len(tags)
 
     @property
     def groups(self) -> tuple[str, ...]:

@@ -68,7 +68,8 @@ class CachedBatches:
         self._keeper.counters.note_hit(wanted.responder)
         self._note_saved(wanted, batch)
         oldest = min((each for each in batch.vectors if each is not None), key=attrgetter("at"))
-        answer = structs.replace(oldest, body=batch.answer(oldest.facts.response_model))
+        exchange, model = wanted.responder.exchange, oldest.facts.response_model
+        answer = structs.replace(oldest, body=batch.answer(exchange.model if wanted.call.aliased else model))
         await self._keeper.give(wanted.responder, answer, "hit")
 
     def _note_saved(self, wanted: Wanted, batch: EmbeddingBatch) -> None:
@@ -139,7 +140,6 @@ class CachedBatches:
         """Ask a provider for what is missing. Returns what was stored."""
         responder, call = wanted.responder, wanted.call
         self._keeper.counters.note_miss(responder)
-        self._note_saved(wanted, batch)
         if not batch.whole:
             body = b"".join(call.segments({MEMBER: batch.request()}))
             reduced = responder.exchange.endpoint.dialect.requests.read(body)
@@ -149,6 +149,8 @@ class CachedBatches:
             call = responder.call = reduced
         outlet = responder.outlet = BatchOutlet(responder.outlet, batch)
         await self._dispatch(wanted.dispatcher, responder, wanted.plan, call)
+        if outlet.fetched:
+            self._note_saved(wanted, batch)
         if not outlet.fetched or responder.exchange.fallback_used:
             return {}
         size = sum(len(batch.inputs[place]) for place in batch.missing)  # the provider reports the sum

@@ -62,6 +62,8 @@ class ResponseCache:
         """
         self._terms = CacheTerms(config)
         self.keeper.adopt(config.cache)
+        if not (config.cache.enabled or self.store.shared):
+            self.store.resize(0)  # free its memory
 
     def sample(self) -> CacheSample | None:
         """For metrics. ``None``: the cache is off."""

@@ -7,11 +7,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Final
 
 from msgspec import Struct
-from multidict import istr
+from multidict import MultiMapping, istr
 
 from proxy.errors import ClientFault
 
@@ -45,10 +44,10 @@ ONLY: Final = Directives(only=True)
 _OF_WORD: Final = {"off": OFF, "refresh": REFRESH, "only": ONLY, "": None}
 
 
-def directives_of(headers: Mapping[str, str]) -> Directives:
+def directives_of(headers: MultiMapping[str]) -> Directives:
     """What the request says. Raises ClientFault."""
     if HEADER in headers:
-        word = headers[HEADER].strip().lower()
+        word = ",".join(headers.getall(HEADER)).strip().lower()
         if word not in _OF_WORD:
             raise ClientFault(
                 f"{str(HEADER)!r} must be one of {', '.join(WORDS)}.", param=str(HEADER), code="invalid_value"
@@ -56,13 +55,12 @@ def directives_of(headers: Mapping[str, str]) -> Directives:
         found = _OF_WORD[word]
         if found is not None:
             return found
-    control = headers.get(CACHE_CONTROL)
-    return USUAL if control is None else _of_control(control)
+    return _of_control(",".join(headers.getall(CACHE_CONTROL))) if CACHE_CONTROL in headers else USUAL
 
 
-def tags_of(headers: Mapping[str, str]) -> tuple[str, ...]:
+def tags_of(headers: MultiMapping[str]) -> tuple[str, ...]:
     """The tags that the answer is stored with. Raises ClientFault."""
-    text = headers.get(TAGS, "")
+    text = ",".join(headers.getall(TAGS, ()))
     tags = tuple(sorted({tag for part in text.split(",") if (tag := part.strip(" \t"))}))
     if len(tags) > MOST_TAGS or not all(map(_tag, tags)):
         raise ClientFault(

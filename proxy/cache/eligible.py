@@ -21,10 +21,14 @@ MOST_BODY: Final = 1024 * 1024  # bytes; hashing more would hold the loop for a 
 
 # Members by which a model may call tools, or search: what they find changes, and what they do is to be done each time.
 _TOOLS: Final = frozenset(
-    ("tools", "functions", "mcp_servers", "web_search_options", "plugins", "container", "cachedContent")
+    (
+        *("tools", "functions", "mcp_servers", "web_search_options", "plugins", "container"),
+        *("cachedContent", "cached_content"),  # may have tools; Google takes both spellings
+    )
 )
 # The answer depends on what the provider keeps and changes with each request, or comes later.
 _STATE: Final = frozenset(("conversation", "background"))
+_TEMPLATE: Final = frozenset(("prompt",))  # of the Responses API: a template that the provider keeps
 _EMPTY: Final = (b"null", b"[]", b"{}", b"false")
 _LONGEST_EMPTY: Final = 5  # bytes
 _CHOICES: Final = frozenset(("n", "prompt"))  # members of OpenAI's calls by which there may be several
@@ -53,6 +57,8 @@ def checks_of(
         checks.append(_has_tools)
     if not endpoint.replayable and "stored" not in allow:
         checks.append(_is_stored)
+    if not endpoint.replayable and "prompt" in names:
+        checks.append(_has_template)
     if "choices" not in allow and (endpoint.in_path or not _CHOICES.isdisjoint(names)):
         checks.append(_has_choices)
     if endpoint.in_path:
@@ -89,13 +95,17 @@ def _is_stored(call: Call) -> Reason | None:
     return None if call.stateless else "stored"
 
 
+def _has_template(call: Call) -> Reason | None:
+    return "state" if _has_any(call.members.values, _TEMPLATE) else None
+
+
 def _has_choices(call: Call) -> Reason | None:
     return "choices" if call.choices > 1 else None
 
 
 def _has_any(values: Mapping[str, msgspec.Raw], names: frozenset[str]) -> bool:
     """Whether one of the members is there, and not empty."""
-    for name in names & values.keys():
+    for name in names.intersection(values):
         raw = values[name]
         if len(raw) > _LONGEST_EMPTY or bytes(raw) not in _EMPTY:
             return True

@@ -15,6 +15,7 @@ from proxy.cache.replay import replay
 from proxy.cache.rules import CachePolicy
 from proxy.cache.wanted import CacheCounters, Wanted
 from proxy.config.cache_schema import CacheSettings
+from proxy.ledger.entry import answering
 from proxy.ledger.ledger import Ledger
 from proxy.responder import Responder
 from proxy.routing.deployment import Deployment
@@ -66,11 +67,10 @@ class AnswerKeeper:
     def made(self, wanted: Wanted, recorder: AnswerRecorder) -> CachedAnswer | None:
         """What is stored of a whole answer; ``None`` of the fallback's, as the client asked for another model."""
         exchange = wanted.responder.exchange
-        if exchange.fallback_used or exchange.outcome not in ("", "ok"):
+        attempt = answering(exchange)
+        if attempt is None or exchange.fallback_used or exchange.outcome not in ("", "ok"):
             return None
-        facts = self.facts(
-            wanted, recorder.content_type, exchange.attempts[-1].deployment, recorder.lines, stream=recorder.streams
-        )
+        facts = self.facts(wanted, recorder.content_type, attempt.deployment, recorder.lines, stream=recorder.streams)
         usage = exchange.usage
         tokens = (None, None) if usage is None else (usage.input, usage.output)
         return CachedAnswer(recorder.body(), facts, self._wall(), cost_so_far(exchange), *tokens)
@@ -86,7 +86,10 @@ class AnswerKeeper:
         """Store vectors of one answer: the key of each, its bytes, and its share of what the answer took."""
         kept: dict[bytes, CachedAnswer] = {}
         exchange = wanted.responder.exchange
-        facts = self.facts(wanted, content_type, exchange.attempts[-1].deployment)
+        attempt = answering(exchange)
+        if attempt is None:
+            return kept
+        facts = self.facts(wanted, content_type, attempt.deployment)
         now, cost, usage = self._wall(), cost_so_far(exchange), exchange.usage
         tokens = None if usage is None else usage.input
         for key, vector, share in parts:
@@ -119,7 +122,7 @@ class AnswerKeeper:
                 policy.ttl,
                 self._stale_secs,
             )
-            if not (wanted.tags or lines):
+            if not facts.extra:
                 if len(known) >= _MOST_KNOWN:
                     known.clear()
                 known[key] = facts

@@ -47,7 +47,7 @@ class MemoryAnswers(AnswerStore):
         return answer, self._moment
 
     def put(self, key: bytes, answer: CachedAnswer, moment: int) -> None:
-        size = len(answer.body) + OVERHEAD
+        size = _size(answer)
         if size > self._most or (moment < self._moment and self._cut(answer, moment)):
             return
         answers = self._answers
@@ -88,8 +88,12 @@ class MemoryAnswers(AnswerStore):
             self._evicted += 1
 
     def _drop(self, key: bytes) -> None:
-        self._size -= len(self._answers.pop(key).body) + OVERHEAD
+        self._size -= _size(self._answers.pop(key))
 
     def _cut(self, answer: CachedAnswer, moment: int) -> bool:
         cuts = self._cuts
         return any(cuts.get(group, 0) > moment for group in (ALL, *answer.facts.groups))
+
+
+def _size(answer: CachedAnswer) -> int:
+    return len(answer.body) + OVERHEAD + answer.facts.extra

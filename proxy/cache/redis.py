@@ -27,6 +27,7 @@ PAUSE: Final = 1.0  # seconds without a command after one has failed
 OVERHEAD: Final = (
     400  # bytes of an answer in Redis beside its value, as MEMORY USAGE has it with its places in the sets
 )
+GROUP: Final = 200  # bytes of a tag's group that has one answer
 
 _HERE: Final = Path(__file__).parent
 _RELEASE: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
@@ -83,7 +84,8 @@ class RedisAnswers(AnswerStore):
             return
         groups = [group.encode() for group in (ALL, *answer.facts.groups)]
         keys = [self._names, self._sizes, self._total, self._cuts]
-        arguments = [self._answers, key, pack(answer), life, self._most, OVERHEAD, moment, self._groups, *groups]
+        overhead = OVERHEAD + answer.facts.extra + GROUP * len(answer.facts.tags)
+        arguments = [self._answers, key, pack(answer), life, self._most, overhead, moment, self._groups, *groups]
         evicted = await self._try(lambda: self._put(keys=keys, args=arguments))
         if evicted is not None and evicted > 0:
             self._evicted += evicted

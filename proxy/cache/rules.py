@@ -9,6 +9,7 @@ from typing import Final
 from msgspec import UNSET, Struct
 from multidict import istr
 
+from proxy.cache.base import LONG
 from proxy.config.cache_schema import CacheRule, CacheScope, CacheSettings
 from proxy.identity import Client
 
@@ -56,7 +57,7 @@ class CacheRules:
         """What applies; ``None``: the request is not cached."""
         if not self._rules:
             return self._usual
-        if self._by_header:
+        if self._by_header or len(model) > LONG:
             return self._first(model, client, headers)
         known, key = self._known, (model, client)
         if key in known:

@@ -21,7 +21,9 @@ from proxy.routing.access import ALL
 from proxy.routing.routes import Route
 from proxy.server.query import forwarded
 
-_MOST_KNOWN: Final = 4096
+_MOST_KNOWN: Final = 4096  # of which each takes 4 KB at most, as clients choose names
+_MOST_NAMES: Final = 32  # of members
+_LONGEST: Final = 512  # characters of all names, the model and the query
 
 # Path, client, policy, provider that the path names, query, what replaces the model of the body, stream, names of
 # members.
@@ -53,10 +55,12 @@ class CacheTerms:
         place = path, exchange.caller, policy, route.pinned, responder.request.query, model, call.stream, names
         found = self._shapes.get(place)
         if found is None:
-            if len(self._shapes) >= _MOST_KNOWN:
-                self._shapes.clear()
             checks = checks_of(exchange.endpoint, names, self.settings, self._allow)
-            found = self._shapes[place] = Shape(self._prefix(*place[:-1]), names, checks)
+            found = Shape(self._prefix(*place[:-1]), names, checks)
+            if len(names) <= _MOST_NAMES and len("".join((*names, model, responder.request.query))) <= _LONGEST:
+                if len(self._shapes) >= _MOST_KNOWN:
+                    self._shapes.clear()
+                self._shapes[place] = found
         return found
 
     def prefix(self, responder: Responder, call: Call, policy: CachePolicy) -> bytes:

@@ -81,6 +81,12 @@ class AnswerContract:
         assert survey.size <= 3000
         assert survey.evicted > 0
 
+    async def test_tags_count_as_they_take_room(self, store: AnswerStore) -> None:
+        await put(store, answer_of(at=self.noon))
+        usual = (await store.survey()).size
+        await put(store, answer_of(at=self.noon, tags=tuple(f"{number:0100}" for number in range(16))))
+        assert (await store.survey()).size > usual + 16 * 150
+
     async def test_an_answer_that_is_larger_than_the_store_is_not_kept(self, store: AnswerStore) -> None:
         store.resize(1000)
         await put(store, answer_of(Random(1).randbytes(10_000), at=self.noon))

@@ -254,3 +254,22 @@ async def test_a_call_of_which_a_part_is_missing_saves_nothing_if_it_is_refused(
         await embeddings(client, "a")
         assert (await embeddings(client, ["a", "bb"], ("x-router-cache", "only"))).status == 504
         assert gw.app.cache.counters.input == 0
+
+
+async def test_a_hit_names_the_alias_that_a_miss_names() -> None:
+    async with Upstream() as up, Gateway(cached(up, aliases={"best": "m"})) as gw:
+        up.on(embed)
+        client = await gw.client()
+        answers = [await ask(client, {"model": "best", "input": "a"}, path=PATH) for _ in range(2)]
+        assert [(state(answer), answer.json["model"]) for answer in answers] == [("miss", "best"), ("hit", "best")]
+
+
+async def test_a_provider_that_cannot_answer_saves_nothing() -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        up.on(embed)
+        client = await gw.client()
+        await embeddings(client, "a")
+        up.on(lambda request: json_answer({"error": {"message": "down"}}, 503))
+        answer = await embeddings(client, ["a", "bb"])
+        assert (answer.status, state(answer)) == (502, "miss")
+        assert (gw.app.cache.counters.inputs, gw.app.cache.counters.input) == (0, 0)

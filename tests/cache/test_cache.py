@@ -27,7 +27,7 @@ from tests.support import (
     until,
 )
 from tests.support.answers import SSE_HEADERS
-from tests.support.gateway import Gateway, one_provider
+from tests.support.gateway import Gateway, one_provider, to_config
 
 EVENTS = chat_events("Hello", " world")
 
@@ -286,7 +286,7 @@ async def test_a_hit_takes_a_request_from_limits_and_nothing_else(monkeypatch: p
         client = await gw.client()
         answers = [await ask(client) for _ in range(4)]
         assert [answer.status for answer in answers] == [200, 200, 200, 429]
-        assert state(answers[3]) is None
+        assert state(answers[3]) == "bypass"
         assert [answer.header("x-ratelimit-remaining") for answer in answers[1:3]] == ["1", "0"]
         assert reserved == ["m"]  # tokens and money of one attempt
 
@@ -350,6 +350,41 @@ async def test_an_answer_from_the_cache_is_in_the_dialect_of_its_endpoint() -> N
         assert list(map(state, streams)) == ["miss", "hit"]
         assert streams[0].body == streams[1].body
         assert len(up.requests) == 2
+
+
+async def test_an_answer_of_a_race_is_of_the_winner() -> None:
+    async with Upstream() as up, Upstream() as other:
+        gate, never = asyncio.Event(), asyncio.Event()
+        up.queue([Wait(gate), *json_answer(completion("Hello"))])
+        other.queue([Wait(never)])
+        providers = {
+            name: {"baseUrl": each.url, "apiKey": "secret-key"} for name, each in (("up", up), ("other", other))
+        }
+        models = [
+            {"name": "m", "provider": "up", "model": "one", "inputPrice": 1.0},
+            {"name": "m", "provider": "other", "model": "two", "inputPrice": 2.0},
+        ]
+        routing = {"hedgeAfterMs": 1, "maxRetries": 2, "strategy": "lowest_cost"}
+        async with Gateway(cached(up, providers=providers, models=models, routing=routing)) as gw:
+            client = await gw.client()
+            asking = asyncio.ensure_future(ask(client))
+            await until(lambda: len(up.requests) + len(other.requests) == 2, "both to be asked")
+            gate.set()
+            first, second = await asking, await ask(client)
+            assert (state(first), state(second)) == ("miss", "hit")
+            assert first.header("x-router-provider") == second.header("x-router-provider") == "up"
+
+
+async def test_a_cache_that_is_switched_off_frees_its_memory() -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        up.on(lambda request: json_answer(completion("Hello")))
+        await ask(await gw.client())
+        store = gw.app.cache.store
+        assert store.glance().answers == 1
+        gw.app._adopt(to_config(one_provider(up)), gw.app.running.catalog)
+        assert store.glance().answers == 0
+        gw.app._adopt(gw.config, gw.app.running.catalog)
+        assert [state(await ask(await gw.client())) for _ in range(2)] == ["miss", "hit"]
 
 
 async def test_hooks_see_answers_from_the_cache() -> None:

@@ -35,6 +35,15 @@ def test_directives(headers: dict[str, str], expected: Directives) -> None:
     assert directives_of(CIMultiDict(headers)) == expected
 
 
+def test_lines_of_one_header_are_one_list() -> None:
+    headers = CIMultiDict([("Cache-Control", "max-age=5"), ("cache-control", "no-store")])
+    assert directives_of(headers) == OFF
+    tags = CIMultiDict([("x-router-cache-tags", "b"), ("X-Router-Cache-Tags", "a, c")])
+    assert tags_of(tags) == ("a", "b", "c")
+    with pytest.raises(ClientFault):
+        directives_of(CIMultiDict([("x-router-cache", "refresh"), ("x-router-cache", "off")]))
+
+
 def test_another_word_is_refused() -> None:
     with pytest.raises(ClientFault) as refused:
         directives_of(CIMultiDict({"x-router-cache": "yes"}))

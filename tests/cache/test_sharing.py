@@ -13,7 +13,7 @@ import pytest
 from proxy.dialects.call import Call
 from proxy.exchange import Exchange
 from proxy.wire.criteria import Criteria
-from tests.cache.flows import CALL, ask, cached, state, text
+from tests.cache.flows import CALL, CHAT, ask, cached, state, text
 from tests.support import Request, Upstream, completion, json_answer
 from tests.support.gateway import Gateway
 
@@ -82,3 +82,17 @@ async def test_a_credential_in_the_query_does_not_count() -> None:
         other = await ask(client, CONTENTS, path=f"{GEMINI}?key=key-1")
         assert (one.status, state(one), state(other)) == (200, "miss", "hit")
         assert state(await ask(client, CONTENTS, path=f"{GEMINI}?key=key-1&prettyPrint=false")) == "miss"
+
+
+async def test_long_names_are_not_kept_in_tables() -> None:
+    rules = [{"models": ["other"], "enabled": False}]
+    async with Upstream() as up, Gateway(cached(up, {"rules": rules})) as gw:
+        up.on(lambda request: json_answer(completion("Hello")))
+        client = await gw.client()
+        calls = [CALL | {"x" * 5000: 1}, CALL | {"model": ["m", "x" * 5000]}]
+        states = [state(await ask(client, call)) for call in calls for _ in range(2)]
+        states += [state(await ask(client, CALL, path=f"{CHAT}?a={'x' * 5000}")) for _ in range(2)]
+        assert states == ["miss", "hit"] * 3
+        terms = gw.app.cache._terms
+        for table in (terms._shapes, terms.rules._known, gw.app.cache.keeper._facts):
+            assert "x" * 5000 not in repr(list(table))

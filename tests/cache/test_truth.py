@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 
 from proxy.cache.base import ALL
+from proxy.dialects.call import Call
+from proxy.exchange import Exchange
+from proxy.hooks import HookReply
 from tests.cache.flows import CALL, STREAM, Clock, ask, cached, state
 from tests.support import (
     Answer,
@@ -324,6 +327,56 @@ async def _(scene: Scene) -> Answer:
     return await client.fetch(
         "POST", "/v1/audio/transcriptions", body=form, headers=[("Content-Type", "multipart/form-data; boundary=x")]
     )
+
+
+@case("a model that does not exist")
+async def _(scene: Scene) -> Answer:
+    answer = await ask(await scene.start(), CALL | {"model": "none"})
+    assert answer.status == 404
+    return answer
+
+
+@case("a credential that is not valid")
+async def _(scene: Scene) -> Answer:
+    answer = await ask(await scene.start(auth=keys("ann")), CALL, bearer(7))
+    assert answer.status == 401
+    return answer
+
+
+@case("a request that a limit refuses")
+async def _(scene: Scene) -> Answer:
+    client = await scene.start(rateLimiting={"enabled": True, "perClient": {"requestsPerHour": 1}})
+    await ask(client)
+    answer = await ask(client)
+    assert answer.status == 429
+    return answer
+
+
+@case("a wrong `x-router-cache`")
+async def _(scene: Scene) -> Answer:
+    answer = await ask(await scene.start(), CALL, ("x-router-cache", "yes"))
+    assert answer.status == 400
+    return answer
+
+
+@case("a list of models")
+async def _(scene: Scene) -> Answer:
+    answer = await (await scene.start()).fetch("GET", "/v1/models")
+    assert answer.status == 200
+    return answer
+
+
+@case("an answer of a hook")
+async def _(scene: Scene) -> Answer:
+    client = await scene.start()
+
+    async def refuse(exchange: Exchange, call: Call) -> HookReply:
+        return HookReply(b"{}", 403)
+
+    scene.gw.app.gateway._on_request = refuse
+    answer = await ask(client)
+    assert answer.status == 403
+    return answer
 
 
 @case("a request while the cache is off")
