@@ -20,6 +20,7 @@ from proxy.cache.headers import CacheHeaders
 from proxy.cache.keeping import AnswerKeeper
 from proxy.cache.key import pairs_key
 from proxy.cache.recorder import AnswerRecorder
+from proxy.cache.stream_recorder import StreamRecorder
 from proxy.cache.terms import CacheTerms
 from proxy.cache.waiting import wait_for_leader
 from proxy.cache.wanted import DispatchCall, Wanted, is_of_providers, not_cached
@@ -120,9 +121,9 @@ class ResponseCache:
         if directives.only:
             self.counters.note_miss(wanted.responder)
             raise not_cached()
-        if wanted.key in self._flights and waits and directives is USUAL:
-            return self._follow(wanted)
-        return self._lead(wanted)
+        if wanted.key in self._flights:
+            return self._follow(wanted) if waits and directives is USUAL else self._ask(wanted)
+        return self._lead(wanted) if self.store.shared else self._ask(wanted, leads=True)
 
     def _hit(self, wanted: Wanted, answer: CachedAnswer) -> Awaitable[None]:
         counters, responder = self.counters, wanted.responder
@@ -160,54 +161,64 @@ class ResponseCache:
         return found if found.moment >= wanted.moment else None
 
     async def _lead(self, wanted: Wanted) -> None:
-        key, store, flights, wait = wanted.key, self.store, self._flights, self._terms.settings.wait_secs
-        if key in flights:  # it does not wait for the other one
-            await self._ask(wanted)
-            return
-        flights[key] = wanted.moment
+        """Ask a provider, unless another process does."""
+        key, store, wait = wanted.key, self.store, self._terms.settings.wait_secs
+        self._flights[key] = wanted.moment
         answer: CachedAnswer | None = None
         leads = left = False
         try:
-            if store.shared and wanted.directives is USUAL and wait:
+            if wanted.directives is USUAL and wait:
                 leads = True  # Redis may have it even if this is canceled before it says so
                 leads = await store.lead(key, wait)
                 if not leads:
                     answer = await wait_for_leader(store, key, wait, self.keeper.is_fresh)
             if answer is None:
-                answer = await self._ask(wanted)
+                await self._ask(wanted)
                 return
         except (ClientGone, asyncio.CancelledError):
             left = True
             raise
         finally:
-            flight = flights.pop(key)
-            if isinstance(flight, Flight):
-                flight.land(LEFT if left else answer)
+            self._land(key, LEFT if left else answer or wanted.stored)
             if leads:
                 await store.release(key)
         self.counters.waited += 1
         await self._hit(wanted, answer)
 
-    async def _ask(self, wanted: Wanted) -> CachedAnswer | None:
-        """Let a provider answer. Returns what was stored."""
-        responder = wanted.responder
-        recorder = AnswerRecorder(responder.outlet, responder.exchange, self.keeper.recordings)
-        responder.outlet = recorder
+    async def _ask(self, wanted: Wanted, *, leads: bool = False) -> None:
+        """Let a provider answer. ``leads``: equal requests may wait for it."""
+        responder, keeper, outlet = wanted.responder, self.keeper, wanted.responder.outlet
+        exchange = responder.exchange
+        recorder = responder.outlet = (
+            StreamRecorder(outlet, exchange, keeper.recordings) if exchange.stream else AnswerRecorder(outlet, exchange)
+        )
         self.counters.note_miss(responder)
+        if leads:
+            self._flights[wanted.key] = wanted.moment
+        left = False
         try:
             await self._dispatch(wanted.dispatcher, responder, wanted.plan, wanted.call)
-            answer = self.keeper.made(wanted, recorder) if recorder.whole else None
+            answer = wanted.stored = keeper.made(wanted, recorder)
             if answer is not None:
-                storing = self.keeper.put(wanted.key, answer, wanted.moment)
+                storing = keeper.put(wanted.key, answer, wanted.moment)
                 if storing is not None:
                     await storing
-            return answer
         except GatewayError as fault:
             stale = wanted.stale
-            if stale is None or responder.outlet.begun or not is_of_providers(fault):
+            if stale is None or recorder.begun or not is_of_providers(fault):
                 raise
-            responder.outlet = recorder.outlet
+            responder.outlet = outlet
             await self._give_stale(wanted, stale)
-            return None
+        except (ClientGone, asyncio.CancelledError):
+            left = True
+            raise
         finally:
             recorder.release()
+            if leads:
+                self._land(wanted.key, LEFT if left else wanted.stored)
+
+    def _land(self, key: bytes, result: CachedAnswer | ClientLeft | None) -> None:
+        """Give the requests that wait what became of the first one."""
+        flight = self._flights.pop(key, None)
+        if isinstance(flight, Flight):
+            flight.land(result)

@@ -10,9 +10,10 @@ from typing import Final, Literal
 from proxy.billing import cost_so_far
 from proxy.cache.base import AnswerFacts, AnswerStore, CachedAnswer
 from proxy.cache.directives import USUAL, Directives
-from proxy.cache.recorder import AnswerRecorder, Recordings
+from proxy.cache.recorder import AnswerRecorder, content_type_of, kept_lines
 from proxy.cache.replay import replay
 from proxy.cache.rules import CachePolicy
+from proxy.cache.stream_recorder import EVENT_STREAM, Recordings
 from proxy.cache.wanted import CacheCounters, Wanted
 from proxy.config.cache_schema import CacheSettings
 from proxy.ledger.entry import answering
@@ -22,6 +23,7 @@ from proxy.routing.deployment import Deployment
 
 MEGABYTE: Final = 1024 * 1024
 _MOST_KNOWN: Final = 4096
+_FAILED: Final = frozenset(("error", "damaged", "broken", "client_gone", "cancelled"))  # outcomes
 
 
 class AnswerKeeper:
@@ -66,19 +68,37 @@ class AnswerKeeper:
 
     def made(self, wanted: Wanted, recorder: AnswerRecorder) -> CachedAnswer | None:
         """What is stored of a whole answer; ``None`` of the fallback's, as the client asked for another model."""
-        exchange = wanted.responder.exchange
+        body, exchange = recorder.copy(), wanted.responder.exchange
         attempt = answering(exchange)
-        if attempt is None or exchange.fallback_used or exchange.outcome not in ("", "ok"):
+        if body is None or attempt is None or exchange.fallback_used or exchange.outcome in _FAILED:
             return None
-        facts = self.facts(wanted, recorder.content_type, attempt.deployment, recorder.lines, stream=recorder.streams)
-        usage = exchange.usage
-        tokens = (None, None) if usage is None else (usage.input, usage.output)
-        return CachedAnswer(recorder.body(), facts, self._wall(), cost_so_far(exchange), *tokens)
+        if len(body) > self.recordings.largest:
+            return None
+        header_lines = recorder.header_lines
+        lines = kept_lines(header_lines) if exchange.dropped or exchange.patches else b""
+        facts = self.facts(wanted, content_type_of(header_lines), attempt.deployment, lines)
+        usage, cost = exchange.usage, cost_so_far(exchange)
+        if usage is None:
+            return CachedAnswer(body, facts, self._wall(), cost)
+        return CachedAnswer(body, facts, self._wall(), cost, usage.input, usage.output)
 
     def put(self, key: bytes, answer: CachedAnswer, moment: int) -> Awaitable[None] | None:
         """Store an answer. Awaitable only if the store has to wait."""
         self.counters.stored += 1
-        return self.store.put(key, answer, moment)
+        return self._put_later(key, answer, moment) if self.store.shared else self.store.put(key, answer, moment)
+
+    async def _put_later(self, key: bytes, answer: CachedAnswer, moment: int) -> None:
+        """Store an answer, unless too many bytes wait for a slow store."""
+        recordings, size = self.recordings, len(answer.body)
+        if recordings.used + size > recordings.most:
+            return
+        recordings.used += size
+        try:
+            storing = self.store.put(key, answer, moment)
+            if storing is not None:
+                await storing
+        finally:
+            recordings.used -= size
 
     async def keep_vectors(
         self, wanted: Wanted, parts: list[tuple[bytes, bytes, float]], content_type: bytes
@@ -101,16 +121,14 @@ class AnswerKeeper:
                     await storing
         return kept
 
-    def facts(
-        self, wanted: Wanted, content_type: bytes, deployment: Deployment, lines: bytes = b"", *, stream: bool = False
-    ) -> AnswerFacts:
+    def facts(self, wanted: Wanted, content_type: bytes, deployment: Deployment, lines: bytes = b"") -> AnswerFacts:
         """The facts of an answer: one object for all that have the same."""
         exchange, policy, known = wanted.responder.exchange, wanted.policy, self._facts
         key = deployment, exchange.model, exchange.response_model, content_type, policy
         facts = known.get(key)
         if facts is None or wanted.tags or lines:
             facts = AnswerFacts(
-                stream,
+                content_type.startswith(EVENT_STREAM),
                 content_type,
                 lines,
                 exchange.model,

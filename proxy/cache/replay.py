@@ -10,7 +10,7 @@ import msgspec
 
 from proxy import router_metadata
 from proxy.cache.base import CachedAnswer
-from proxy.cache.recorder import blocks_of
+from proxy.cache.stream_recorder import blocks_of
 from proxy.errors import ClientGone
 from proxy.net.headers import ascii_value
 from proxy.responder import Responder

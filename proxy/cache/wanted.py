@@ -26,7 +26,10 @@ _ABSENT: Final = "The cache has no answer to this request, which allows no other
 
 
 class Wanted(Struct, eq=False, gc=False):
-    """``moment``: of the look at the store. ``stale``: an answer that is given if no provider answers."""
+    """``moment``: of the look at the store. ``stale``: an answer that is given if no provider answers.
+
+    ``stored``: what a provider answered, if it is stored.
+    """
 
     dispatcher: Dispatcher
     responder: Responder
@@ -38,6 +41,7 @@ class Wanted(Struct, eq=False, gc=False):
     tags: tuple[str, ...]
     moment: int = 0
     stale: CachedAnswer | None = None
+    stored: CachedAnswer | None = None
 
 
 class CacheCounters(Struct):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from msgspec.structs import replace
 
+from proxy.cache.base import CachedAnswer
 from proxy.cache.directives import USUAL, Directives
 from proxy.cache.keeping import MEGABYTE, AnswerKeeper
 from proxy.cache.memory import MemoryAnswers
 from proxy.config.cache_schema import CacheSettings
-from tests.cache.answers import KEY, NOON, answer_of
+from tests.cache.answers import KEY, NOON, OTHER, answer_of
 
 
 @pytest.mark.parametrize(
@@ -42,3 +45,25 @@ def test_other_settings_apply_to_the_store() -> None:
     assert keeper.recordings.largest == int(0.001 * MEGABYTE)
     keeper.adopt(CacheSettings(max_answer_kb=2))
     assert keeper.recordings.largest == 2048
+
+
+async def test_answers_that_wait_for_a_slow_store_are_bounded() -> None:
+    class Slow(MemoryAnswers):
+        shared = True
+        ready = asyncio.Event()
+
+        async def put(self, key: bytes, answer: CachedAnswer, moment: int) -> None:  # type: ignore[override]
+            await self.ready.wait()
+            super().put(key, answer, moment)
+
+    store = Slow(MEGABYTE, lambda: NOON)
+    keeper = AnswerKeeper(store, wall=lambda: NOON)
+    keeper.adopt(CacheSettings(max_mb=0.001))
+    first = asyncio.ensure_future(keeper.put(KEY, answer_of(b"x" * 560), 0))  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    await keeper.put(OTHER, answer_of(b"x" * 560), 0)  # type: ignore[misc]
+    assert keeper.recordings.used == 560
+    store.ready.set()
+    await first
+    assert (keeper.recordings.used, store.glance().answers) == (0, 1)
+    assert store.find(KEY)[0] is not None
