@@ -28,6 +28,8 @@ COUNTS: Final = (
 )
 LOST: Final = "lost"  # ``end`` of an attempt whose gateway died before it ended: it has no duration
 COSTS: Final = ("cost", "cost_estimated")  # nano-USD: by reported usage, by estimated usage
+CACHED: Final = "cached"  # ``end`` of an answer from the cache, which no attempt has
+SAVINGS: Final = ("from_cache", "saved")  # such answers, and what they once cost, in nano-USD
 
 RUN: Final = "run"
 LABEL: Final = "label:"

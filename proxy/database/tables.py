@@ -27,7 +27,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ColumnElement
 
-from proxy.database.columns import CLASSES, COSTS, COUNTS, DIMENSIONS, LABEL_DIMENSIONS, USAGE
+from proxy.database.columns import CLASSES, COSTS, COUNTS, DIMENSIONS, LABEL_DIMENSIONS, SAVINGS, USAGE
 
 # Constraints need names, so that a later migration can change them.
 METADATA = MetaData(naming_convention={"ix": "ix_%(table_name)s_%(column_0_name)s", "pk": "pk_%(table_name)s"})
@@ -124,7 +124,7 @@ LEDGER_HOURS = Table(
     Column("digest", Text, primary_key=True),
     *(Column(name, Text, nullable=False) for name in DIMENSIONS if name != "end"),
     _text("end"),  # a later one, without which former versions insert sums
-    *map(_count, (*COUNTS, *CLASSES, *COSTS)),
+    *map(_count, (*COUNTS, *CLASSES, *COSTS, *SAVINGS)),
     Index(None, "owner", "hour"),
 )
 
@@ -137,7 +137,7 @@ LEDGER_LABELS = Table(
     Column("hour", BigInteger, primary_key=True),
     Column("digest", Text, primary_key=True),
     *(Column(name, Text, nullable=False) for name in ("value", *LABEL_DIMENSIONS)),
-    *map(_count, (*COUNTS, *CLASSES, *COSTS, "with_duration")),
+    *map(_count, (*COUNTS, *CLASSES, *COSTS, "with_duration", *SAVINGS)),
     Index(None, "owner", "name", "hour"),
 )
 

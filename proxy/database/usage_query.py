@@ -15,13 +15,13 @@ from sqlalchemy import BigInteger, ColumnElement, Select, Table, and_, case, fun
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from proxy.database.columns import CLASSES, COSTS, COUNTS, LABEL, LABEL_DIMENSIONS, LOST, RUN
+from proxy.database.columns import CACHED, CLASSES, COSTS, COUNTS, LABEL, LABEL_DIMENSIONS, LOST, RUN, SAVINGS
 from proxy.database.tables import LEDGER, LEDGER_HOURS
 
 HOUR: Final = 3600
 DAY: Final = 86400
 TIMES: Final = ("hour", "day", "month")
-MEASURES: Final = (*COUNTS, *CLASSES, *COSTS)
+MEASURES: Final = (*COUNTS, *CLASSES, *COSTS, *SAVINGS)
 SUMS: Final = (*MEASURES, "with_duration")  # the last one is not stored: all attempts but the lost ones
 
 
@@ -212,6 +212,8 @@ def measures_of_rows() -> list[ColumnElement[Any]]:
         "cost": _sum(case((known, row.cost))),
         "cost_estimated": _sum(case((~known, row.cost))),
         **{name: _sum(row[name]) for name in CLASSES},
+        "from_cache": _number(row.end == CACHED),
+        "saved": _sum(row.saved),
     }
     return [found[name].label(name) for name in MEASURES]
 

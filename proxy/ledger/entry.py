@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, Raw, Struct
 
+from proxy.database.columns import CACHED
 from proxy.dialects.base import BYTES_PER_TOKEN
 from proxy.dialects.call import Call
 from proxy.dialects.usage import UsageDetails
@@ -23,7 +24,6 @@ from proxy.pricing.rates import Rates
 from proxy.pricing.sheet import PriceSheet
 from proxy.routing.estimate import rough_input
 
-CACHED: Final = "cached"  # the end of a row that no attempt has
 MOST_TEXT: Final = 16 * 1024  # bytes of a body that counts as text; a larger one may hold images
 
 _encode: Final = msgspec.msgpack.Encoder().encode

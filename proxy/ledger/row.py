@@ -53,7 +53,7 @@ class Row(Struct, array_like=True, gc=False):
     # from here on known at the end
     bytes_out: int = 0
     answered: bool = False  # this attempt gave the client its answer
-    end: str = ""  # "ok", the exchange's outcome, the failure kind of the attempt, or "lost"
+    end: str = ""  # "ok", the exchange's outcome, the failure kind of the attempt, "lost" or "cached"
     status: int = 0  # of the client's answer if ``answered``, else of the provider's refusal; 0: none
     response_model: str = ""
     sent_ms: float | None = None

@@ -107,6 +107,7 @@ async def test_sums_of_labels_begin_after_the_rows_that_are_there(url: str) -> N
             *(f"DROP TABLE {name}" for name in ("outbox", "event_receivers", "event_ids")),
             *(f"DROP TABLE {name}" for name in ("routing_entries", "routing_changes", "address_health", "leases")),
             "ALTER TABLE ledger DROP COLUMN saved",
+            *(f"ALTER TABLE ledger_hours DROP COLUMN {name}" for name in ("from_cache", "saved")),
             "ALTER TABLE accounts DROP COLUMN sequence",
             f"DROP TRIGGER transfers_no_renumber{table}",
             *(f"ALTER TABLE transfers DROP COLUMN {name}" for name in ("sequence", "balance")),

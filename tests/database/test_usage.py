@@ -58,7 +58,7 @@ def _row(chance: Random, number: int) -> Row:
         labels={"app": chance.choice(["x", "y"])} if chance.random() < 0.7 else {},
         run=chance.choice(["", "run-1"]),
         answered=chance.random() < 0.8,
-        end=chance.choice(["ok", "timeout", "lost"]),
+        end=chance.choice(["ok", "timeout", "lost", "cached"]),
         ended_ms=chance.choice([None, 1.5, 12.4]),
         first_content_ms=chance.choice([None, 0.5, 700.49]),
         usage_source=source,  # type: ignore[arg-type]
@@ -66,6 +66,7 @@ def _row(chance: Random, number: int) -> Row:
         output=chance.randrange(1000) if used else None,
         cost=chance.randrange(10**12) if priced else None,
         cost_source="operator" if priced else "none" if source == "none" else "unpriced",
+        saved=chance.choice([None, 10**9]),
     )
 
 

@@ -93,6 +93,8 @@ def measures(row: Row) -> dict[str, int]:
         "cost": 0 if estimated else row.cost or 0,
         "cost_estimated": (row.cost or 0) if estimated else 0,
         **{name: getattr(row, name) or 0 for name in CLASSES},
+        "from_cache": int(row.end == "cached"),
+        "saved": row.saved or 0,
     }
 
 

@@ -29,7 +29,8 @@ class PeriodParameters(Struct, frozen=True, forbid_unknown_fields=True, rename={
 
 
 class Figures(Struct):
-    """Requests are counted as they were sent to providers, so a retry is another request.
+    """Requests are counted as they were sent to providers, so a retry is another request. Answers from the cache count
+    as well: there are ``cached_requests`` of them, which saved ``saved_usd`` as far as it is known.
 
     ``total_cost_usd``: by reported and by estimated usage; ``unknown_cost_requests`` are in no cost. Averages are
     ``null`` without requests, and leave out those that were lost with their gateway.
@@ -44,6 +45,8 @@ class Figures(Struct):
     total_tokens: int
     total_cost_usd: float
     unknown_cost_requests: int
+    cached_requests: int
+    saved_usd: float
 
 
 class PeriodFigures(Figures, kw_only=True, rename={"start": "from", "end": "to"}):
@@ -99,4 +102,6 @@ def _members(sums: Mapping[str, int]) -> dict[str, Any]:
         "total_tokens": sum(sums[name] for name in TOKENS),
         "total_cost_usd": (sums["cost"] + sums["cost_estimated"]) / NANO,
         "unknown_cost_requests": sums["unknown"] + sums["unpriced"],
+        "cached_requests": sums["from_cache"],
+        "saved_usd": sums["saved"] / NANO,
     }

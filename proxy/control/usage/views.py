@@ -25,7 +25,9 @@ class UsageSums(Struct):
     ``cost_usd``: by usage that providers reported; ``cost_estimated_usd``: by usage that the gateway estimated, in
     ``estimated`` attempts. ``unknown``: attempts whose usage nobody knows; ``unpriced``: attempts with usage but
     without a price. Neither is in a cost. ``cost_nano`` is exact. Averages are ``null`` without values; attempts that
-    were lost with their gateway have no latency. ``last_hour``: the latest hour with an attempt.
+    were lost with their gateway have no latency. ``last_hour``: the latest hour with an attempt. ``from_cache``:
+    answers from the cache, which are among the answered attempts; ``saved_usd``: what they once cost, as far as it is
+    known.
     """
 
     attempts: int
@@ -43,6 +45,9 @@ class UsageSums(Struct):
     latency_ms: float | None
     first_content_ms: float | None
     last_hour: str | None
+    from_cache: int
+    saved_usd: float
+    saved_nano: int
     group: dict[str, str] | UnsetType = UNSET
 
 
@@ -79,6 +84,9 @@ def usage_sums(
         latency_ms=round(measures["duration_ms"] / timed, 1) if timed else None,
         first_content_ms=round(measures["first_content_ms"] / first, 1) if first else None,
         last_hour=None if last_hour is None else iso_time(last_hour),
+        from_cache=measures["from_cache"],
+        saved_usd=measures["saved"] / NANO,
+        saved_nano=measures["saved"],
         group=group,
     )
 

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 from operator import add, attrgetter
 from typing import Any, Final, TypeVar
 
-from proxy.database.columns import CLASSES, COSTS, COUNTS, DIMENSIONS, digest
+from proxy.database.columns import CACHED, CLASSES, COSTS, COUNTS, DIMENSIONS, SAVINGS, digest
 from proxy.ledger.row import Row
 
 HOUR: Final = 3600
 MOST: Final = 10**15
 """Of a sum that is added to a column: a greater one might not fit, and then its hour would take no more."""
 
-SUMS: Final = (*COUNTS, *CLASSES, *COSTS)
+SUMS: Final = (*COUNTS, *CLASSES, *COSTS, *SAVINGS)
 COLUMNS: Final = ("hour", "digest", *DIMENSIONS, *SUMS)
 
 _Key = TypeVar("_Key", bound=tuple[object, ...])
@@ -23,6 +23,8 @@ _classes: Final = attrgetter(*CLASSES)
 _FIRST_CLASS: Final = len(COUNTS)
 _COST: Final = SUMS.index("cost")
 _COST_ESTIMATED: Final = SUMS.index("cost_estimated")
+_FROM_CACHE: Final = SUMS.index("from_cache")
+_SAVED: Final = SUMS.index("saved")
 _NOTHING: Final = [0] * len(SUMS)
 
 
@@ -92,6 +94,10 @@ def _add(total: list[int], row: Row) -> None:
     if first is not None:
         total[7] += int(first + 0.5)
         total[8] += 1
+    if row.end == CACHED:
+        total[_FROM_CACHE] += 1
+    if row.saved:
+        total[_SAVED] += row.saved
     place = _FIRST_CLASS
     for tokens in _classes(row):
         if tokens:

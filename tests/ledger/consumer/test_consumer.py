@@ -156,6 +156,14 @@ async def test_a_batch_with_many_rows_is_not_written_in_one_transaction(once: Si
     assert max(once.ledger.writes) == MOST_ROWS
 
 
+async def test_answers_from_the_cache_are_rows_of_a_batch_like_others(once: Site) -> None:
+    given = [structs.replace(row(number), attempt=0, end="cached", cost=0, saved=number) for number in (1, 2)]
+    once.publish(message(given[0], row(3), given[1]))
+    await within(once.consumer.run(), "its end")
+    assert once.rows == [*given, row(3)]
+    assert not once.broker.dead
+
+
 async def test_poison_goes_to_the_dead_letters_and_holds_up_nothing(once: Site) -> None:
     bad = BrokerMessage("bad", "ai_usage", "text/plain", b"hello", ledger=True)
     refused = message(row(7, model="poison"))

@@ -22,6 +22,7 @@ WHOLE = Row(
     *range(11),
     *("flex", 10**14, "catalog", "v1", 0.9, ["daily/2026-11-29/ann"]),
 )
+GIVEN = structs.replace(ROW, attempt=0, end="cached", usage_source="none", cost=0, saved=2_000_000)
 
 
 def read(body: bytes) -> MessageRows:
@@ -36,7 +37,7 @@ def columns(row: Row, **changes: Any) -> dict[str, Any]:
     return structs.asdict(row) | changes
 
 
-@pytest.mark.parametrize("row", [ROW, WHOLE])
+@pytest.mark.parametrize("row", [ROW, WHOLE, GIVEN])
 def test_every_column_comes_back(row: Row) -> None:
     assert read(encoded(columns(row))) == ([row], "")
 

@@ -79,6 +79,15 @@ async def test_rows_and_sums_are_written_once_however_often_they_come(where: Add
     assert await total(where, "input") == 3 * 1001
 
 
+async def test_answers_from_the_cache_are_summed_with_what_they_saved(where: Address, ledger: LedgerDatabase) -> None:
+    given = [row(name, attempt=0, end="cached", cost=0, saved=saved) for name, saved in (("a", 5), ("b", None))]
+    assert await ledger.write([*given, row("c")]) == 3
+    assert await query(where, "SELECT id, saved FROM ledger ORDER BY id") == [("a", 5), ("b", None), ("c", None)]
+    for table in ("ledger_hours", "ledger_labels WHERE name = 'label:a'"):
+        sums = ", ".join(f"CAST(sum({name}) AS BIGINT)" for name in ("attempts", "from_cache", "saved"))
+        assert [tuple(each) for each in await query(where, f"SELECT {sums} FROM {table}")] == [(3, 2, 5)]
+
+
 async def test_attempts_that_have_their_row_are_found(where: Address, ledger: LedgerDatabase) -> None:
     await ledger.write([row("a"), row("b")])
     assert await ledger.present([(AT, "a"), (AT + 1, "b"), (AT, "c"), (AT, "b")]) == {"a", "b"}

@@ -25,8 +25,10 @@ ROWS = st.builds(
     answered=st.booleans(),
     usage_source=st.sampled_from(("provider", "estimated", "unknown", "none")),
     cost=COUNTS,
+    end=st.sampled_from(("ok", "cached")),
     ended_ms=st.none() | st.floats(0, 10**6),
     first_content_ms=st.none() | st.floats(0, 10**6),
+    saved=COUNTS,
     **dict.fromkeys(CLASSES, COUNTS),
 )
 
@@ -52,6 +54,8 @@ def model_of(rows: list[Row]) -> dict[str, Any]:
         **{name: sum(getattr(row, name) or 0 for row in rows) for name in CLASSES},
         "cost": sum(row.cost or 0 for row in known),
         "cost_estimated": sum(row.cost or 0 for row in rows if row not in known),
+        "from_cache": sum(row.end == "cached" for row in rows),
+        "saved": sum(row.saved or 0 for row in rows),
     }
 
 
