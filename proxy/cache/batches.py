@@ -39,7 +39,7 @@ class CachedBatches:
         """``keys``: of the inputs. ``wait``: seconds that calls for the same inputs may take; 0: none is waited for."""
         known = await self._known(wanted, keys)
         waited = wait > 0 and bool(self._flights) and await self._wait(wanted, keys, known, wait)
-        batch = batch_of(inputs, keys, known)
+        batch = _batch_of_one_model(wanted, inputs, keys, known)
         if not batch.missing:
             self._keeper.counters.waited += waited
             await self._hit(wanted, batch)
@@ -118,7 +118,8 @@ class CachedBatches:
                 leads = await store.lead(name, seconds)
                 if not leads:
                     await wait_while_led(store, name, seconds)
-                    batch = batch_of(batch.inputs, batch.keys, await self._known(wanted, batch.keys))
+                    known = await self._known(wanted, batch.keys)
+                    batch = _batch_of_one_model(wanted, batch.inputs, batch.keys, known)
                     vectors.update((key, each) for key, each in zip(batch.keys, batch.vectors, strict=True) if each)
             if batch.missing:
                 vectors.update(await self._ask(wanted, batch))
@@ -159,3 +160,16 @@ class CachedBatches:
             for place, vector in zip(batch.missing, outlet.fetched, strict=True)
         ]
         return await self._keeper.keep_vectors(wanted, parts, CONTENT_TYPE)
+
+
+def _batch_of_one_model(
+    wanted: Wanted, inputs: Sequence[Raw], keys: Sequence[bytes], known: Sequence[CachedAnswer | None]
+) -> EmbeddingBatch:
+    """The call with what is known. Vectors of two models cannot be compared, so then nothing counts as known."""
+    batch = batch_of(inputs, keys, known)
+    models = {each.facts.upstream_model for each in known if each is not None}
+    if models and batch.missing:
+        plan, model = wanted.plan, wanted.responder.exchange.model
+        tiers = plan.tiers if plan.fallback_tier is None else (*plan.tiers, plan.fallback_tier)
+        models.update(each.upstream_model or model for tier in tiers for each in tier.deployments)
+    return batch if len(models) < 2 else batch_of(inputs, keys, [None] * len(keys))

@@ -273,3 +273,47 @@ async def test_a_provider_that_cannot_answer_saves_nothing() -> None:
         answer = await embeddings(client, ["a", "bb"])
         assert (answer.status, state(answer)) == (502, "miss")
         assert (gw.app.cache.counters.inputs, gw.app.cache.counters.input) == (0, 0)
+
+
+def embed_by_model(request: Request) -> list[Any]:
+    """Each model has vectors of its own. ``down`` answers with an error."""
+    call = json.loads(request.body)
+    if call["model"] == "down":
+        return json_answer({"error": {"message": "down"}}, 503)
+    data = [{"object": "embedding", "index": n, "embedding": [call["model"]]} for n in range(len(call["input"]))]
+    return json_answer({"object": "list", "data": data, "model": call["model"]})
+
+
+ROUTING = {"maxRetries": 3, "rateLimitRetries": 0, "retryDelay": 0}
+
+
+async def test_vectors_of_two_models_are_not_mixed() -> None:
+    """The client names both, and either may answer."""
+    models = [{"name": name, "provider": "up", "model": name, "type": "embedding"} for name in ("small", "large")]
+    async with Upstream() as up, Gateway(cached(up, models=models, routing=ROUTING)) as gw:
+        up.queue(json_answer({"error": {"message": "down"}}, 503))
+        up.on(embed_by_model)
+        client = await gw.client()
+        call = {"model": ["small", "large"]}
+        assert vectors(await ask(client, call | {"input": ["a"]}, path=PATH)) == [["large"]]
+        answer = await ask(client, call | {"input": ["a", "b"]}, path=PATH)
+        assert len({str(vector) for vector in vectors(answer)}) == 1
+        assert asked(up)[-1] == ["a", "b"]
+
+
+async def test_vectors_of_the_fallback_are_not_mixed_with_others() -> None:
+    models = [{"name": "m", "provider": "up", "model": "usual", "type": "embedding"}]
+    routing = ROUTING | {"fallback": {"provider": "up", "model": "f"}}
+    async with Upstream() as up, Gateway(cached(up, models=models, routing=routing)) as gw:
+        up.on(embed_by_model)
+        client = await gw.client()
+        assert vectors(await embeddings(client, ["a"])) == [["usual"]]
+
+        def only_fallback(request: Request) -> list[Any]:
+            if json.loads(request.body)["model"] == "f":
+                return embed_by_model(request)
+            return json_answer({"error": {"message": "down"}}, 503)
+
+        up.on(only_fallback)
+        answer = await embeddings(client, ["a", "b"])
+        assert (state(answer), vectors(answer)) == ("miss", [["f"], ["f"]])
