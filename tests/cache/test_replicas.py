@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.cache.flows import STREAM, Clock, ask, cached, state, text
+from tests.cache.flows import CALL, STREAM, Clock, ask, cached, state, text
 from tests.cache.test_batches import embed, embeddings
-from tests.support import Upstream, Wait, chat_events, completion, error_json, json_answer, sse_answer, until
+from tests.support import Answer, Upstream, Wait, chat_events, completion, error_json, json_answer, sse_answer, until
 from tests.support.gateway import ADMIN, Gateway
 from tests.support.services import OwnRedis, redis_prefix, redis_url
 
@@ -136,3 +136,43 @@ async def test_without_redis_requests_go_to_the_provider() -> None:
             await server.kill()
             answers = [await ask(client) for _ in range(2)]
             assert [(answer.status, state(answer)) for answer in answers] == [(200, "miss")] * 2
+
+
+async def test_redis_may_be_killed_and_come_back_under_load() -> None:
+    """Every request gets an answer, wherever it waits: at a look, for a lead or for another one's answer."""
+    async with OwnRedis() as server, Upstream() as up, AsyncExitStack() as stack:
+        source = cached(up, {"store": "redis"}, redis={"url": server.url, "timeoutSecs": 1})
+        gateways = [await stack.enter_async_context(Gateway(source)) for _ in range(2)]
+        up.on(lambda request: embed(request) if b"input" in request.body else json_answer(completion("Hello")))
+        answers: list[Answer] = []
+        stopped = asyncio.Event()
+
+        async def work(number: int) -> None:
+            client = await gateways[number % 2].client()
+            turn = 0
+            while not stopped.is_set():
+                turn += 1
+                if number % 4 < 2:
+                    answers.append(await ask(client, CALL | {"seed": turn % 50}))
+                else:
+                    answers.append(await embeddings(client, [str(turn % 50), str(turn % 7)]))
+
+        async def hits(count: int) -> None:
+            goal = sum(state(answer) == "hit" for answer in answers) + count
+            await until(lambda: sum(state(answer) == "hit" for answer in answers) >= goal, "hits")
+
+        def ups() -> list[bool]:
+            return [gw.app.cache.store.glance().up for gw in gateways]
+
+        working = [asyncio.ensure_future(work(number)) for number in range(8)]
+        await hits(50)
+        await server.kill()
+        sent = len(answers)
+        await until(lambda: ups() == [False, False] and len(answers) >= sent + 200, "answers without Redis")
+        await server.start()
+        await until(lambda: ups() == [True, True], "Redis to be used again")
+        await hits(50)
+        stopped.set()
+        await asyncio.gather(*working)
+        assert {(answer.status, state(answer)) for answer in answers} == {(200, "hit"), (200, "miss")}
+        assert all(gw.app.cache._flights == {} == gw.app.cache._batches._flights for gw in gateways)
