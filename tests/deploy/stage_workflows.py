@@ -19,7 +19,7 @@ from proxy.auth.apikey import digest_of, hash_from
 from tests.n8n.app import COMMAND_SECS, N8n, items
 from tests.n8n.package import copy_package, run_script
 from tests.n8n.workflows import CHAT_PATH, agent, chain, chat_model, chat_tool, one, operations, several, streamed_chat
-from tests.support import Upstream, error_json, json_answer, until
+from tests.support import Close, Headers, Upstream, error_json, json_answer, until
 from tests.support.gateway import GatewayProcess
 
 KEY = "sk-sluice-" + "c" * 40
@@ -31,6 +31,7 @@ CONFIG = {
     "cache": {"enabled": True},
 }
 FILTERS = {"filters": {"preferFast": True}}
+ALL_FILTERS = {"minContextSize": 1000, "jsonResponse": True, "preferFast": True, "minSuccessRate": 0.5, "type": "chat"}
 
 
 @pytest.fixture(scope="module")
@@ -166,12 +167,39 @@ async def test_each_operation_of_the_node_returns_its_items(n8n: N8n, gateway: G
     assert items(result, "Balance") == [{"user_id": "alice", "balance": 25, "currency": "USD"}]
 
 
+async def test_n8n_tests_the_credentials(n8n: N8n, gateway: GatewayProcess) -> None:
+    """A right key, a wrong key, and an address that is no gateway."""
+    owner = {"email": "owner@example.org", "firstName": "Alice", "lastName": "Doe", "password": "Sluice-4-n8n"}
+    cases = [
+        (gateway.url, KEY, "Connection successful!"),
+        (f"{gateway.url}/v1/", "sk-wrong", "The gateway does not accept this API key."),
+    ]
+    jar = aiohttp.CookieJar(unsafe=True)  # cookies of an IP address
+    async with Upstream() as page, n8n.serve() as url, aiohttp.ClientSession(url, cookie_jar=jar) as session:
+        page.on_head(lambda request: [Headers(200, [("Content-Type", "text/html")]), b"<html>Welcome", Close()])
+        cases.append((page.origin, KEY, "The address responds, but not as a gateway does. Check the Base URL."))
+        async with session.post("/rest/owner/setup", json=owner) as answer:
+            assert answer.status == 200, await answer.text()
+        for address, key, message in cases:
+            given = {"name": "Sluice account", "type": "sluiceApi", "data": {"url": address, "apiKey": key}}
+            async with session.post("/rest/credentials", json=given) as answer:
+                stored = (await answer.json())["data"]["id"]
+            async with session.post("/rest/credentials/test", json={"credentials": given | {"id": stored}}) as answer:
+                assert (await answer.json())["data"]["message"] == message
+
+
 async def test_an_error_of_the_gateway_is_that_of_the_workflow(n8n: N8n, gateway: GatewayProcess) -> None:
-    chat = {"messages": {"message": [{"role": "user", "content": "Hello"}]}, **one("no-such-model")}
-    node = operations("Errors", chat=chat)
-    model = chain("Errors of models", "Hello", chat_model(**one("no-such-model")))
-    await n8n.add(gateway.url, KEY, [node, model])
-    for workflow in (node, model):
+    hello = {"messages": {"message": [{"role": "user", "content": "Hello"}]}}
+    absent = "The model 'no-such-model' does not exist."
+    unmatched = "No model matches: none of the requested models satisfies 'tags' ('no-such-tag')."
+    filters = {"selection": "auto", "filters": ALL_FILTERS | {"tags": "no-such-tag"}}
+    cases = [
+        (operations("Absent", chat=hello | one("no-such-model")), absent),
+        (chain("Absent model", "Hello", chat_model(**one("no-such-model"))), absent),
+        (chain("Unmatched filters", "Hello", chat_model(**filters)), unmatched),
+    ]
+    await n8n.add(gateway.url, KEY, [workflow for workflow, _ in cases])
+    for workflow, message in cases:
         result = await n8n.execute(workflow["id"])
         assert result["status"] == "error"
-        assert result["error"].startswith("The model 'no-such-model' does not exist."), result["error"]
+        assert result["error"].startswith(message), result["error"]

@@ -41,6 +41,21 @@ export class SluiceApi implements ICredentialType {
 			baseURL: '={{ $credentials.url.trim().replace(/\\/+$/, "").replace(/\\/v1$/, "") }}',
 			url: '/v1/models',
 		},
+		rules: [
+			{
+				type: 'responseCode',
+				properties: { value: 401, message: 'The gateway does not accept this API key.' },
+			},
+			{
+				// Of a page that is no JSON.
+				type: 'responseSuccessBody',
+				properties: {
+					key: 'object',
+					value: undefined,
+					message: 'The address responds, but not as a gateway does. Check the Base URL.',
+				},
+			},
+		] as ICredentialTestRequest['rules'],
 	};
 
 	async authenticate(
