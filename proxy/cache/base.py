@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Sequence
-from typing import ClassVar, Final, TypeAlias
+from collections.abc import Awaitable, Iterator, Sequence
+from typing import ClassVar, Final, TypeAlias, TypeVar
 
 from msgspec import Struct
 
+T = TypeVar("T")
+
+AT_ONCE: Final = 100  # answers that are looked up or stored in one turn of the loop
 ALL: Final = "all"  # the group of every answer
 LONG: Final = 256  # characters of a name; longer ones are kept with one answer only
 _EXTRA: Final = 300  # bytes of facts that one answer has for itself
@@ -98,6 +102,27 @@ class AnswerStore(ABC):
     def put(self, key: bytes, answer: CachedAnswer, moment: int) -> Awaitable[None] | None:
         """Store an answer, unless one of its groups was invalidated after ``moment``."""
 
+    async def find_all(self, keys: Sequence[bytes]) -> tuple[list[CachedAnswer | None], int]:
+        """The answers in the order of ``keys``, and the moment."""
+        answers: list[CachedAnswer | None] = []
+        moment = 0
+        for portion in portions(keys):
+            for key in portion:
+                found = self.find(key)
+                answer, moment = found if isinstance(found, tuple) else await found
+                answers.append(answer)
+            await asyncio.sleep(0)
+        return answers, moment
+
+    async def put_all(self, answers: Sequence[tuple[bytes, CachedAnswer]], moment: int) -> None:
+        """Store answers by their keys."""
+        for portion in portions(answers):
+            for key, answer in portion:
+                storing = self.put(key, answer, moment)
+                if storing is not None:
+                    await storing
+            await asyncio.sleep(0)
+
     @abstractmethod
     async def invalidate(self, groups: Sequence[str]) -> int:
         """Remove the answers of any of these groups. Returns their number. Raises GatewayError (503)."""
@@ -129,6 +154,11 @@ class AnswerStore(ABC):
     async def close(self) -> None:
         """Release what the store holds."""
         return
+
+
+def portions(sequence: Sequence[T]) -> Iterator[Sequence[T]]:
+    """What is looked up or stored in one turn of the loop."""
+    return (sequence[start : start + AT_ONCE] for start in range(0, len(sequence), AT_ONCE))
 
 
 def model_group(name: str) -> str:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from operator import attrgetter
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from msgspec import Raw, structs
 
@@ -21,8 +21,6 @@ from proxy.cache.keeping import AnswerKeeper
 from proxy.cache.waiting import wait_while_led
 from proxy.cache.wanted import DispatchCall, Wanted, not_cached
 from proxy.errors import ClientGone
-
-AT_ONCE: Final = 100  # inputs that are looked up in one turn of the loop
 
 Vectors: TypeAlias = Mapping[bytes, CachedAnswer]  # by the key of the input
 
@@ -53,15 +51,10 @@ class CachedBatches:
 
     async def _known(self, wanted: Wanted, keys: Sequence[bytes]) -> list[CachedAnswer | None]:
         keeper, directives = self._keeper, wanted.directives
-        known: list[CachedAnswer | None] = []
-        for number, key in enumerate(keys, 1):
-            found = keeper.store.find(key)
-            answer, wanted.moment = found if isinstance(found, tuple) else await found
-            usable = answer is not None and directives.look and keeper.is_fresh(answer, directives)
-            known.append(answer if usable else None)
-            if number % AT_ONCE == 0:
-                await asyncio.sleep(0)
-        return known
+        found, wanted.moment = await keeper.store.find_all(keys)
+        if not directives.look:
+            return [None] * len(keys)
+        return [each if each is not None and keeper.is_fresh(each, directives) else None for each in found]
 
     async def _hit(self, wanted: Wanted, batch: EmbeddingBatch) -> None:
         """Answer with what is known. It is as old as its oldest part."""

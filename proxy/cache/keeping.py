@@ -116,9 +116,8 @@ class AnswerKeeper:
             if len(vector) <= self.recordings.largest:
                 answer = CachedAnswer(vector, facts, now, _part(cost, share), _part(tokens, share), 0)
                 kept[key] = answer
-                storing = self.put(key, answer, wanted.moment)
-                if storing is not None:
-                    await storing
+        self.counters.stored += len(kept)
+        await self.store.put_all(list(kept.items()), wanted.moment)
         return kept
 
     def facts(self, wanted: Wanted, content_type: bytes, deployment: Deployment, lines: bytes = b"") -> AnswerFacts:

@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, ClassVar, Final, TypeVar
 
 import msgspec
 
-from proxy.cache.base import ALL, NOTHING, AnswerStore, CachedAnswer, Found, StoreSurvey
+from proxy.cache.base import ALL, NOTHING, AnswerStore, CachedAnswer, Found, StoreSurvey, portions
 from proxy.cache.packing import pack, unpack
 from proxy.errors import Overloaded
 from proxy.observe.log import Log
@@ -28,6 +29,8 @@ OVERHEAD: Final = (
     400  # bytes of an answer in Redis beside its value, as MEMORY USAGE has it with its places in the sets
 )
 GROUP: Final = 200  # bytes of a tag's group that has one answer
+MOST_EVICTED: Final = 1000  # answers at a time; a script holds all clients of Redis
+MOST_CUTS: Final = 10_000  # groups whose invalidation is remembered
 
 _HERE: Final = Path(__file__).parent
 _RELEASE: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
@@ -78,26 +81,61 @@ class RedisAnswers(AnswerStore):
         packed, moment = found
         return (None if packed is None else self._unpacked(packed)), int(moment or 0)
 
+    async def find_all(self, keys: Sequence[bytes]) -> tuple[list[CachedAnswer | None], int]:
+        answers: list[CachedAnswer | None] = []
+        moment = 0
+        for portion in portions(keys):
+            names = [*(self._answers + key for key in portion), self._counter]
+            found = await self._try(partial(self._commands.mget, names))
+            if found is None:
+                answers += [None] * len(portion)
+                continue
+            *packed, counted = found
+            answers += [None if each is None else self._unpacked(each) for each in packed]
+            moment = int(counted or 0)
+        return answers, moment
+
     async def put(self, key: bytes, answer: CachedAnswer, moment: int) -> None:
+        await self.put_all(((key, answer),), moment)
+
+    async def put_all(self, answers: Sequence[tuple[bytes, CachedAnswer]], moment: int) -> None:
+        keys = [self._names, self._sizes, self._total, self._cuts]
+        for portion in portions(answers):
+            calls = [found for key, answer in portion if (found := self._arguments(key, answer, moment)) is not None]
+            results = await self._try(partial(self._store, keys, calls)) if calls else None
+            self._evicted += sum(number for number in results or () if number > 0)
+
+    async def _store(self, keys: Sequence[bytes], calls: Sequence[Sequence[bytes | int]]) -> Sequence[int]:
+        """What the script returns for each call."""
+        if len(calls) == 1:
+            return (await self._put(keys=keys, args=calls[0]),)
+        pipeline = self._commands.pipeline(transaction=False)
+        for arguments in calls:
+            await self._put(keys=keys, args=arguments, client=pipeline)
+        results: Sequence[int] = await pipeline.execute()
+        return results
+
+    def _arguments(self, key: bytes, answer: CachedAnswer, moment: int) -> Sequence[bytes | int] | None:
+        """Of the script that stores; ``None``: the time of the answer is over."""
         life = int((answer.kept_until - self._wall()) * 1000)
         if life <= 0:
-            return
-        groups = [group.encode() for group in (ALL, *answer.facts.groups)]
-        keys = [self._names, self._sizes, self._total, self._cuts]
-        overhead = OVERHEAD + answer.facts.extra + GROUP * len(answer.facts.tags)
-        arguments = [self._answers, key, pack(answer), life, self._most, overhead, moment, self._groups, *groups]
-        evicted = await self._try(lambda: self._put(keys=keys, args=arguments))
-        if evicted is not None and evicted > 0:
-            self._evicted += evicted
+            return None
+        facts = answer.facts
+        overhead = OVERHEAD + facts.extra + GROUP * len(facts.tags)
+        groups = [group.encode("utf-8", "surrogatepass") for group in (ALL, *facts.groups)]
+        bounds = (life, self._most, overhead, moment, self._groups, MOST_EVICTED)
+        return [self._answers, key, pack(answer), *bounds, *groups]
 
     async def invalidate(self, groups: Sequence[str]) -> int:
         removed = 0
         for group in groups:
-            members = self._names if group == ALL else self._groups + group.encode()
+            name = group.encode("utf-8", "surrogatepass")
+            members = self._names if group == ALL else self._groups + name
             keys = [self._names, self._sizes, self._total, self._cuts, self._counter, members]
             first, left = True, 1
             while left:
-                number, left = await self._require(keys, [self._answers, group.encode(), int(first)])
+                arguments: list[bytes | int] = [self._answers, name, int(first), self._groups, MOST_CUTS, ALL.encode()]
+                number, left = await self._require(keys, arguments)
                 removed += number
                 first = False
         return removed

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from proxy.cache.base import tag_group
-from proxy.cache.redis import RedisAnswers
+from proxy.cache.redis import MOST_EVICTED, RedisAnswers
 from proxy.errors import Overloaded
 from proxy.observe.log import Log
 from proxy.redis import RedisClient
@@ -91,11 +91,58 @@ async def test_every_key_has_the_prefix_and_nothing_stays_without_an_answer(
     await put(store, answer_of(at=time.time(), tags=("red",)))
     await store.lead(KEY, 30.0)
     names = [name async for name in client.commands.scan_iter(f"{{{prefix}}}:*")]
-    assert len(names) == 8
+    assert len(names) == 7
     await store.invalidate([tag_group("red")])
     await store.release(KEY)
     left = {name.rpartition(b":")[2] async for name in client.commands.scan_iter(f"{{{prefix}}}:*")}
-    assert left == {b"total", b"cuts", b"moment", b"all", b"model m"}
+    assert left == {b"total", b"cuts", b"moment"}
+
+
+async def test_groups_have_no_answers_that_are_gone(store: RedisAnswers, client: RedisClient, prefix: str) -> None:
+    store.resize(5000)
+    for number in range(50):
+        await put(store, answer_of(at=time.time(), tags=(f"t{number}", "red")), number.to_bytes(32))
+    live = (await store.survey()).answers
+    group = f"{{{prefix}}}:cache:group:"
+    assert 0 < live < 10
+    assert await client.commands.zcard(group + "tag red") == await client.commands.zcard(group + "model m") == live
+    assert len([name async for name in client.commands.scan_iter(f"{group}tag t*")]) == live
+    assert await store.invalidate([tag_group("red")]) == live
+    assert not await client.commands.exists(group + "model m")
+
+
+async def test_little_is_evicted_at_a_time(store: RedisAnswers) -> None:
+    """A script holds all clients of Redis."""
+    answers = [(number.to_bytes(32), answer_of(at=time.time())) for number in range(MOST_EVICTED + 100)]
+    await store.put_all(answers, 0)
+    store.resize(20_000)
+    await put(store, answer_of(at=time.time()), KEY)
+    survey = await store.survey()
+    assert (survey.answers, survey.evicted) == (100, MOST_EVICTED)
+    assert await find(store) is None  # no room yet
+    await put(store, answer_of(at=time.time()), KEY)
+    assert await find(store) is not None
+    assert (await store.survey()).size <= 20_000
+
+
+async def test_invalidations_that_are_too_many_to_remember_count_for_all(
+    store: RedisAnswers, client: RedisClient, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.cache.redis.MOST_CUTS", 5)
+    _, before = await store.find(KEY)
+    await store.invalidate([tag_group(str(number)) for number in range(7)])
+    assert await client.commands.hlen(f"{{{prefix}}}:cache:cuts") <= 5
+    await put(store, answer_of(at=time.time()), moment=before)
+    assert await find(store) is None
+    await put(store, answer_of(at=time.time()))
+    assert await find(store) is not None
+
+
+async def test_a_wrong_sum_is_mended(store: RedisAnswers, client: RedisClient, prefix: str) -> None:
+    await client.commands.set(f"{{{prefix}}}:cache:total", 10**9)  # the server has evicted the rest
+    await put(store, answer_of(at=time.time()))
+    assert await find(store) is not None
+    assert (await store.survey()).size < 1000
 
 
 async def test_one_process_leads(store: RedisAnswers, client: RedisClient) -> None:
