@@ -54,7 +54,9 @@ class CachedBatches:
         found, wanted.moment = await keeper.store.find_all(keys)
         if not directives.look:
             return [None] * len(keys)
-        return [each if each is not None and keeper.is_fresh(each, directives) else None for each in found]
+        return [
+            each if each is not None and keeper.is_fresh(each, wanted.policy, directives) else None for each in found
+        ]
 
     async def _hit(self, wanted: Wanted, batch: EmbeddingBatch) -> None:
         """Answer with what is known. It is as old as its oldest part."""

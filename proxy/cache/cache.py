@@ -114,9 +114,9 @@ class ResponseCache:
     def _answered(self, wanted: Wanted, found: Found, *, waits: bool = True) -> Awaitable[None]:
         directives, (answer, wanted.moment) = wanted.directives, found
         if answer is not None and directives.look:
-            if self.keeper.is_fresh(answer, directives):
+            if self.keeper.is_fresh(answer, wanted.policy, directives):
                 return self._hit(wanted, answer)
-            if directives is USUAL and answer.facts.stale:
+            if directives is USUAL and self.keeper.is_spare(answer, wanted.policy):
                 wanted.stale = answer
         if directives.only:
             self.counters.note_miss(wanted.responder)
@@ -171,7 +171,9 @@ class ResponseCache:
                 leads = True  # Redis may have it even if this is canceled before it says so
                 leads = await store.lead(key, wait)
                 if not leads:
-                    answer = await wait_for_leader(store, key, wait, self.keeper.is_fresh)
+                    answer = await wait_for_leader(
+                        store, key, wait, lambda found: self.keeper.is_fresh(found, wanted.policy)
+                    )
             if answer is None:
                 await self._ask(wanted)
                 return

@@ -47,12 +47,19 @@ class AnswerKeeper:
 
     # -- what there is -----------------------------------------------------------------------------
 
-    def is_fresh(self, answer: CachedAnswer, directives: Directives = USUAL) -> bool:
-        """Whether an answer may be given to a request with these directives."""
+    def is_fresh(self, answer: CachedAnswer, policy: CachePolicy, directives: Directives = USUAL) -> bool:
+        """Whether an answer may be given to a request with these directives.
+
+        ``policy``: what applies to the request. Its time may be shorter than when the answer was stored.
+        """
         age = self._wall() - answer.at
         if directives is not USUAL and directives.max_age is not None and age > directives.max_age:
             return False
-        return age < answer.facts.ttl
+        return age < answer.facts.ttl and age < policy.ttl
+
+    def is_spare(self, answer: CachedAnswer, policy: CachePolicy) -> bool:
+        """Whether an answer that is not fresh may be given if no provider answers."""
+        return self._wall() - answer.at < min(answer.facts.ttl, policy.ttl) + self._stale_secs
 
     def age(self, answer: CachedAnswer) -> int:
         return max(0, int(self._wall() - answer.at))

@@ -48,6 +48,7 @@ from proxy.pricing.bill import Bill
 from proxy.pricing.rates import NANO
 
 NONE: Final = "none"
+_NOT_OF_PROVIDERS: Final = frozenset(("hit", "stale"))  # what the cache did where its answer was given
 
 # Codes of errors, which providers can influence.
 _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -151,9 +152,12 @@ class Metrics:
             if exchange.endpoint.kind != "call":
                 self._count_other(exchange)
                 continue
-            series = known.get((exchange.provider, exchange.request_model)) or self._find(
-                exchange.provider, exchange.request_model
-            )
+            if exchange.cache in _NOT_OF_PROVIDERS:
+                series = self._find("", "")
+            else:
+                series = known.get((exchange.provider, exchange.request_model)) or self._find(
+                    exchange.provider, exchange.request_model
+                )
             series.requests(exchange.outcome).value += 1
             end = exchange.ended
             if end is not None:

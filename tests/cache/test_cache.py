@@ -387,6 +387,29 @@ async def test_a_cache_that_is_switched_off_frees_its_memory() -> None:
         assert [state(await ask(await gw.client())) for _ in range(2)] == ["miss", "hit"]
 
 
+async def test_a_rule_with_a_shorter_time_applies_to_what_others_have_stored() -> None:
+    rules = [{"headers": {"x-fresh": "yes"}, "ttlSecs": 5}]
+    async with Upstream() as up, Gateway(cached(up, {"rules": rules, "ttlSecs": 60})) as gw:
+        up.on(lambda request: json_answer(completion("Hello")))
+        clock, client = Clock(gw), await gw.client()
+        await ask(client)
+        clock.seconds += 6
+        assert state(await ask(client)) == "hit"
+        assert state(await ask(client, CALL, ("x-fresh", "yes"))) == "miss"
+
+
+async def test_a_shorter_time_of_a_reload_applies_to_what_is_stored() -> None:
+    async with Upstream() as up, Gateway(cached(up, {"ttlSecs": 60, "staleSecs": 600})) as gw:
+        up.on(lambda request: json_answer(completion("Hello")))
+        clock, client = Clock(gw), await gw.client()
+        await ask(client)
+        clock.seconds += 6
+        gw.app._adopt(to_config(cached(up, {"ttlSecs": 5})), gw.app.running.catalog)
+        up.on(lambda request: json_answer(error_json("down"), 503))
+        answer = await ask(client)
+        assert (answer.status, state(answer)) == (502, "miss")
+
+
 async def test_hooks_see_answers_from_the_cache() -> None:
     async with Upstream() as up, Gateway(cached(up)) as gw:
         up.queue(json_answer(completion("Hello")))

@@ -11,6 +11,7 @@ from proxy.cache.base import CachedAnswer
 from proxy.cache.directives import USUAL, Directives
 from proxy.cache.keeping import MEGABYTE, AnswerKeeper
 from proxy.cache.memory import MemoryAnswers
+from proxy.cache.rules import CachePolicy
 from proxy.config.cache_schema import CacheSettings
 from tests.cache.answers import KEY, NOON, OTHER, answer_of
 
@@ -28,7 +29,10 @@ from tests.cache.answers import KEY, NOON, OTHER, answer_of
 )
 def test_how_long_an_answer_is_fresh(age: float, directives: Directives, fresh: bool) -> None:
     keeper = AnswerKeeper(MemoryAnswers(MEGABYTE), wall=lambda: NOON + age)
-    assert keeper.is_fresh(answer_of(ttl=60.0, stale=100.0), directives) is fresh
+    policy = CachePolicy(3600.0, "owner")
+    assert keeper.is_fresh(answer_of(ttl=60.0, stale=100.0), policy, directives) is fresh
+    shorter = CachePolicy(60.0, "owner")
+    assert keeper.is_fresh(answer_of(ttl=3600.0), shorter, directives) is fresh
     assert keeper.age(answer_of()) == int(age)
 
 

@@ -52,6 +52,14 @@ def test_a_successful_stream_is_counted_once_in_each_metric(metrics: Metrics) ->
     assert metrics.client_disconnects == 0
 
 
+@pytest.mark.parametrize("cache", ["hit", "stale"])
+def test_an_answer_from_the_cache_is_of_no_provider(metrics: Metrics, cache: str) -> None:
+    """Its time would make a provider look fast, or one look well that is down."""
+    metrics.settle([settled(cache=cache, attempts=[], usage=None, first_content=None)])
+    assert counted(metrics.families.requests) == {("none", "none", "ok"): 1}
+    assert list(observed(metrics.families.duration)) == [("none", "none")]
+
+
 def test_counts_add_up_over_exchanges(metrics: Metrics) -> None:
     metrics.settle([settled()])
     metrics.settle([settled(ended=101.0, usage=Usage(output=5))])
