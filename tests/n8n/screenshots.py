@@ -28,6 +28,7 @@ CONFIG = {
     "auth": {"mode": "keys", "keys": [{"name": "n8n", "owner": "alice", "hash": hash_from(digest_of(KEY))}]},
     "billing": {"enabled": True, "defaultBalance": 25, "onUnpriced": "allow"},
     "ledger": {"enabled": True},
+    "cache": {"enabled": True},
 }
 WINDOW = {"width": 1280, "height": 900}
 PATIENCE_MS = 30_000  # n8n's editor is large
