@@ -66,7 +66,9 @@ def cost_so_far(exchange: Exchange) -> int | None:
     """Nano-USD of all attempts; ``None``: that of one is not known, or it has still to report its usage."""
     total = 0
     for attempt in exchange.attempts:
-        cost = _present_cost(exchange, attempt)
+        if attempt.bill is None and attempt.ended is not None:
+            attempt.bill = bill_of(exchange, attempt)
+        cost = _running_cost(attempt) if attempt.bill is None else attempt.bill.cost.nano
         if cost is None:
             return None
         total += cost
@@ -94,12 +96,9 @@ def bill_of(exchange: Exchange, attempt: Attempt) -> Bill:
     return _unread(exchange, attempt, attempt.unseen_output)
 
 
-def _present_cost(exchange: Exchange, attempt: Attempt) -> int | None:
-    if attempt.bill is None and attempt.ended is not None:
-        attempt.bill = bill_of(exchange, attempt)
-    if attempt.bill is not None:
-        return attempt.bill.cost.nano
-    usage = attempt.usage  # of an answer that is about to end
+def _running_cost(attempt: Attempt) -> int | None:
+    """The cost of an attempt whose answer is about to end."""
+    usage = attempt.usage
     if usage is None or attempt.partial:
         return None
     return _rated(attempt, usage).nano

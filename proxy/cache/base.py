@@ -23,7 +23,8 @@ class AnswerFacts(Struct, frozen=True, cache_hash=True):
 
     ``content_type`` is its value, ``lines`` more header lines, serialized. ``stream``: the body is an event stream.
     ``model``: as requested, ``name``: of the deployment, ``upstream_model``: as sent. ``ttl``: seconds that the answer
-    is fresh; ``stale``: seconds that it is kept after that.
+    is fresh; ``stale``: seconds that it is kept after that. ``extra``: bytes of these facts if one answer has them for
+    itself; 0: many answers share them.
     """
 
     stream: bool
@@ -37,20 +38,21 @@ class AnswerFacts(Struct, frozen=True, cache_hash=True):
     tags: tuple[str, ...]
     ttl: float
     stale: float
-
-    @property
-    def extra(self) -> int:
-        """Bytes of these facts if one answer has them for itself; 0: many answers may share them."""
-        tags, lines, names = self.tags, self.lines, len(self.model) + len(self.response_model)
-        if not (tags or lines or names > LONG):
-            return 0
-        return _EXTRA + names + len(lines) + sum(map(len, tags)) + _TAG * len(tags)
+    extra: int = 0
 
     @property
     def groups(self) -> tuple[str, ...]:
         """The groups by which it can be invalidated."""
         names = dict.fromkeys((self.model, self.name))
         return (*(model_group(name) for name in names), *(tag_group(tag) for tag in self.tags))
+
+
+def extra_of(model: str, response_model: str, lines: bytes, tags: Sequence[str]) -> int:
+    """``extra`` of facts with these parts, which clients and providers choose."""
+    names = len(model) + len(response_model)
+    if not (tags or lines or names > LONG):
+        return 0
+    return _EXTRA + names + len(lines) + sum(map(len, tags)) + _TAG * len(tags)
 
 
 class CachedAnswer(Struct, frozen=True, gc=False):

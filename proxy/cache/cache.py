@@ -14,7 +14,7 @@ from proxy.cache import embeddings
 from proxy.cache.base import AnswerStore, CachedAnswer, Found
 from proxy.cache.batches import CachedBatches
 from proxy.cache.directives import USUAL
-from proxy.cache.eligible import refusal
+from proxy.cache.eligible import MOST_BODY
 from proxy.cache.flights import LEFT, ClientLeft, Flight
 from proxy.cache.headers import CacheHeaders
 from proxy.cache.keeping import AnswerKeeper
@@ -82,15 +82,15 @@ class ResponseCache:
         terms, request, members = self._terms, responder.request, call.members
         headers = terms.headers.read(request.raw_headers)
         policy = terms.usual or terms.rules.find(responder.exchange.model, responder.exchange.caller, request.headers)
-        if policy is None or not headers.directives.keep:
+        if policy is None or not headers.directives.keep or len(call.body) > MOST_BODY:
             return self._pass(dispatcher, responder, plan, call, headers)
         shape = terms.shape(responder, call, policy)
-        if refusal(shape.checks, call) is not None:
+        if shape.check is not None and shape.check(call) is not None:
             return self._pass(dispatcher, responder, plan, call, headers)
         wanted = Wanted(dispatcher, responder, plan, call, b"", policy, headers.directives, headers.tags)
         if members.pairs is not None:
             wanted.key = pairs_key(terms.prefix(responder, call, policy), members.pairs, headers.lines)
-        elif responder.exchange.endpoint.path == embeddings.PATH and (inputs := embeddings.inputs_of(call)) is not None:
+        elif shape.embeds and (inputs := embeddings.inputs_of(call)) is not None:
             keys = [shape.input_key(members.values, headers.lines, embeddings.MEMBER, each) for each in inputs]
             wait = terms.settings.wait_secs if headers.directives is USUAL else 0
             return self._batches.answer(wanted, inputs, keys, wait)
@@ -200,11 +200,9 @@ class ResponseCache:
         left = False
         try:
             await self._dispatch(wanted.dispatcher, responder, wanted.plan, wanted.call)
-            answer = wanted.stored = keeper.made(wanted, recorder)
-            if answer is not None:
-                storing = keeper.put(wanted.key, answer, wanted.moment)
-                if storing is not None:
-                    await storing
+            storing = keeper.keep(wanted, recorder)
+            if storing is not None:
+                await storing
         except GatewayError as fault:
             stale = wanted.stale
             if stale is None or recorder.begun or not is_of_providers(fault):

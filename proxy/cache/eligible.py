@@ -14,8 +14,8 @@ from proxy.config.cache_schema import CacheSettings
 from proxy.dialects.call import Call
 from proxy.routing.endpoints import Endpoint
 
-Reason = Literal["endpoint", "large", "temperature", "choices", "tools", "stored", "state"]
-Check: TypeAlias = Callable[[Call], Reason | None]
+Reason = Literal["endpoint", "temperature", "choices", "tools", "stored", "state"]
+Check: TypeAlias = Callable[[Call], Reason | None]  # why the answer to a request is not cached; ``None``: it may be
 
 MOST_BODY: Final = 1024 * 1024  # bytes; hashing more would hold the loop for a millisecond
 
@@ -44,12 +44,15 @@ _number = msgspec.json.Decoder(float | None).decode
 _sampling = msgspec.json.Decoder(_Sampling).decode
 
 
-def checks_of(
+def check_of(
     endpoint: Endpoint, names: Collection[str], settings: CacheSettings, allow: Collection[str]
-) -> tuple[Check, ...]:
-    """What is to be looked at in requests with members of these names; mostly nothing. ``allow``: of the settings."""
+) -> Check | None:
+    """What decides whether requests with members of these names are cached; ``None``: they are.
+
+    ``allow``: of the settings. Requests of more than MOST_BODY never are.
+    """
     if endpoint.answer != "json" or endpoint.media:
-        return (_never,)
+        return _never
     checks: list[Check] = []
     if not _STATE.isdisjoint(names):
         checks.append(_keeps_state)
@@ -65,13 +68,10 @@ def checks_of(
         checks.append(partial(_configured_too_hot, settings.max_temperature))
     elif "temperature" in names:
         checks.append(partial(_too_hot, settings.max_temperature))
-    return tuple(checks)
+    return partial(_first_reason, checks) if len(checks) > 1 else checks[0] if checks else None
 
 
-def refusal(checks: Iterable[Check], call: Call) -> Reason | None:
-    """Why the answer to a request is not cached; ``None``: it may be. ``checks``: those of its endpoint and members."""
-    if len(call.body) > MOST_BODY:
-        return "large"
+def _first_reason(checks: Iterable[Check], call: Call) -> Reason | None:
     for check in checks:
         reason = check(call)
         if reason is not None:

@@ -34,26 +34,27 @@ class HeaderReader:
 
     def __init__(self, forwarded: frozenset[bytes]) -> None:
         countings = Countings(forwarded)
-        self._is_read = _ReadNames(countings).__getitem__
+        self._selectors = _Selectors(countings).__getitem__
         self._meaning = _ReadHeaders(countings).__getitem__
 
     def read(self, headers: Lines) -> CacheHeaders:
         """Raises ClientFault."""
-        return self._meaning(tuple(compress(headers, map(self._is_read, map(_name, headers)))))
+        return self._meaning(tuple(compress(headers, self._selectors(tuple(map(_name, headers))))))
 
 
-class _ReadNames(Memo[bytes, bool]):
-    """Whether a header says anything to the cache, by its spelling."""
+class _Selectors(Memo[tuple[bytes, ...], tuple[bool, ...]]):
+    """Which headers say anything to the cache, by the names of all headers of a request."""
 
     def __init__(self, countings: Countings) -> None:
         super().__init__()
         self._countings = countings
 
-    def compute(self, key: bytes) -> bool:
-        return bool(self._countings.compute(key)) or key.lower() in _DIRECTIVES
+    def compute(self, key: tuple[bytes, ...]) -> tuple[bool, ...]:
+        find = self._countings.__getitem__
+        return tuple([bool(find(name)) or name.lower() in _DIRECTIVES for name in key])
 
-    def is_cacheable(self, key: bytes) -> bool:
-        return self._countings.is_cacheable(key)
+    def is_cacheable(self, key: tuple[bytes, ...]) -> bool:
+        return sum(map(len, key)) <= _LONGEST
 
 
 class _ReadHeaders(Memo[Lines, CacheHeaders]):

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Literal
 
 from proxy.billing import cost_so_far
-from proxy.cache.base import AnswerFacts, AnswerStore, CachedAnswer
+from proxy.cache.base import AnswerFacts, AnswerStore, CachedAnswer, extra_of
 from proxy.cache.directives import USUAL, Directives
 from proxy.cache.recorder import AnswerRecorder, content_type_of, kept_lines
 from proxy.cache.replay import replay
@@ -73,30 +73,31 @@ class AnswerKeeper:
 
     # -- what is stored ----------------------------------------------------------------------------
 
-    def made(self, wanted: Wanted, recorder: AnswerRecorder) -> CachedAnswer | None:
-        """What is stored of a whole answer; ``None`` of the fallback's, as the client asked for another model."""
+    def keep(self, wanted: Wanted, recorder: AnswerRecorder) -> Awaitable[None] | None:
+        """Store an answer if it is whole, and note it. Not the fallback's, as the client asked for another model.
+
+        Awaitable only if the store has to wait.
+        """
         body, exchange = recorder.copy(), wanted.responder.exchange
+        if body is None or len(body) > self.recordings.largest or exchange.fallback_used or exchange.outcome in _FAILED:
+            return None
         attempt = answering(exchange)
-        if body is None or attempt is None or exchange.fallback_used or exchange.outcome in _FAILED:
+        if attempt is None or exchange.lenient_events:  # other clients may not read it
             return None
-        if exchange.lenient_events:  # other clients may not read it
-            return None
-        if len(body) > self.recordings.largest:
-            return None
-        header_lines = recorder.header_lines
+        header_lines, usage, cost = recorder.header_lines, exchange.usage, cost_so_far(exchange)
         lines = kept_lines(header_lines) if exchange.dropped or exchange.patches else b""
         facts = self.facts(wanted, content_type_of(header_lines), attempt.deployment, lines)
-        usage, cost = exchange.usage, cost_so_far(exchange)
         if usage is None:
-            return CachedAnswer(body, facts, self._wall(), cost)
-        return CachedAnswer(body, facts, self._wall(), cost, usage.input, usage.output)
-
-    def put(self, key: bytes, answer: CachedAnswer, moment: int) -> Awaitable[None] | None:
-        """Store an answer. Awaitable only if the store has to wait."""
+            answer = CachedAnswer(body, facts, self._wall(), cost)
+        else:
+            answer = CachedAnswer(body, facts, self._wall(), cost, usage.input, usage.output)
+        wanted.stored = answer
         self.counters.stored += 1
-        return self._put_later(key, answer, moment) if self.store.shared else self.store.put(key, answer, moment)
+        if self.store.shared:
+            return self.put_later(wanted.key, answer, wanted.moment)
+        return self.store.put(wanted.key, answer, wanted.moment)
 
-    async def _put_later(self, key: bytes, answer: CachedAnswer, moment: int) -> None:
+    async def put_later(self, key: bytes, answer: CachedAnswer, moment: int) -> None:
         """Store an answer, unless too many bytes wait for a slow store."""
         recordings, size = self.recordings, len(answer.body)
         if recordings.used + size > recordings.most:
@@ -135,6 +136,7 @@ class AnswerKeeper:
         key = deployment, exchange.model, exchange.response_model, content_type, policy
         facts = known.get(key)
         if facts is None or wanted.tags or lines:
+            extra = extra_of(exchange.model, exchange.response_model, lines, wanted.tags)
             facts = AnswerFacts(
                 content_type.startswith(EVENT_STREAM),
                 content_type,
@@ -147,8 +149,9 @@ class AnswerKeeper:
                 wanted.tags,
                 policy.ttl,
                 self._stale_secs,
+                extra,
             )
-            if not facts.extra:
+            if not extra:
                 if len(known) >= _MOST_KNOWN:
                     known.clear()
                 known[key] = facts

@@ -92,16 +92,18 @@ def prefix_of(asked: Asked) -> bytes:
 class Shape:
     """What requests with the same names of members have in common.
 
-    ``head``: the first part of their keys. ``checks``: what decides whether they are cached (``eligible``).
+    ``prefix``: the first part of their keys. ``check``: decides whether they are cached (``eligible``); ``None``: they
+    are. ``embeds``: they are calls for embeddings.
     """
 
-    __slots__ = ("_in_order", "_names", "checks", "head")
+    __slots__ = ("_begun", "_in_order", "_names", "check", "embeds")
 
-    def __init__(self, prefix: bytes, names: Sequence[str], checks: tuple[Check, ...] = ()) -> None:
-        self.checks = checks
+    def __init__(self, prefix: bytes, names: Sequence[str], check: Check | None = None, embeds: bool = False) -> None:
+        self.check = check
+        self.embeds = embeds
         self._names = sorted(names)
         self._in_order = itemgetter(*self._names) if len(names) > 1 else None
-        self.head = prefix + _named(self._names)
+        self._begun = sha256(prefix + _named(self._names))  # a copy of it costs less than a new hash
 
     def key(self, values: Mapping[str, Raw], headers: Sequence[bytes] = ()) -> bytes:
         """The key of a request, 32 bytes. ``headers``: those of ``counted``.
@@ -110,10 +112,11 @@ class Shape:
         """
         in_order = self._in_order
         raws = [values[name] for name in self._names] if in_order is None else in_order(values)
+        key = self._begun.copy()
         if headers:
-            sizes = f"{list(map(len, headers))}".encode()
-            return sha256(b"".join((self.head, sizes, *headers, b"\0".join(raws)))).digest()
-        return sha256(self.head + b"\0".join(raws)).digest()
+            key.update(b"".join((f"{list(map(len, headers))}".encode(), *headers)))
+        key.update(b"\0".join(raws))
+        return key.digest()
 
     def input_key(self, values: Mapping[str, Raw], headers: Sequence[bytes], name: str, value: Raw) -> bytes:
         """The key of one input of a call for embeddings. ``name``: the member that has all of them."""

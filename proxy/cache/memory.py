@@ -47,17 +47,17 @@ class MemoryAnswers(AnswerStore):
         return answer, self._moment
 
     def put(self, key: bytes, answer: CachedAnswer, moment: int) -> None:
-        size = _size(answer)
+        size = len(answer.body) + OVERHEAD + answer.facts.extra
         if size > self._most or (moment < self._moment and self._cut(answer, moment)):
             return
         answers = self._answers
         if key in answers:
             self._drop(key)
-        while self._size + size > self._most:
+        self._size += size
+        while self._size > self._most:
             self._drop(next(iter(answers)))
             self._evicted += 1
         answers[key] = answer
-        self._size += size
 
     async def invalidate(self, groups: Sequence[str]) -> int:
         self._moment += 1
@@ -88,12 +88,9 @@ class MemoryAnswers(AnswerStore):
             self._evicted += 1
 
     def _drop(self, key: bytes) -> None:
-        self._size -= _size(self._answers.pop(key))
+        answer = self._answers.pop(key)
+        self._size -= len(answer.body) + OVERHEAD + answer.facts.extra
 
     def _cut(self, answer: CachedAnswer, moment: int) -> bool:
         cuts = self._cuts
         return any(cuts.get(group, 0) > moment for group in (ALL, *answer.facts.groups))
-
-
-def _size(answer: CachedAnswer) -> int:
-    return len(answer.body) + OVERHEAD + answer.facts.extra

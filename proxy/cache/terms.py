@@ -8,7 +8,8 @@ from typing import Final, TypeAlias
 import msgspec
 from msgspec import UNSET, structs
 
-from proxy.cache.eligible import checks_of
+from proxy.cache.eligible import check_of
+from proxy.cache.embeddings import PATH as EMBEDDINGS
 from proxy.cache.headers import HeaderReader
 from proxy.cache.key import Asked, Shape, prefix_of
 from proxy.cache.rules import CachePolicy, CacheRules, scope_of
@@ -55,8 +56,8 @@ class CacheTerms:
         place = path, exchange.caller, policy, route.pinned, responder.request.query, model, call.stream, names
         found = self._shapes.get(place)
         if found is None:
-            checks = checks_of(exchange.endpoint, names, self.settings, self._allow)
-            found = Shape(self._prefix(*place[:-1]), names, checks)
+            check = check_of(exchange.endpoint, names, self.settings, self._allow)
+            found = Shape(self._prefix(*place[:-1]), names, check, path == EMBEDDINGS)
             if len(names) <= _MOST_NAMES and len("".join((*names, model, responder.request.query))) <= _LONGEST:
                 if len(self._shapes) >= _MOST_KNOWN:
                     self._shapes.clear()

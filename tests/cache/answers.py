@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from proxy.cache.base import AnswerFacts, CachedAnswer
+from proxy.cache.base import AnswerFacts, CachedAnswer, extra_of
 from proxy.exchange import Exchange
 from proxy.routing.endpoints import ENDPOINTS
 from proxy.server.outlet import OutletWrapper
@@ -30,7 +30,9 @@ def answer_of(
         "ttl": ttl,
         "stale": stale,
     }
-    return CachedAnswer(body, AnswerFacts(**(known | facts)), at, 1000, 7, 5)
+    known |= facts
+    extra = extra_of(known["model"], known["response_model"], known["lines"], known["tags"])
+    return CachedAnswer(body, AnswerFacts(**known, extra=extra), at, 1000, 7, 5)
 
 
 class Sink(OutletWrapper):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from proxy.cache.base import ALL, tag_group
+from proxy.cache.eligible import MOST_BODY
 from proxy.limits.reservation import Reservation
 from proxy.routing.deployment import Deployment
 from tests.cache.flows import CALL, STREAM, Clock, ask, cached, state
@@ -420,3 +421,10 @@ async def test_hooks_see_answers_from_the_cache() -> None:
         await ask(client)
         await ask(client)
         assert len(seen) == 2
+
+
+async def test_a_body_that_takes_long_to_hash_is_not_cached() -> None:
+    call = CALL | {"messages": [{"role": "user", "content": "x" * MOST_BODY}]}
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        up.queue(json_answer(completion("Hello")))
+        assert state(await ask(await gw.client(), call)) == "bypass"
