@@ -20,6 +20,7 @@ from proxy.cache.headers import CacheHeaders
 from proxy.cache.keeping import AnswerKeeper
 from proxy.cache.key import pairs_key
 from proxy.cache.recorder import AnswerRecorder
+from proxy.cache.refusals import RefusalGuard
 from proxy.cache.stream_recorder import StreamRecorder
 from proxy.cache.terms import CacheTerms
 from proxy.cache.waiting import wait_for_leader
@@ -191,8 +192,11 @@ class ResponseCache:
         """Let a provider answer. ``leads``: equal requests may wait for it."""
         responder, keeper, outlet = wanted.responder, self.keeper, wanted.responder.outlet
         exchange = responder.exchange
+        guarded = outlet if wanted.stale is None else RefusalGuard(outlet)
         recorder = responder.outlet = (
-            StreamRecorder(outlet, exchange, keeper.recordings) if exchange.stream else AnswerRecorder(outlet, exchange)
+            StreamRecorder(guarded, exchange, keeper.recordings)
+            if exchange.stream
+            else AnswerRecorder(guarded, exchange)
         )
         self.counters.note_miss(responder)
         if leads:
@@ -204,10 +208,10 @@ class ResponseCache:
             if storing is not None:
                 await storing
         except GatewayError as fault:
-            stale = wanted.stale
+            stale, responder.outlet = wanted.stale, outlet
             if stale is None or recorder.begun or not is_of_providers(fault):
                 raise
-            responder.outlet = outlet
+            exchange.forget_break()
             await self._give_stale(wanted, stale)
         except (ClientGone, asyncio.CancelledError):
             left = True

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from proxy.cache.base import CachedAnswer
 from proxy.cache.directives import Directives
+from proxy.cache.refusals import is_of_provider
 from proxy.cache.rules import CachePolicy
 from proxy.dialects.call import Call
 from proxy.dispatch.dispatcher import Dispatcher
@@ -106,4 +107,4 @@ def is_of_providers(fault: GatewayError) -> bool:
 
     Limits and budgets of the gateway refuse the client, and a shutdown ends its request.
     """
-    return isinstance(fault, UpstreamFault | Overloaded) and (fault.status >= 500 or fault.status == 429)
+    return isinstance(fault, UpstreamFault | Overloaded) and is_of_provider(fault.status)

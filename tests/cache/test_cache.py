@@ -241,6 +241,35 @@ async def test_a_stale_answer_names_who_gave_it_once() -> None:
                 assert answer.header(name) == value
 
 
+QUOTA = {"error": {"message": "You exceeded your quota.", "type": "insufficient_quota", "code": "insufficient_quota"}}
+
+
+@pytest.mark.parametrize(("status", "error"), [(429, QUOTA), (402, QUOTA), (500, error_json("down"))])
+async def test_an_error_that_a_provider_is_to_blame_for_gives_a_stale_answer(status: int, error: Any) -> None:
+    async with Upstream() as up, Gateway(cached(up, {"ttlSecs": 60, "staleSecs": 60})) as gw:
+        up.on(lambda request: json_answer(completion("Hello")))
+        clock, client = Clock(gw), await gw.client()
+        await ask(client)
+        clock.seconds += 61
+        up.on(lambda request: json_answer(error, status))
+        answer = await ask(client)
+        assert (answer.status, state(answer)) == (200, "stale")
+        line = await gw.settled(2)
+        assert (line["outcome"], line["error"]) == ("ok", "")
+
+
+async def test_an_error_that_the_client_is_to_blame_for_gives_no_stale_answer() -> None:
+    async with Upstream() as up, Gateway(cached(up, {"ttlSecs": 60, "staleSecs": 60})) as gw:
+        up.on(lambda request: json_answer(completion("Hello")))
+        clock, client = Clock(gw), await gw.client()
+        await ask(client)
+        clock.seconds += 61
+        up.on(lambda request: json_answer(error_json("wrong"), 400))
+        answer = await ask(client)
+        assert (answer.status, state(answer)) == (400, "miss")
+        assert answer.json["error"]["message"] == "wrong"
+
+
 @pytest.mark.parametrize("level", ["perModel", "perProvider"])
 async def test_a_limit_of_the_gateway_is_no_reason_for_a_stale_answer(level: str) -> None:
     limits = {"enabled": True, level: {"tokensPerMinute": 10}}
