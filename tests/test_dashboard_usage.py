@@ -130,6 +130,23 @@ async def test_the_export_has_what_is_shown(page: Page, tmp_path: Path) -> None:
     assert {each["model"] for each in found} == {"m", "free", "'=1+2"}
 
 
+async def test_what_the_cache_saved_is_beside_what_was_spent(page: Page) -> None:
+    async def saved(route: Route) -> None:
+        answer = await route.fetch()
+        found = await answer.json()
+        for sums in (found["total"], *found["data"]):
+            sums |= {"from_cache": 3, "saved_nano": 120_000_000}
+        await route.fulfill(response=answer, json=found)
+
+    await page.route("**/admin/analytics/usage?*", saved)
+    await go(page, "usage?by=owner&range=7d")
+    await page.reload()
+    await expect(line(page, "alice")).to_contain_text("$0.12 saved")
+    await expect(page.locator("dl.totals")).to_contain_text("3 from the cache saved $0.12")
+    await page.unroute("**/admin/analytics/usage?*")
+    await page.reload()
+
+
 async def test_a_time_without_usage_says_how_it_fills(page: Page) -> None:
     await go(page, "usage?range=own&from=2020-01-01&to=2020-01-02")
     await expect(page.get_by_role("heading", name="No usage in this time")).to_be_visible()
@@ -171,13 +188,33 @@ async def test_what_the_cache_saved_is_shown_and_answers_are_invalidated(browser
                 await expect(part.locator("tbody td").first).to_have_text("2")
                 await expect(part.locator("tbody tr")).to_contain_text("$0.022")
                 assert await violations(page) == []
-                await part.get_by_role("button", name="Invalidate all").click()
-                await page.get_by_role("button", name="Invalidate", exact=True).click()
-                await expect(page.get_by_text("Answers removed: 1")).to_be_visible()
+                await part.get_by_label("What to invalidate").select_option("Answers with a tag")
+                await part.get_by_label("Name of the model or tag").fill("red")
+                assert await violations(page) == []
+                await part.get_by_role("button", name="Invalidate").click()
+                await expect(page.get_by_text("Invalidate answers with a tag red?")).to_be_visible()
+                await page.get_by_role("button", name="Cancel").click()
+                assert (await client.fetch("POST", "/v1/chat/completions", json=call)).header("x-router-cache") == "hit"
+                for which, name, removed in (("Answers with a tag", "red", 0), ("Answers of a model", "m", 1)):
+                    await part.get_by_label("What to invalidate").select_option(which)
+                    await part.get_by_label("Name of the model or tag").fill(name)
+                    await part.get_by_role("button", name="Invalidate").click()
+                    await page.get_by_role("button", name="Invalidate them").click()
+                    await expect(page.get_by_text(f"Answers removed: {removed}")).to_be_visible()
                 await expect(part.locator("tbody td").nth(7)).to_have_text("0")
+                await client.fetch("POST", "/v1/chat/completions", json=call)
+                await part.get_by_label("What to invalidate").select_option("All answers")
+                await expect(part.get_by_label("Name of the model or tag")).to_be_hidden()
+                await part.get_by_role("button", name="Invalidate").click()
+                await page.get_by_role("button", name="Invalidate them").click()
+                await expect(page.get_by_text("Answers removed: 1").nth(1)).to_be_visible()
+                await go(page, "requests")
+                await expect(page.get_by_text("cache hit")).to_have_count(3)
+                await page.locator("tbody a").nth(1).click()
+                await expect(page.get_by_text("hit \u00b7 $0.011 saved")).to_be_visible()
 
 
 async def test_while_the_cache_is_off_nothing_of_it_is_shown(page: Page) -> None:
     await go(page, "usage?by=owner&range=7d")
     await expect(line(page, "alice")).to_be_visible()
-    await expect(page.get_by_role("button", name="Invalidate all")).to_be_hidden()
+    await expect(page.get_by_role("button", name="Invalidate")).to_be_hidden()

@@ -26,8 +26,8 @@ function form(account, { accountOf, signal, posted }) {
   const whose = account ? null : input({ maxlength: 200 });
   const sum = input({ type: "number", step: "any", inputmode: "decimal" });
   const why = input({ value: "Top-up", maxlength: 500 });
-  const problem = h("p", { class: "notice", "data-tone": "bad", role: "alert", hidden: true });
-  const button = h("button", { class: "button primary", type: "submit" }, "Top up");
+  const problem = h("p.notice", { "data-tone": "bad", role: "alert", hidden: true });
+  const button = h("button.button.primary", { type: "submit" }, "Top up");
   let key = newKey();
 
   async function submit(event) {
@@ -54,10 +54,10 @@ function form(account, { accountOf, signal, posted }) {
     }
   }
 
-  return h("form", { class: "try-form", onsubmit: submit, oninput: () => (key = newKey()) },
+  return h("form.try-form", { onsubmit: submit, oninput: () => (key = newKey()) },
     whose && field("Account", whose, "The owner of keys, the subject of tokens, or key: and the ID of a key without an owner"),
-    h("div", { class: "fields" }, field("Amount", sum, "A negative amount lowers the balance."), field("Description", why)),
-    problem, h("div", { class: "actions" }, button));
+    h("div.fields", {}, field("Amount", sum, "A negative amount lowers the balance."), field("Description", why)),
+    problem, h("div.actions", {}, button));
 }
 
 function line({ timestamp, description, amount: sum, request_id: request }) {
@@ -68,7 +68,7 @@ function line({ timestamp, description, amount: sum, request_id: request }) {
 
 /** Open the sheet of an account until `signal` aborts; `""`: the account is still to be named. */
 export async function open(account, signal, { changed, closed }) {
-  const body = h("div", { class: "sheet-body" });
+  const body = h("div.sheet-body");
   const dialog = sheet(account ? "Account" : "Top up", body, () => !signal.aborted && closed());
   signal.addEventListener("abort", () => dialog.close());
   const accountOf = (id) => get(`${BILLING}/balance/${encodeURIComponent(id)}`, { signal });
@@ -90,11 +90,11 @@ export async function open(account, signal, { changed, closed }) {
   const history = table(`Transactions of ${account}`, HISTORY);
   history.element.classList.add("history");
   const instead = h("div", {}, loading(4));
-  const more = h("button", { class: "button", hidden: true, onclick: () => older() }, "Show more");
+  const more = h("button.button", { hidden: true, onclick: () => older() }, "Show more");
   let shown = []; // ids
   body.replaceChildren(
-    h("div", { class: "verdict" }, h("strong", {}, account), h("a", { href: `#/usage?owner=${encodeURIComponent(account)}` }, "Usage")),
-    h("dl", { class: "facts" }, h("div", {}, h("dt", {}, "Balance"), balance)),
+    h("div.verdict", {}, h("strong", {}, account), h("a", { href: `#/usage?owner=${encodeURIComponent(account)}` }, "Usage")),
+    h("dl.facts", {}, h("div", {}, h("dt", {}, "Balance"), balance)),
     h("h3", {}, "Top up"), top, h("h3", {}, "Transactions"), instead, history.element, h("p", {}, more));
   history.element.hidden = true;
 

@@ -43,8 +43,8 @@ function reason({ kind, why, failure, since, until }, now) {
 
 function line(trouble) {
   const where = address(trouble);
-  const why = h("span", { class: "quiet" });
-  const cause = trouble.requestId && h("a", { class: "cause", href: `#/requests/${encodeURIComponent(trouble.requestId)}` }, "Request");
+  const why = h("span.quiet");
+  const cause = trouble.requestId && h("a.cause", { href: `#/requests/${encodeURIComponent(trouble.requestId)}` }, "Request");
   const element = h("li", { "data-severity": trouble.severity }, pill(state(trouble)), h("strong", {}, where ? h("a", { href: where }, trouble.what) : trouble.what), why, cause);
   return { element, update: (now) => text(why, reason(now, store.now)) };
 }
@@ -53,12 +53,12 @@ const identity = ({ severity, kind, what, requestId }) => [severity, kind, what,
 
 export function attention() {
   let all = false;
-  const list = h("ul", { class: "list troubles" });
+  const list = h("ul.list.troubles");
   const kept = new Map();
-  const none = h("p", { class: "quiet" });
-  const count = h("span", { class: "quiet" });
-  const more = h("button", { class: "button small", onclick: () => ((all = !all), draw()) });
-  const element = h("section", { class: "card whole-row", "aria-labelledby": "card-attention" }, h("header", {}, h("h2", { id: "card-attention" }, "Needs attention"), count), none, list, more);
+  const none = h("p.quiet");
+  const count = h("span.quiet");
+  const more = h("button.button.small", { onclick: () => ((all = !all), draw()) });
+  const element = h("section.card.whole-row", { "aria-labelledby": "card-attention" }, h("header", {}, h("h2", { id: "card-attention" }, "Needs attention"), count), none, list, more);
 
   function draw() {
     const found = store.troubles;

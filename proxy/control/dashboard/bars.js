@@ -17,8 +17,8 @@ const WHOLE = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric
 /** `draw(buckets, {label, unit, format, parts})`: `buckets` are `{at, sums}`, `parts` are `[name, of(sums)]`; sums may be null. */
 export function bars() {
   const plot = svg("svg", { role: "img" });
-  const tip = h("div", { class: "tip", hidden: true });
-  const element = h("div", { class: "chart tall" }, plot, tip);
+  const tip = h("div.tip", { hidden: true });
+  const element = h("div.chart.tall", {}, plot, tip);
   let shown = null;
 
   function draw(buckets, options) {

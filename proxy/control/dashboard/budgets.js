@@ -7,6 +7,7 @@ import { NONE, allDigits, amount, cost, count, moment, percent, short, span } fr
 import { icon } from "./icons.js";
 import { keyNames } from "./keynames.js";
 import { empty, heading, loading, pill, row, select, table, trouble } from "./parts.js";
+import { every } from "./store.js";
 
 const EVERY = 3000;
 const SHOWN = 50; // counters of each budget
@@ -41,7 +42,7 @@ function state({ sums, percent: spent, refusing }, { soft }) {
 }
 
 function counterRow(budget, counter, names) {
-  const meter = h("span", { class: "meter parts", role: "meter", "aria-valuemin": 0, "aria-valuemax": 100 }, h("i"), h("i"));
+  const meter = h("span.meter.parts", { role: "meter", "aria-valuemin": 0, "aria-valuemax": 100 }, h("i"), h("i"));
   const [words, spent, reserved, left] = [h("small"), h("span"), h("span"), h("span")];
   const note = h("div");
   const whose = budget.per in KEYED ? names.of(counter.subject) : counter.subject || (NAMELESS[budget.per] ?? NONE);
@@ -68,12 +69,12 @@ function counterRow(budget, counter, names) {
 
 function budgetSection(first, names) {
   const id = `budget-${first.name}`;
-  const note = h("span", { class: "note" });
+  const note = h("span.note");
   const list = table(`Budget ${first.name}`, COUNTERS);
   list.element.classList.add("counters");
-  const rest = h("p", { class: "quiet foot-note" });
+  const rest = h("p.quiet.foot-note");
   const kept = new Map();
-  const element = h("section", { class: "budget", "aria-labelledby": id }, h("header", {}, h("h2", { id }, first.name), note), list.element, rest);
+  const element = h("section.budget", { "aria-labelledby": id }, h("header", {}, h("h2", { id }, first.name), note), list.element, rest);
   return { element, update({ budget, now, searched }) {
     const { counters } = budget;
     text(note, about(budget, now, names));
@@ -89,7 +90,7 @@ function accountRow(account, names) {
   const name = names.of(account.user_id);
   const balance = h("span");
   const note = h("div");
-  const link = h("a", { class: "whole", href: `#/budgets/${encodeURIComponent(account.user_id)}` }, name);
+  const link = h("a.whole", { href: `#/budgets/${encodeURIComponent(account.user_id)}` }, name);
   const element = row(BALANCES, [[h("strong", {}, link), ...named(account.user_id, name)], note, balance], { class: "opens" });
   return { element, update(now) {
     text(balance, amount(now.balance));
@@ -108,17 +109,17 @@ export function show(root, { signal, param }) {
   const names = keyNames();
   const search = h("input", { type: "search", placeholder: "Find whose", "aria-label": "Find an owner, a run or an account", oninput: () => (draw(), load()) });
   const only = select("Budget", [["", "All budgets"]], () => load());
-  const topUp = h("button", { class: "button primary", hidden: true, onclick: () => sheet("") }, "Top up");
-  const head = heading(title, h("span", { class: "search" }, icon("search"), search), only, topUp);
-  const notice = h("p", { class: "notice", "data-tone": "warn", hidden: true });
+  const topUp = h("button.button.primary", { hidden: true, onclick: () => sheet("") }, "Top up");
+  const head = heading(title, h("span.search", {}, icon("search"), search), only, topUp);
+  const notice = h("p.notice", { "data-tone": "warn", hidden: true });
   const instead = h("div", {}, loading(5));
   const sections = h("div");
   const [kept, lines] = [new Map(), new Map()];
   const list = table("Accounts", BALANCES);
   list.element.classList.add("requests");
   const none = h("div");
-  const more = h("button", { class: "button", onclick: () => loadAccounts(accounts.last_id) }, "Show more");
-  const balances = h("section", { class: "budget", "aria-labelledby": "accounts", hidden: true }, h("header", {}, h("h2", { id: "accounts" }, "Accounts"), h("span", { class: "note" }, "What was credited to each, less what its calls cost.")), none, list.element, h("p", { class: "foot-note" }, more));
+  const more = h("button.button", { onclick: () => loadAccounts(accounts.last_id) }, "Show more");
+  const balances = h("section.budget", { "aria-labelledby": "accounts", hidden: true }, h("header", {}, h("h2", { id: "accounts" }, "Accounts"), h("span.note", {}, "What was credited to each, less what its calls cost.")), none, list.element, h("p.foot-note", {}, more));
   root.append(head.element, notice, instead, sections, balances);
 
   const words = () => search.value.trim();
@@ -183,8 +184,8 @@ export function show(root, { signal, param }) {
     const missing = failed && !accounts ? trouble(failed, () => loadAccounts())
       : !accounts ? loading(3)
       : shown.length ? null
-      : words() ? empty("No account that is listed matches", "An account is listed after its first call or its first top-up.", h("a", { class: "button", href: `#/budgets/${encodeURIComponent(words())}` }, `Open the account of ${words()}`))
-      : empty("No accounts yet", "An account is made by the first call of its owner, or by its first top-up.", h("button", { class: "button", onclick: () => sheet("") }, "Top up"));
+      : words() ? empty("No account that is listed matches", "An account is listed after its first call or its first top-up.", h("a.button", { href: `#/budgets/${encodeURIComponent(words())}` }, `Open the account of ${words()}`))
+      : empty("No accounts yet", "An account is made by the first call of its owner, or by its first top-up.", h("button.button", { onclick: () => sheet("") }, "Top up"));
     none.replaceChildren(...(missing ? [missing] : []));
     match(list.body, lines, shown, (each) => each.user_id, (each) => accountRow(each, names));
   }
@@ -211,8 +212,7 @@ export function show(root, { signal, param }) {
   }
 
   load();
-  const timer = setInterval(again, EVERY);
-  signal.addEventListener("abort", () => clearInterval(timer));
+  every(EVERY, again, signal);
   go({ param });
   return { go };
 }

@@ -4,9 +4,11 @@ import { get, post } from "./api.js";
 import { confirm, toast } from "./dialog.js";
 import { h } from "./dom.js";
 import { NONE, bytes, costOf, count, percent, short } from "./format.js";
-import { pill, row, table } from "./parts.js";
+import { pill, row, select, table } from "./parts.js";
+import { every } from "./store.js";
 
 const EVERY = 5000;
+const WHICH = [["all", "All answers"], ["models", "Answers of a model"], ["tags", "Answers with a tag"]];
 const COLUMNS = [["Hits", "num"], ["Stale", "num"], ["Misses", "num"], ["Not cached", "num"], ["Hit rate", "num"], ["Saved", "num"], ["Tokens saved", "num"], ["Answers", "num"], ["Size", "num"]];
 
 function line(found) {
@@ -29,9 +31,16 @@ function line(found) {
 export function cached(signal) {
   const list = table("Answers from the cache", COLUMNS);
   const state = h("span");
-  const remove = h("button", { class: "button", onclick: invalidate }, "Invalidate all");
-  const note = h("p", { class: "quiet foot-note" }, "Since the start of this process; answers and their size are those of the store.");
-  const element = h("section", { hidden: true, "aria-labelledby": "cache-title" }, h("h2", { id: "cache-title" }, "Answers from the cache"), state, list.element, note, remove);
+  const which = select("What to invalidate", WHICH, choose);
+  const name = h("input", { "aria-label": "Name of the model or tag", required: true, autocomplete: "off", spellcheck: "false" });
+  const form = h("form.search-row", { onsubmit: invalidate }, which, name, h("button.button", {}, "Invalidate"));
+  const note = h("p.quiet.foot-note", {}, "Since the start of this process; answers and their size are those of the store.");
+  const element = h("section", { hidden: true, "aria-labelledby": "cache-title" }, h("h2", { id: "cache-title" }, "Answers from the cache"), state, list.element, note, form);
+  choose();
+
+  function choose() {
+    name.hidden = name.disabled = which.value === "all";
+  }
 
   async function load() {
     if (document.hidden) return;
@@ -45,10 +54,12 @@ export function cached(signal) {
     }
   }
 
-  async function invalidate() {
-    if (!(await confirm({ title: "Invalidate all answers?", text: "Requests go to providers until answers are cached again.", yes: "Invalidate", grave: true }))) return;
+  async function invalidate(event) {
+    event.preventDefault();
+    const given = which.value === "all" ? "all answers" : `${which.selectedOptions[0].text.toLowerCase()} ${name.value}`;
+    if (!(await confirm({ title: `Invalidate ${given}?`, text: "Requests go to providers until answers are cached again.", yes: "Invalidate them", grave: true }))) return;
     try {
-      const { invalidated } = await post("/admin/cache/invalidate", { all: true });
+      const { invalidated } = await post("/admin/cache/invalidate", { [which.value]: which.value === "all" || [name.value] });
       toast(`Answers removed: ${count(invalidated)}`);
     } catch (error) {
       toast(error.message, "bad");
@@ -57,7 +68,6 @@ export function cached(signal) {
   }
 
   load();
-  const timer = setInterval(load, EVERY);
-  signal.addEventListener("abort", () => clearInterval(timer));
+  every(EVERY, load, signal);
   return element;
 }

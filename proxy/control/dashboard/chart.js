@@ -21,8 +21,8 @@ export function ceiling(value) {
  */
 export function chart({ label, series, format, least = 1, fixed = 0, span = 300 }) {
   const plot = svg("svg", { role: "img", "aria-label": label });
-  const tip = h("div", { class: "tip", hidden: true });
-  const element = h("div", { class: "chart" }, plot, tip);
+  const tip = h("div.tip", { hidden: true });
+  const element = h("div.chart", {}, plot, tip);
   let shown = { seconds: [], now: 0 };
   let pointer = null;
   const size = () => ({ width: element.clientWidth, height: element.clientHeight });

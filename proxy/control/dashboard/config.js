@@ -27,20 +27,20 @@ const size = (value) => (Array.isArray(value) ? value.length : value && typeof v
 
 function section([name, value]) {
   const entries = size(value);
-  if (entries === null) return h("div", { class: "setting" }, h("span", { class: "key" }, name), h("code", {}, tinted(value)));
-  return h("details", { class: "setting", open: entries > 0 && entries <= 24 },
-    h("summary", {}, h("span", { class: "key" }, name), h("span", { class: "quiet" }, `${entries} ${entries === 1 ? "entry" : "entries"}`)),
+  if (entries === null) return h("div.setting", {}, h("span.key", {}, name), h("code", {}, tinted(value)));
+  return h("details.setting", { open: entries > 0 && entries <= 24 },
+    h("summary", {}, h("span.key", {}, name), h("span.quiet", {}, `${entries} ${entries === 1 ? "entry" : "entries"}`)),
     h("pre", { tabindex: "0" }, h("code", {}, tinted(value))));
 }
 
 function mistakes(error) {
   const found = error.body?.error?.mistakes ?? error.body?.mistakes ?? [];
-  return h("div", { class: "notice", "data-tone": "bad", role: "alert" },
+  return h("div.notice", { "data-tone": "bad", role: "alert" },
     h("strong", {}, error.message), found.length > 0 && h("ul", {}, found.map((each) => h("li", {}, each))), h("p", {}, "The running configuration is unchanged."));
 }
 
 function notices(found) {
-  return h("div", { class: "notice", "data-tone": found.length ? "warn" : "ok", role: "status" },
+  return h("div.notice", { "data-tone": found.length ? "warn" : "ok", role: "status" },
     h("strong", {}, "The configuration was loaded."), found.length > 0 && h("ul", {}, found.map((each) => h("li", {}, each))));
 }
 
@@ -49,11 +49,11 @@ export const title = "Config";
 export function show(root, { signal }) {
   let shown = null;
   const level = select("Log level", LEVELS, setLevel);
-  const again = h("button", { class: "button", onclick: reload }, icon("again"), "Reload");
+  const again = h("button.button", { onclick: reload }, icon("again"), "Reload");
   const head = heading(title, level, copyButton(() => JSON.stringify(shown?.config, null, 2), "Copy", ""), again);
   const result = h("div");
   const waits = h("div");
-  const body = h("div", { class: "settings" }, loading(8));
+  const body = h("div.settings", {}, loading(8));
   root.append(head.element, result, waits, body);
 
   async function load() {
@@ -65,7 +65,7 @@ export function show(root, { signal }) {
     }
     head.note(shown.path ? `From ${shown.path}. Secrets are masked.` : "Secrets are masked.");
     level.value = shown.config.logging?.level ?? "info";
-    waits.replaceChildren(...(shown.waitsForStart?.length ? [h("p", { class: "notice", "data-tone": "warn" }, "Changes that take effect at the next start: ", h("code", {}, shown.waitsForStart.join(", ")))] : []));
+    waits.replaceChildren(...(shown.waitsForStart?.length ? [h("p.notice", { "data-tone": "warn" }, "Changes that take effect at the next start: ", h("code", {}, shown.waitsForStart.join(", ")))] : []));
     body.replaceChildren(...Object.entries(shown.config).map(section));
   }
 

@@ -2,9 +2,12 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** Make an element. Functions are added as listeners (`onclick`); null and false are left out. */
-export function h(tag, attributes = {}, ...children) {
-  return fill(document.createElement(tag), attributes, children);
+/** Make an element of a `kind` such as "p.quiet", a tag and classes. Functions are added as listeners (`onclick`); null and false are left out. */
+export function h(kind, attributes = {}, ...children) {
+  const [tag, ...classes] = kind.split(".");
+  const element = document.createElement(tag);
+  if (classes.length) element.className = classes.join(" ");
+  return fill(element, attributes, children);
 }
 
 /** The same for SVG. */

@@ -15,7 +15,7 @@ export const written = (body) => (typeof body === "string" ? body : JSON.stringi
 
 /** Open the sheet of a dead event until `signal` aborts. `changed` is called after it was sent again or deleted. */
 export async function open(seq, signal, { changed, closed }) {
-  const body = h("div", { class: "sheet-body" }, loading(4));
+  const body = h("div.sheet-body", {}, loading(4));
   const dialog = sheet("Dead event", body, () => !signal.aborted && closed());
   signal.addEventListener("abort", () => dialog.close());
 
@@ -39,12 +39,12 @@ export async function open(seq, signal, { changed, closed }) {
       const event = await get(`${DEAD}/${encodeURIComponent(seq)}`, { signal });
       const facts = { Receiver: event.receiver, ID: h("code", {}, event.id), Happened: time(event.at), "Given up": time(event.deadAt), Tries: count(event.tries) };
       body.replaceChildren(
-        h("div", { class: "verdict" }, pill(["Dead", "bad"]), h("strong", {}, event.type)),
-        event.error && h("p", { class: "reason" }, event.error),
-        h("dl", { class: "facts" }, Object.entries(facts).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
-        h("div", { class: "actions" },
-          h("button", { class: "button primary", onclick: () => change("send-again", "The event waits to be sent again.") }, "Send again"),
-          h("button", { class: "button", onclick: remove }, "Delete"), copyButton(() => written(event.body), "Copy", "")),
+        h("div.verdict", {}, pill(["Dead", "bad"]), h("strong", {}, event.type)),
+        event.error && h("p.reason", {}, event.error),
+        h("dl.facts", {}, Object.entries(facts).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
+        h("div.actions", {},
+          h("button.button.primary", { onclick: () => change("send-again", "The event waits to be sent again.") }, "Send again"),
+          h("button.button", { onclick: remove }, "Delete"), copyButton(() => written(event.body), "Copy", "")),
         h("h3", {}, "Body"), h("pre", { tabindex: "0", "aria-label": "Body of the event" }, h("code", {}, written(event.body))));
     } catch (error) {
       if (error.name === "AbortError") return;

@@ -7,6 +7,7 @@ import { h, match, text } from "./dom.js";
 import { NONE, count, exactly, moment, span } from "./format.js";
 import { DEAD, open } from "./event.js";
 import { empty, heading, loading, pill, row, select, table, trouble } from "./parts.js";
+import { every } from "./store.js";
 
 const EVERY = 3000;
 const PAGE = 100; // dead events
@@ -33,11 +34,11 @@ function said({ state, sending, waiting, lastError, lastFailedAt }) {
 function receiverCard(first) {
   const id = `receiver-${first.name.replaceAll(/[^a-zA-Z0-9]/g, "-")}`;
   const state = h("span");
-  const [where, types, note] = [h("p", { class: "quiet where" }), h("p", { class: "quiet types" }), h("p", { class: "said" })];
+  const [where, types, note] = [h("p.quiet.where"), h("p.quiet.types"), h("p.said")];
   const facts = Object.fromEntries(["Waiting", "Oldest", "Sent", "Last sent", "Failed tries", "Dead"].map((name) => [name, h("dd")]));
-  const element = h("section", { class: "card third receiver", "aria-labelledby": id },
+  const element = h("section.card.third.receiver", { "aria-labelledby": id },
     h("header", {}, h("h2", { id }, titleOf(first)), state), where,
-    h("dl", { class: "facts" }, Object.entries(facts).map(([name, value]) => h("div", {}, h("dt", {}, name), value))), note, types);
+    h("dl.facts", {}, Object.entries(facts).map(([name, value]) => h("div", {}, h("dt", {}, name), value))), note, types);
   return { element, update(now) {
     const [words, tone] = STATES[now.state];
     if (state.dataset.state !== now.state) state.replaceChildren(pill([words, tone]));
@@ -60,8 +61,8 @@ function receiverCard(first) {
 
 function deadRow(event, chosen, changed) {
   const box = h("input", { type: "checkbox", "aria-label": `Choose ${event.type} ${event.id}`, onchange: () => ((box.checked ? chosen.add(event.seq) : chosen.delete(event.seq)), changed()) });
-  const link = h("a", { class: "whole", href: `#/events/${event.seq}` }, event.type);
-  const cells = [h("label", { class: "pick-box" }, box), [h("strong", {}, link), h("small", {}, event.id)], event.receiver === "broker" ? "Broker" : hostOf(event.receiver), event.error, count(event.tries),
+  const link = h("a.whole", { href: `#/events/${event.seq}` }, event.type);
+  const cells = [h("label.pick-box", {}, box), [h("strong", {}, link), h("small", {}, event.id)], event.receiver === "broker" ? "Broker" : hostOf(event.receiver), event.error, count(event.tries),
     h("time", { datetime: exactly(event.deadAt), title: `Happened ${exactly(event.at)}` }, moment(event.deadAt))];
   return { element: row(COLUMNS, cells, { class: "opens", "data-seq": event.seq }), update: () => (box.checked = chosen.has(event.seq)) };
 }
@@ -78,19 +79,19 @@ export function show(root, { signal, param }) {
   const chosen = new Set(); // numbers of dead events
   const [cards, rows] = [new Map(), new Map()];
   const head = heading(title);
-  const notice = h("p", { class: "notice", "data-tone": "warn", hidden: true });
+  const notice = h("p.notice", { "data-tone": "warn", hidden: true });
   const instead = h("div", {}, loading(4));
-  const receivers = h("div", { class: "cards receivers" });
+  const receivers = h("div.cards.receivers");
   const only = select("Receiver", [["", "All receivers"]], () => (chosen.clear(), loadDead()));
-  const again = h("button", { class: "button", onclick: () => change("send-again") });
-  const remove = h("button", { class: "button", onclick: () => change("delete") });
+  const again = h("button.button", { onclick: () => change("send-again") });
+  const remove = h("button.button", { onclick: () => change("delete") });
   const list = table("Dead events", COLUMNS);
   text(list.element.querySelector("th span"), "Choose");
   list.element.classList.add("requests", "dead-events");
-  const none = h("p", { class: "quiet" }, "None. An event that a receiver does not take in time is kept here.");
-  const more = h("button", { class: "button", onclick: () => loadDead(dead.after) }, "Show more");
-  const tools = h("div", { class: "tools" }, only, again, remove);
-  const section = h("section", { class: "budget", "aria-labelledby": "dead", hidden: true }, h("header", {}, h("h2", { id: "dead" }, "Dead events"), h("span", { class: "note" }, "Given up, as the receiver did not take them in time. They are kept for 30 days."), tools), none, list.element, h("p", { class: "foot-note" }, more));
+  const none = h("p.quiet", {}, "None. An event that a receiver does not take in time is kept here.");
+  const more = h("button.button", { onclick: () => loadDead(dead.after) }, "Show more");
+  const tools = h("div.tools", {}, only, again, remove);
+  const section = h("section.budget", { "aria-labelledby": "dead", hidden: true }, h("header", {}, h("h2", { id: "dead" }, "Dead events"), h("span.note", {}, "Given up, as the receiver did not take them in time. They are kept for 30 days."), tools), none, list.element, h("p.foot-note", {}, more));
   const letters = deadLetters(signal);
   root.append(head.element, notice, instead, receivers, section, letters.element);
 
@@ -201,8 +202,7 @@ export function show(root, { signal, param }) {
   }
 
   load();
-  const timer = setInterval(() => document.hidden || load(), EVERY);
-  signal.addEventListener("abort", () => clearInterval(timer));
+  every(EVERY, () => document.hidden || load(), signal);
   go({ param });
   return { go };
 }

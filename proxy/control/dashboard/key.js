@@ -42,17 +42,17 @@ class Form {
     this.ends = input(this.ended, { type: "datetime-local" });
     this.passes = h("input", { type: "checkbox", checked: key.scopes?.includes("passthrough") });
     this.limits = LIMITS.map(([name, words]) => [name, words, input(limits?.[name], { type: "number", min: 1, step: 1, inputmode: "numeric", placeholder: "none" })]);
-    this.problem = h("p", { class: "notice", "data-tone": "bad", role: "alert", hidden: true });
-    this.save = h("button", { class: "button primary", type: "submit" }, key.id ? "Save" : "Make the key");
-    this.element = h("form", { class: "try-form", onsubmit: (event) => (event.preventDefault(), submitted(this)) },
-      h("div", { class: "fields" }, field("Name", this.name), field("Owner", this.texts.owner)),
-      h("div", { class: "fields" }, field("Team", this.texts.team), field("Project", this.texts.project)),
+    this.problem = h("p.notice", { "data-tone": "bad", role: "alert", hidden: true });
+    this.save = h("button.button.primary", { type: "submit" }, key.id ? "Save" : "Make the key");
+    this.element = h("form.try-form", { onsubmit: (event) => (event.preventDefault(), submitted(this)) },
+      h("div.fields", {}, field("Name", this.name), field("Owner", this.texts.owner)),
+      h("div.fields", {}, field("Team", this.texts.team), field("Project", this.texts.project)),
       field("Labels", this.labels, "Name and value, several separated by commas. Usage can be grouped by them."),
-      h("div", { class: "fields" }, field("Models", this.lists.models, "Names or patterns such as gpt-*"), field("Providers", this.lists.providers)),
-      h("div", { class: "fields" }, field("Expires", this.ends, "Empty: never")),
-      h("label", { class: "check" }, this.passes, "May use the native paths of providers"),
-      h("fieldset", {}, h("legend", {}, "Limits of its own"), h("div", { class: "fields" }, this.limits.map(([, words, control]) => field(words, control)))),
-      this.problem, h("div", { class: "actions" }, this.save));
+      h("div.fields", {}, field("Models", this.lists.models, "Names or patterns such as gpt-*"), field("Providers", this.lists.providers)),
+      h("div.fields", {}, field("Expires", this.ends, "Empty: never")),
+      h("label.check", {}, this.passes, "May use the native paths of providers"),
+      h("fieldset", {}, h("legend", {}, "Limits of its own"), h("div.fields", {}, this.limits.map(([, words, control]) => field(words, control)))),
+      this.problem, h("div.actions", {}, this.save));
   }
 
   /** The body of the request: of a change, `null` removes a value. */
@@ -89,14 +89,14 @@ class Form {
 /** The secret, which no request returns again. */
 function secret(made, done) {
   return [
-    h("div", { class: "notice", "data-tone": "ok", role: "status" }, h("strong", {}, `The key of ${made.name}`), h("p", {}, "Copy it now: it is shown only here, and only its hash is stored.")),
-    h("pre", { class: "secret", tabindex: "0" }, made.key),
-    h("div", { class: "actions" }, copyButton(() => made.key, "Copy the key", "primary"), h("button", { class: "button", onclick: done }, "Done")),
-    made.notice && h("p", { class: "notice", "data-tone": "warn" }, made.notice),
+    h("div.notice", { "data-tone": "ok", role: "status" }, h("strong", {}, `The key of ${made.name}`), h("p", {}, "Copy it now: it is shown only here, and only its hash is stored.")),
+    h("pre.secret", { tabindex: "0" }, made.key),
+    h("div.actions", {}, copyButton(() => made.key, "Copy the key", "primary"), h("button.button", { onclick: done }, "Done")),
+    made.notice && h("p.notice", { "data-tone": "warn" }, made.notice),
   ].filter(Boolean);
 }
 
-const facts = (rows) => h("dl", { class: "facts" }, rows.filter(([, value]) => value).map(([words, value]) => h("div", {}, h("dt", {}, words), h("dd", {}, value))));
+const facts = (rows) => h("dl.facts", {}, rows.filter(([, value]) => value).map(([words, value]) => h("div", {}, h("dt", {}, words), h("dd", {}, value))));
 
 const about = (key) => facts([
   ["Id", key.id],
@@ -107,7 +107,7 @@ const about = (key) => facts([
 
 /** Open the sheet of a key, or of a `new` one, until `signal` aborts. */
 export async function open(id, signal, { changed, closed }) {
-  const body = h("div", { class: "sheet-body" }, loading(5));
+  const body = h("div.sheet-body", {}, loading(5));
   const dialog = sheet(id === "new" ? "New key" : "API key", body, () => !signal.aborted && closed());
   signal.addEventListener("abort", () => dialog.close());
   const path = `${KEYS}/${encodeURIComponent(id)}`;
@@ -160,13 +160,13 @@ export async function open(id, signal, { changed, closed }) {
     const disabling = key.enabled && { title: `Disable ${key.name}?`, text: "Its requests are refused until you enable it again.", yes: "Disable", grave: true };
     const deleting = { title: `Delete ${key.name}?`, text: "Its requests are refused from now on. Its usage stays in the ledger.", yes: "Delete", grave: true };
     body.replaceChildren(
-      h("div", { class: "verdict" }, pill(stateOf(key, store.now)), h("strong", {}, key.name), h("a", { href: `#/usage?key=${encodeURIComponent(key.id)}` }, "Usage")), about(key),
+      h("div.verdict", {}, pill(stateOf(key, store.now)), h("strong", {}, key.name), h("a", { href: `#/usage?key=${encodeURIComponent(key.id)}` }, "Usage")), about(key),
       ...(key.source === "configuration"
-        ? [h("p", { class: "notice", "data-tone": "idle" }, "This key is in the configuration: change it there, under auth.keys.")]
+        ? [h("p.notice", { "data-tone": "idle" }, "This key is in the configuration: change it there, under auth.keys.")]
         : [
-          h("div", { class: "actions" }, h("button", { class: "button", onclick: () => act(disabling, toggle) }, key.enabled ? "Disable" : "Enable"), h("button", { class: "button", onclick: () => act(deleting, remove) }, "Delete")),
+          h("div.actions", {}, h("button.button", { onclick: () => act(disabling, toggle) }, key.enabled ? "Disable" : "Enable"), h("button.button", { onclick: () => act(deleting, remove) }, "Delete")),
           h("h3", {}, "Secret"),
-          h("div", { class: "actions" }, h("button", { class: "button", onclick: () => act(rotating, rotate) }, "Rotate"), h("span", { class: "quiet" }, "the former one ends"), grace),
+          h("div.actions", {}, h("button.button", { onclick: () => act(rotating, rotate) }, "Rotate"), h("span.quiet", {}, "the former one ends"), grace),
           h("h3", {}, "Settings"),
           new Form(key, change).element,
         ]));

@@ -19,8 +19,8 @@ const accessOf = ({ models, providers }) => [models.length ? models.join(", ") :
 
 function line(key, used) {
   const [words, tone] = stateOf(key, store.now);
-  const link = h("a", { class: "whole", href: `#/keys/${encodeURIComponent(key.id)}` }, key.name);
-  const name = [h("strong", {}, link), h("small", {}, [key.owner, key.team, key.project].filter(Boolean).join(" \u00b7 ")), h("span", { class: "labels" }, Object.entries(key.labels).map((each) => h("span", { class: "tag" }, each.join("="))))];
+  const link = h("a.whole", { href: `#/keys/${encodeURIComponent(key.id)}` }, key.name);
+  const name = [h("strong", {}, link), h("small", {}, [key.owner, key.team, key.project].filter(Boolean).join(" \u00b7 ")), h("span.labels", {}, Object.entries(key.labels).map((each) => h("span.tag", {}, each.join("="))))];
   const ends = key.expires && Date.parse(key.expires) / 1000;
   const state = [pill([words, tone]), h("small", {}, [key.source === "configuration" && "in the configuration", ends > store.now && `expires in ${span(ends - store.now)}`].filter(Boolean).join(", "))];
   const last = used?.last_hour ? h("time", { datetime: used.last_hour, title: "In the hour that begins then" }, hour(Date.parse(used.last_hour) / 1000)) : NONE;
@@ -47,16 +47,16 @@ export function show(root, { signal, param }) {
   let used = null;
   let opened = null; // aborts the open sheet
   const search = h("input", { type: "search", placeholder: "Find a key, owner or project", "aria-label": "Find a key", oninput: () => draw() });
-  const make = h("a", { class: "button primary", href: "#/keys/new" }, "New key");
-  const head = heading(title, h("span", { class: "search" }, icon("search"), search), make);
-  const notice = h("p", { class: "notice", "data-tone": "warn", hidden: true });
+  const make = h("a.button.primary", { href: "#/keys/new" }, "New key");
+  const head = heading(title, h("span.search", {}, icon("search"), search), make);
+  const notice = h("p.notice", { "data-tone": "warn", hidden: true });
   const instead = h("div", {}, loading(5));
   const list = table(title, COLUMNS);
   list.element.classList.add("requests", "api-keys");
   list.element.hidden = true;
-  const more = h("button", { class: "button", hidden: true, onclick: () => load(found.last_id) }, "Show more");
+  const more = h("button.button", { hidden: true, onclick: () => load(found.last_id) }, "Show more");
   const kept = new Map();
-  root.append(head.element, notice, instead, list.element, h("p", { class: "foot-note" }, more));
+  root.append(head.element, notice, instead, list.element, h("p.foot-note", {}, more));
 
   async function load(after = "") {
     try {
@@ -79,7 +79,7 @@ export function show(root, { signal, param }) {
     make.hidden = !found.database;
     more.hidden = !found.has_more;
     list.element.hidden = !shown.length;
-    instead.replaceChildren(...(shown.length ? [] : [found.data.length ? empty("No key matches", "No key has this name, owner, team, project or label.") : empty("No keys yet", "Each client gets a key of its own, with its own limits, and its spend is counted apart.", found.database && h("a", { class: "button", href: "#/keys/new" }, "New key"))]));
+    instead.replaceChildren(...(shown.length ? [] : [found.data.length ? empty("No key matches", "No key has this name, owner, team, project or label.") : empty("No keys yet", "Each client gets a key of its own, with its own limits, and its spend is counted apart.", found.database && h("a.button", { href: "#/keys/new" }, "New key"))]));
     match(list.body, kept, shown, (each) => JSON.stringify([each, used?.get(each.id)]), (each) => ({ element: line(each, used?.get(each.id)) }));
   }
 

@@ -13,21 +13,21 @@ const COLUMNS = [["Event", "name"], ["Queue", ""], ["Why", "reason-text"], ["Whe
 
 /** The section; `update` takes what the API says of events. */
 export function deadLetters(signal) {
-  const note = h("span", { class: "note" });
-  const look = h("button", { class: "button", onclick: () => load() }, "Show");
-  const all = h("button", { class: "button", hidden: true, onclick: () => sendAgain(null) }, "Send all again");
+  const note = h("span.note");
+  const look = h("button.button", { onclick: () => load() }, "Show");
+  const all = h("button.button", { hidden: true, onclick: () => sendAgain(null) }, "Send all again");
   const list = table("Dead letters", COLUMNS);
   list.element.classList.add("requests", "dead-events");
   list.element.hidden = true;
   const instead = h("div");
-  const element = h("section", { class: "budget", "aria-labelledby": "letters", hidden: true }, h("header", {}, h("h2", { id: "letters" }, "Dead letters"), note, h("div", { class: "tools" }, look, all)), instead, list.element);
+  const element = h("section.budget", { "aria-labelledby": "letters", hidden: true }, h("header", {}, h("h2", { id: "letters" }, "Dead letters"), note, h("div.tools", {}, look, all)), instead, list.element);
 
   function line({ id, type, queue, reason, at, body }) {
     const when = at ? h("time", { datetime: exactly(at), title: exactly(at) }, moment(at)) : NONE;
     const whole = h("details", {}, h("summary", {}, "Body"), h("pre", { tabindex: "0", "aria-label": `Body of ${id}` }, written(body)));
     // Without an id it cannot be chosen.
-    const again = id && h("button", { class: "button small", "aria-label": `Send ${type} ${id} again`, onclick: () => sendAgain(id) }, "Send again");
-    return row(COLUMNS, [[h("strong", {}, type || NONE), h("small", {}, id), whole], queue || NONE, reason || NONE, when, h("div", { class: "acts" }, again)]);
+    const again = id && h("button.button.small", { "aria-label": `Send ${type} ${id} again`, onclick: () => sendAgain(id) }, "Send again");
+    return row(COLUMNS, [[h("strong", {}, type || NONE), h("small", {}, id), whole], queue || NONE, reason || NONE, when, h("div.acts", {}, again)]);
   }
 
   function wait(busy) {
@@ -39,7 +39,7 @@ export function deadLetters(signal) {
     if (list.element.hidden) instead.replaceChildren(loading(2));
     try {
       const { data } = await get(`${LETTERS}?limit=${PAGE}`, { signal });
-      instead.replaceChildren(...(data.length ? [] : [h("p", { class: "quiet" }, "There are none.")]));
+      instead.replaceChildren(...(data.length ? [] : [h("p.quiet", {}, "There are none.")]));
       list.element.hidden = all.hidden = !data.length;
       list.body.replaceChildren(...data.map(line));
       text(look, "Show again");

@@ -4,6 +4,7 @@ import { get } from "./api.js";
 import { h, match, text } from "./dom.js";
 import { NONE, count, ms, rate, span } from "./format.js";
 import { empty, heading, loading, pill, row, table, trouble } from "./parts.js";
+import { every } from "./store.js";
 import { plain } from "./words.js";
 
 const EVERY = 2000;
@@ -16,7 +17,7 @@ const EXAMPLE = ["rateLimiting:", "  enabled: true", "  perClient:", "    reques
 const unit = (name) => name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`).replaceAll("_", " ");
 
 function bucketRow(bucket) {
-  const meter = h("span", { class: "meter", role: "meter", "aria-valuemin": 0, "aria-label": `${bucket.key}, ${unit(bucket.unit)}` }, h("i"));
+  const meter = h("span.meter", { role: "meter", "aria-valuemin": 0, "aria-label": `${bucket.key}, ${unit(bucket.unit)}` }, h("i"));
   const [limit, remaining, reset] = [h("span"), h("span"), h("span")];
   const element = row(BUCKETS, [h("strong", {}, bucket.key || "all clients"), plain(bucket.level), unit(bucket.unit), limit, meter, remaining, reset]);
   return { element, update(now) {
@@ -41,7 +42,7 @@ export const title = "Rate limits";
 export function show(root, { signal }) {
   const head = heading(title);
   const body = h("div", {}, loading(5));
-  const settings = h("div", { class: "verdict" });
+  const settings = h("div.verdict");
   const limits = table("Limits", LIMITS);
   const buckets = table("Buckets in use, fullest first", BUCKETS);
   const none = empty("No buckets in use", "Buckets appear here as requests arrive.");
@@ -78,6 +79,5 @@ export function show(root, { signal }) {
   }
 
   load();
-  const timer = setInterval(load, EVERY);
-  signal.addEventListener("abort", () => clearInterval(timer));
+  every(EVERY, load, signal);
 }

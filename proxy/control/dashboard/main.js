@@ -126,7 +126,7 @@ function link() {
 
 function themeButton() {
   const now = () => document.documentElement.dataset.theme ?? "system";
-  const button = h("button", { class: "button quiet square", onclick: () => choose(THEMES[(THEMES.indexOf(now()) + 1) % THEMES.length]) });
+  const button = h("button.button.quiet.square", { onclick: () => choose(THEMES[(THEMES.indexOf(now()) + 1) % THEMES.length]) });
   function choose(theme) {
     if (theme === "system") delete document.documentElement.dataset.theme;
     else document.documentElement.dataset.theme = theme;
@@ -149,7 +149,7 @@ function themeButton() {
 // -- start --------------------------------------------------------------------------------------------
 
 document.getElementById("nav").append(links());
-document.getElementById("tools").append(themeButton(), h("button", { class: "button quiet square", id: "sign-out", "aria-label": "Sign out", title: "Sign out", onclick: signOut }, icon("leave")));
+document.getElementById("tools").append(themeButton(), h("button.button.quiet.square", { id: "sign-out", "aria-label": "Sign out", title: "Sign out", onclick: signOut }, icon("leave")));
 document.querySelector(".skip").addEventListener("click", (event) => (event.preventDefault(), main.focus()));
 addEventListener("hashchange", navigate);
 addEventListener("resize", reveal);

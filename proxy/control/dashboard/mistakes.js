@@ -19,7 +19,7 @@ function mistakesOf({ message, body }) {
  * of them is shown in `element`.
  */
 export function mistakes(fields) {
-  const element = h("p", { class: "notice", "data-tone": "bad", role: "alert", hidden: true });
+  const element = h("p.notice", { "data-tone": "bad", role: "alert", hidden: true });
 
   function clear() {
     element.hidden = true;
@@ -42,7 +42,7 @@ export function mistakes(fields) {
     const line = entry ? `${entry}: ${words}${/[.!?]$/.test(words) ? "" : "."}` : sentence(words);
     let list = control.parentElement.querySelector(".mistake");
     if (!list) {
-      list = h("span", { class: "mistake", id: `${control.id}-mistake` });
+      list = h("span.mistake", { id: `${control.id}-mistake` });
       control.after(list);
       control.setAttribute("aria-describedby", [list.id, control.getAttribute("aria-describedby")].filter(Boolean).join(" "));
       control.setAttribute("aria-invalid", "true");

@@ -7,7 +7,7 @@ import { attribute, h, match, text } from "./dom.js";
 import { NONE, count, ms, percent, rate, span, moment } from "./format.js";
 import { icon } from "./icons.js";
 import { empty, heading, loading, row, table, trouble } from "./parts.js";
-import { everySecond, follow, store } from "./store.js";
+import { every, follow, store } from "./store.js";
 import { breakerWords, cooldownUntil, plain, stateOf, why } from "./words.js";
 
 const COLUMNS = [["Model", "name"], ["State", "state"], ["Success", "num"], ["Latency", "spark-cell"], ["First token", "num"], ["Tokens/s", "num"], ["In flight", "num"], ["Weight", "num"], ["", "acts"]];
@@ -40,11 +40,11 @@ class Row {
     this.cells = {};
     const cell = (name, tag = "span") => (this.cells[name] = h(tag));
     this.spark = spark("Latency");
-    this.buttons = Object.entries(ACTIONS).map(([action, words]) => h("button", { class: "button small", "data-action": action, "aria-label": `${words} ${id}`, onclick: () => act(action, this.deployment) }, words));
+    this.buttons = Object.entries(ACTIONS).map(([action, words]) => h("button.button.small", { "data-action": action, "aria-label": `${words} ${id}`, onclick: () => act(action, this.deployment) }, words));
     const name = [h("strong", {}, deployment.name), h("small", {}, h("span", {}, id), cell("type")), cell("tags")];
     const state = [cell("pill"), cell("why", "small"), cell("until", "small"), cell("error", "small")];
-    const latency = h("span", { class: "with-spark" }, this.spark.element, h("span", {}, cell("latency"), cell("latencyTail", "small")));
-    this.element = row(COLUMNS, [name, state, [cell("success"), cell("requests", "small")], latency, [cell("first"), cell("firstTail", "small")], cell("tokens"), cell("flight"), cell("weight"), h("div", { class: "acts" }, this.buttons)], { id: `model-${id}`, "data-id": id });
+    const latency = h("span.with-spark", {}, this.spark.element, h("span", {}, cell("latency"), cell("latencyTail", "small")));
+    this.element = row(COLUMNS, [name, state, [cell("success"), cell("requests", "small")], latency, [cell("first"), cell("firstTail", "small")], cell("tokens"), cell("flight"), cell("weight"), h("div.acts", {}, this.buttons)], { id: `model-${id}`, "data-id": id });
     this.cells.pill.className = "pill";
     this.cells.tags.className = "labels";
   }
@@ -68,7 +68,7 @@ class Row {
     const tags = deployment.tags.join(" ");
     if (cells.tags.dataset.tags !== tags) {
       cells.tags.dataset.tags = tags;
-      cells.tags.replaceChildren(...deployment.tags.map((each) => h("span", { class: "tag" }, each)));
+      cells.tags.replaceChildren(...deployment.tags.map((each) => h("span.tag", {}, each)));
     }
     for (const button of this.buttons) button.hidden = button.dataset.action === { closed: "close", open: "open", unavailable: "open" }[breaker.state];
     this.updateState();
@@ -107,13 +107,13 @@ export const title = "Models";
 export function show(root, { signal, param }) {
   let chosen = "all";
   const search = h("input", { type: "search", placeholder: "Find a model, provider or tag", "aria-label": "Find a model", oninput: () => draw() });
-  const chips = FILTERS.map(([value, words]) => h("button", { class: "chip", "aria-pressed": String(value === chosen), "data-value": value, onclick: () => ((chosen = value), draw()) }, words, h("b")));
-  const head = heading(title, h("span", { class: "search" }, icon("search"), search));
+  const chips = FILTERS.map(([value, words]) => h("button.chip", { "aria-pressed": String(value === chosen), "data-value": value, onclick: () => ((chosen = value), draw()) }, words, h("b")));
+  const head = heading(title, h("span.search", {}, icon("search"), search));
   const list = table("Models and their state", COLUMNS);
   list.element.classList.add("models");
   const instead = h("div");
   const kept = new Map();
-  root.append(head.element, h("div", { class: "chips", role: "group", "aria-label": "Filter by state" }, chips), instead, list.element);
+  root.append(head.element, h("div.chips", { role: "group", "aria-label": "Filter by state" }, chips), instead, list.element);
 
   function draw() {
     const known = store.deployments;
@@ -135,7 +135,7 @@ export function show(root, { signal, param }) {
   }
 
   follow(["state", "error"], draw, signal);
-  everySecond(() => kept.forEach((each) => each.updateState()), signal);
+  every(1000, () => kept.forEach((each) => each.updateState()), signal);
   if (param) search.value = param;
   draw();
 }

@@ -42,8 +42,8 @@ function routeForm(signal) {
   return {
     title: "Add a route", yes: "Add the route",
     fields: [field("Path", path, "It and all below it, by whole segments"), field("Service", service), known,
-      h("div", { class: "fields" }, field("Methods", methods, "Such as GET, POST"), field("Host", host, "A name, or *. before one")),
-      h("label", { class: "check" }, strip, "Remove this path from requests"), h("label", { class: "check" }, open, "Public: no credential is needed")],
+      h("div.fields", {}, field("Methods", methods, "Such as GET, POST"), field("Host", host, "A name, or *. before one")),
+      h("label.check", {}, strip, "Remove this path from requests"), h("label.check", {}, open, "Public: no credential is needed")],
     controls: { path, service, methods, host },
     body: () => ({ path: path.value.trim(), service: service.value.trim(), methods: entries(methods.value), host: host.value.trim(), strip: strip.checked, public: open.checked }),
     path: "/admin/routes",
@@ -61,9 +61,9 @@ const taken = ([param, message]) => new ApiError(409, message, { error: { param 
 export function openForm(name, signal, { changed, closed }) {
   const form = name === NEW_SERVICE ? serviceForm() : routeForm(signal);
   const problems = mistakes(form.controls);
-  const save = h("button", { class: "button primary", type: "submit" }, form.yes);
-  const element = h("form", { class: "try-form", onsubmit: submit }, form.fields, problems.element, h("div", { class: "actions" }, save));
-  const dialog = sheet(form.title, h("div", { class: "sheet-body" }, element), () => !signal.aborted && closed());
+  const save = h("button.button.primary", { type: "submit" }, form.yes);
+  const element = h("form.try-form", { onsubmit: submit }, form.fields, problems.element, h("div.actions", {}, save));
+  const dialog = sheet(form.title, h("div.sheet-body", {}, element), () => !signal.aborted && closed());
   signal.addEventListener("abort", () => dialog.close());
   element.querySelector("input").focus();
 

@@ -68,9 +68,9 @@ const CARDS = [
 ];
 
 function card({ id, title, size, options, describe, legend }) {
-  const figures = h("p", { class: "figures", id: `figure-${id}` });
+  const figures = h("p.figures", { id: `figure-${id}` });
   const drawn = chart({ label: title, ...options });
-  const keys = legend && h("span", { class: "legend", "aria-hidden": "true" }, h("i", { class: "accent" }), "p50", h("i", { class: "second" }), "p95");
+  const keys = legend && h("span.legend", { "aria-hidden": "true" }, h("i.accent"), "p50", h("i.second"), "p95");
   const element = h("section", { class: `card ${size}`, "aria-labelledby": `card-${id}` },
     h("header", {}, h("h2", { id: `card-${id}` }, title), keys), figures, drawn.element);
   return { element, draw(seconds, now) {
@@ -100,15 +100,15 @@ const TOTALS = [
 
 function totals() {
   const values = TOTALS.map(() => h("dd", {}, NONE));
-  const element = h("dl", { class: "totals", "aria-label": "Since the start" }, TOTALS.map(([words], place) => h("div", {}, h("dt", {}, words), values[place])));
+  const element = h("dl.totals", { "aria-label": "Since the start" }, TOTALS.map(([words], place) => h("div", {}, h("dt", {}, words), values[place])));
   return { element, draw: (metrics) => metrics && TOTALS.forEach(([, of], place) => text(values[place], of(metrics))) };
 }
 
 function failures() {
-  const list = h("ul", { class: "list" });
+  const list = h("ul.list");
   const kept = new Map();
-  const none = h("p", { class: "quiet" }, "No failure among the latest requests.");
-  const element = h("section", { class: "card whole-row", "aria-labelledby": "card-failures" }, h("header", {}, h("h2", { id: "card-failures" }, "Latest failures"), h("a", { href: "#/requests?outcome=error" }, "All failed")), none, list);
+  const none = h("p.quiet", {}, "No failure among the latest requests.");
+  const element = h("section.card.whole-row", { "aria-labelledby": "card-failures" }, h("header", {}, h("h2", { id: "card-failures" }, "Latest failures"), h("a", { href: "#/requests?outcome=error" }, "All failed")), none, list);
   return { element, draw(requests) {
     const failed = requests.filter((each) => ["error", "damaged", "broken"].includes(each.outcome)).slice(0, 6);
     none.hidden = failed.length > 0;
@@ -130,7 +130,7 @@ export function show(root, { signal }) {
   const strip = totals();
   const cards = CARDS.map(card);
   const [needs, failed] = [attention(), failures()];
-  const grid = h("div", { class: "cards" }, needs.element, cards.map((each) => each.element), failed.element);
+  const grid = h("div.cards", {}, needs.element, cards.map((each) => each.element), failed.element);
   const waiting = loading(3);
   const lost = h("div");
   root.append(head.element, lost, strip.element, waiting, grid);

@@ -6,34 +6,34 @@ import { icon } from "./icons.js";
 
 /** The head of a page: title, a note that may change, and actions. */
 export function heading(title, ...tools) {
-  const note = h("p", { class: "note" });
-  return { element: h("header", { class: "page-head" }, h("div", {}, h("h1", {}, title), note), h("div", { class: "tools" }, tools)), note: (words) => text(note, words) };
+  const note = h("p.note");
+  return { element: h("header.page-head", {}, h("div", {}, h("h1", {}, title), note), h("div.tools", {}, tools)), note: (words) => text(note, words) };
 }
 
 /** Color and text: never color alone. */
 export function pill([words, tone]) {
-  return h("span", { class: "pill", "data-tone": tone }, words);
+  return h("span.pill", { "data-tone": tone }, words);
 }
 
 export function empty(title, ...words) {
-  return h("div", { class: "empty" }, h("h2", {}, title), words.map((each) => (typeof each === "string" ? h("p", {}, each) : each)));
+  return h("div.empty", {}, h("h2", {}, title), words.map((each) => (typeof each === "string" ? h("p", {}, each) : each)));
 }
 
 export function loading(rows = 4) {
-  return h("div", { class: "loading", role: "status" }, h("span", { class: "hidden" }, "Loading"), Array.from({ length: rows }, () => h("div", { class: "bone" })));
+  return h("div.loading", { role: "status" }, h("span.hidden", {}, "Loading"), Array.from({ length: rows }, () => h("div.bone")));
 }
 
 export function trouble(error, again) {
-  return h("div", { class: "empty trouble", role: "alert" }, icon("alert"), h("h2", {}, "This could not be loaded"), h("p", {}, error.message),
-    again && h("button", { class: "button", onclick: again }, "Try again"));
+  return h("div.empty.trouble", { role: "alert" }, icon("alert"), h("h2", {}, "This could not be loaded"), h("p", {}, error.message),
+    again && h("button.button", { onclick: again }, "Try again"));
 }
 
 /** A table; `columns` are `[text, class]`. Roles are explicit, because narrow screens show rows as cards. */
 export function table(caption, columns) {
   const body = h("tbody", { role: "rowgroup" });
-  const heads = columns.map(([words, kind]) => h("th", { scope: "col", role: "columnheader", class: kind }, words || h("span", { class: "hidden" }, "Actions")));
-  const element = h("div", { class: "table" },
-    h("table", { role: "table" }, h("caption", { class: "hidden" }, caption), h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, heads)), body));
+  const heads = columns.map(([words, kind]) => h("th", { scope: "col", role: "columnheader", class: kind }, words || h("span.hidden", {}, "Actions")));
+  const element = h("div.table", {},
+    h("table", { role: "table" }, h("caption.hidden", {}, caption), h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, heads)), body));
   return { element, body };
 }
 
@@ -45,9 +45,9 @@ export function row(columns, cells, attributes = {}) {
 export function field(label, control, hint) {
   const id = `f-${label.toLowerCase().replaceAll(/[^a-z]+/g, "-")}`;
   control.id ||= id;
-  const description = hint && h("span", { class: "hint", id: `${control.id}-hint` }, hint);
+  const description = hint && h("span.hint", { id: `${control.id}-hint` }, hint);
   if (description) control.setAttribute("aria-describedby", description.id);
-  return h("div", { class: "field" }, h("label", { for: control.id }, label), control, description);
+  return h("div.field", {}, h("label", { for: control.id }, label), control, description);
 }
 
 /** A select of `[value, text]`, with a label for screen readers. */
@@ -79,7 +79,7 @@ async function copy(content) {
     await navigator.clipboard.writeText(content);
     return true;
   } catch {
-    const area = h("textarea", { class: "hidden", "aria-hidden": "true", value: content });
+    const area = h("textarea.hidden", { "aria-hidden": "true", value: content });
     document.body.append(area);
     area.select();
     const done = document.execCommand("copy");

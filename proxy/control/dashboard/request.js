@@ -20,7 +20,7 @@ export const requestedModel = ({ model, endpoint }) => (model || endpoint).repla
 /** A line of a list: time, model, error. */
 export function requestLine(request) {
   return h("li", {}, h("time", { datetime: exactly(request.at) }, moment(request.at)), h("a", { href: address(request) }, requestedModel(request)),
-    h("span", { class: "quiet" }, [request.status || "", plain(request.error)].filter(Boolean).join(" \u00b7 ")));
+    h("span.quiet", {}, [request.status || "", plain(request.error)].filter(Boolean).join(" \u00b7 ")));
 }
 
 const FACTS = [
@@ -39,6 +39,7 @@ const FACTS = [
   ["Tokens in", (r) => (r.tokens ? [count(r.tokens.input), r.tokens.cached ? `${count(r.tokens.cached)} cached` : ""].filter(Boolean).join(" + ") : NONE)],
   ["Tokens out", (r) => (r.tokens ? [count(r.tokens.output), r.tokens.reasoning ? `${count(r.tokens.reasoning)} reasoning` : ""].filter(Boolean).join(" + ") : NONE)],
   ["Cost", (r) => costOf(r.costUsd)],
+  ["Cache", (r) => [r.cache, r.savedUsd && `${costOf(r.savedUsd)} saved`].filter(Boolean).join(" \u00b7 ")],
   ["Bytes in, out", (r) => `${bytes(r.bytesIn)}, ${bytes(r.bytesOut)}`],
   ["Events", (r) => (r.stream ? [count(r.events), r.droppedEvents ? `${count(r.droppedEvents)} dropped` : ""].filter(Boolean).join(", ") : "")],
 ];
@@ -46,20 +47,20 @@ const FACTS = [
 function detail(request) {
   const facts = FACTS.map(([words, of]) => [words, of(request)]).filter(([, value]) => value);
   return [
-    h("div", { class: "verdict" }, pill(outcome(request.outcome)), request.fallbackUsed && pill(["Fallback used", "warn"]), request.error && h("code", {}, request.error)),
-    h("p", { class: "ident" }, h("code", {}, request.id), copyButton(() => request.id, "Copy id")),
-    request.errorDetail && h("p", { class: "notice", "data-tone": request.outcome === "ok" ? "idle" : "bad" }, request.errorDetail),
+    h("div.verdict", {}, pill(outcome(request.outcome)), request.fallbackUsed && pill(["Fallback used", "warn"]), request.error && h("code", {}, request.error)),
+    h("p.ident", {}, h("code", {}, request.id), copyButton(() => request.id, "Copy id")),
+    request.errorDetail && h("p.notice", { "data-tone": request.outcome === "ok" ? "idle" : "bad" }, request.errorDetail),
     h("h3", {}, request.trials.length === 1 ? "1 attempt" : `${request.trials.length} attempts`),
-    request.trials.length ? waterfall(request) : h("p", { class: "quiet" }, "No request was sent to a provider."),
+    request.trials.length ? waterfall(request) : h("p.quiet", {}, "No request was sent to a provider."),
     h("h3", {}, "Facts"),
-    h("dl", { class: "facts" }, facts.map(([words, value]) => h("div", {}, h("dt", {}, words), h("dd", {}, value)))),
+    h("dl.facts", {}, facts.map(([words, value]) => h("div", {}, h("dt", {}, words), h("dd", {}, value)))),
     request.prompt && [h("h3", {}, "Prompt"), h("pre", { tabindex: "0" }, request.prompt)],
   ].flat().filter(Boolean);
 }
 
 /** Open the sheet until `signal` aborts; `closed` is called when the user closes it. */
 export async function open(id, signal, closed) {
-  const body = h("div", { class: "sheet-body" }, loading(5));
+  const body = h("div.sheet-body", {}, loading(5));
   const dialog = sheet("Request", body, () => !signal.aborted && closed());
   signal.addEventListener("abort", () => dialog.close());
   try {

@@ -21,10 +21,10 @@ function who(request) {
 
 function line(request) {
   const { tokens } = request;
-  const time = h("a", { class: "whole", href: address(request), "aria-label": `Request of ${moment(request.at)}, ${request.model || request.endpoint}` }, h("time", { datetime: exactly(request.at) }, moment(request.at)));
+  const time = h("a.whole", { href: address(request), "aria-label": `Request of ${moment(request.at)}, ${request.model || request.endpoint}` }, h("time", { datetime: exactly(request.at) }, moment(request.at)));
   const result = [pill(outcome(request.outcome)), h("small", {}, [request.status || "", plain(request.error)].filter(Boolean).join(" \u00b7 "))];
   const name = [h("strong", {}, requestedModel(request)), h("small", {}, [request.provider, request.responseModel, request.stream ? "stream" : ""].filter(Boolean).join(" \u00b7 "))];
-  const attempts = [h("span", {}, String(request.attempts)), request.fallbackUsed && h("small", {}, "fallback")];
+  const attempts = [h("span", {}, String(request.attempts)), request.fallbackUsed && h("small", {}, "fallback"), request.cache && h("small", {}, `cache ${request.cache}`)];
   const cells = [time, result, name, who(request), attempts, ms(request.timeToFirstTokenMs), ms(request.durationMs), count(tokens && tokens.input === null ? null : tokens && tokens.input + (tokens.cached ?? 0)), count(tokens?.output), costOf(request.costUsd)];
   return { element: row(COLUMNS, cells, { class: "opens", "data-id": request.id }) };
 }
@@ -46,7 +46,7 @@ export function show(root, { signal, param, query }) {
   let waits = 0;
   const outcomes = select("Filter by outcome", [["", "All outcomes"], ...OUTCOMES], changed);
   const words = h("span", {}, "Pause");
-  const pause = h("button", { class: "button", "aria-pressed": "false", onclick: () => hold(held ? null : rows()) }, icon("pause"), words);
+  const pause = h("button.button", { "aria-pressed": "false", onclick: () => hold(held ? null : rows()) }, icon("pause"), words);
   const head = heading(title, outcomes, pause);
   const names = h("datalist", { id: "request-models" });
   const inputs = Object.entries(SEARCHED).map(([name, label]) => [name, h("input", { type: "search", placeholder: label, "aria-label": `Search by ${label.toLowerCase()}`, autocomplete: "off", spellcheck: "false", list: name === "model" && names.id, oninput: changed })]);
@@ -55,8 +55,8 @@ export function show(root, { signal, param, query }) {
   list.element.classList.add("requests");
   const instead = h("div");
   const kept = new Map();
-  const more = h("button", { class: "button", onclick: older }, "Show older");
-  root.append(head.element, h("form", { class: "search-row", role: "search", onsubmit: (event) => event.preventDefault() }, names, inputs.map(([, input]) => input)), instead, list.element, h("p", { class: "foot-note" }, more));
+  const more = h("button.button", { onclick: older }, "Show older");
+  root.append(head.element, h("form.search-row", { role: "search", onsubmit: (event) => event.preventDefault() }, names, inputs.map(([, input]) => input)), instead, list.element, h("p.foot-note", {}, more));
 
   const wanted = () => new URLSearchParams(controls.map(([name, control]) => [name, control.value.trim()]).filter(([, value]) => value));
   const criteria = () => new URLSearchParams([...wanted()].map(([name, value]) => [name, name in SEARCHED ? pattern(value) : value]));
@@ -126,7 +126,7 @@ export function show(root, { signal, param, query }) {
     const newer = held ? store.requests.filter((each) => each.sequence > newest).length : 0;
     text(words, held ? (newer ? `Continue (${newer} new)` : "Continue") : "Pause");
     head.note(shown.length ? `${searched ? "Those that match" : "The latest"}, by the time they ended; the gateway keeps ${count(store.capacity)}.${held ? " Paused." : ""}` : "");
-    instead.replaceChildren(...(shown.length ? [] : [searched ? empty("No request matches", "None of the requests that are kept has this id, client, model, run and outcome.") : empty("No requests yet", "They appear here as they end.", h("a", { class: "button", href: "#/try" }, "Try a prompt"))]));
+    instead.replaceChildren(...(shown.length ? [] : [searched ? empty("No request matches", "None of the requests that are kept has this id, client, model, run and outcome.") : empty("No requests yet", "They appear here as they end.", h("a.button", { href: "#/try" }, "Try a prompt"))]));
     more.hidden = held || searched ? next === null : shown.length < SHOWN;
     match(list.body, kept, shown, (each) => each.sequence, line);
   }

@@ -20,7 +20,7 @@ const dt = (name, value) => h("div", {}, h("dt", {}, name), value);
 
 function change({ at, healthy, why: reason }) {
   const words = healthy === null ? ["Not known", "idle"] : healthy ? ["Healthy", "ok"] : ["Unhealthy", "bad"];
-  return h("li", {}, time(at), pill(words), reason && h("span", { class: "quiet" }, reason));
+  return h("li", {}, time(at), pill(words), reason && h("span.quiet", {}, reason));
 }
 
 /** A form of one number that follows the value in force, but not while it is edited. */
@@ -31,21 +31,21 @@ function weightForm(label, set) {
     event.preventDefault();
     if (await set(control.valueAsNumber)) edited = false;
   };
-  return { element: h("form", { class: "weight", onsubmit: submit }, h("span", { class: "quiet", "aria-hidden": "true" }, "Weight"), control, h("button", { class: "button small" }, "Set weight")), update: (value) => edited || control === document.activeElement || (control.value = value) };
+  return { element: h("form.weight", { onsubmit: submit }, h("span.quiet", { "aria-hidden": "true" }, "Weight"), control, h("button.button.small", {}, "Set weight")), update: (value) => edited || control === document.activeElement || (control.value = value) };
 }
 
 function addressCard({ url }, acts) {
-  const [state, said] = [h("span"), h("p", { class: "said", hidden: true })];
+  const [state, said] = [h("span"), h("p.said", { hidden: true })];
   const facts = Object.fromEntries(FACTS.map((name) => [name, h("dd")]));
   const weight = weightForm(`Weight of ${url}`, (value) => acts.weigh(url, value));
-  const drain = h("button", { class: "button small", onclick: () => acts.drain(url, !drained) });
-  const remove = h("button", { class: "button small", "aria-label": `Remove ${url}`, onclick: () => acts.remove(url) }, "Remove");
-  const changes = h("ol", { class: "health-changes" });
+  const drain = h("button.button.small", { onclick: () => acts.drain(url, !drained) });
+  const remove = h("button.button.small", { "aria-label": `Remove ${url}`, onclick: () => acts.remove(url) }, "Remove");
+  const changes = h("ol.health-changes");
   const summary = h("summary");
   const history = h("details", { hidden: true }, summary, changes);
   let drained = false;
-  const element = h("li", { class: "address", "data-url": url }, h("div", { class: "head" }, h("strong", {}, url), state), said, h("dl", { class: "facts" }, FACTS.map((name) => dt(name, facts[name]))),
-    h("div", { class: "actions" }, weight.element, drain, remove), history);
+  const element = h("li.address", { "data-url": url }, h("div.head", {}, h("strong", {}, url), state), said, h("dl.facts", {}, FACTS.map((name) => dt(name, facts[name]))),
+    h("div.actions", {}, weight.element, drain, remove), history);
   return { element, update({ address, checked, own }) {
     drained = address.drained;
     const [words, tone] = stateOf(address);
@@ -71,7 +71,7 @@ function addressCard({ url }, acts) {
 }
 
 function sourceCard({ name }) {
-  const [state, words] = [h("span"), h("span", { class: "quiet" })];
+  const [state, words] = [h("span"), h("span.quiet")];
   return { element: h("li", {}, h("strong", {}, TECHNOLOGIES[name] ?? name), state, words), update({ up, at, error, addresses }) {
     const shown = up ? (error ? ["Answers", "warn"] : ["Up", "ok"]) : error ? ["Does not answer", "bad"] : ["Not looked up yet", "idle"];
     if (state.dataset.state !== shown[0]) state.replaceChildren(pill(shown));
@@ -83,7 +83,7 @@ function sourceCard({ name }) {
 /** Open the sheet of a service until `signal` aborts. `changed` is called after each change. */
 export function open(name, signal, { changed, closed }) {
   const path = `${SERVICES}/${encodeURIComponent(name)}`;
-  const body = h("div", { class: "sheet-body" }, loading(5));
+  const body = h("div.sheet-body", {}, loading(5));
   let timer = 0;
   const dialog = sheet("Service", body, () => (clearInterval(timer), signal.aborted || closed()));
   signal.addEventListener("abort", () => dialog.close());
@@ -139,7 +139,7 @@ export function open(name, signal, { changed, closed }) {
       if (listing.some((each) => each.url === words)) return problems.show(new ApiError(409, "The service has this address already.", { error: { param: "url" } })); // it would be replaced
       if (await act("POST", "/addresses", { url: words, weight: weight.valueAsNumber }, `${words} was added.`, { failed: problems.show })) url.value = "";
     };
-    return h("form", { class: "try-form", onsubmit: submit }, h("div", { class: "fields" }, field("Address", url), field("Weight", weight)), problems.element, h("div", { class: "actions" }, h("button", { class: "button" }, "Add the address")));
+    return h("form.try-form", { onsubmit: submit }, h("div.fields", {}, field("Address", url), field("Weight", weight)), problems.element, h("div.actions", {}, h("button.button", {}, "Add the address")));
   }
 
   function build(service) {
@@ -147,17 +147,17 @@ export function open(name, signal, { changed, closed }) {
     const [state, routes] = [h("span"), h("dd")];
     const facts = Object.fromEntries(["Strategy", "Health checks", "In flight", "Requests", "Failures"].map((each) => [each, h("dd")]));
     const weight = weightForm(`Weight of ${name}`, (value) => act("PUT", "/weight", { weight: value }, `${name} has the weight ${value}.`));
-    const [list, found] = [h("ul", { class: "addresses" }), h("ul", { class: "found" })];
+    const [list, found] = [h("ul.addresses"), h("ul.found")];
     const heads = h("h3", {}, "Where addresses are found");
-    const none = h("p", { class: "quiet" }, "None: its requests get status 503.");
+    const none = h("p.quiet", {}, "None: its requests get status 503.");
     const search = h("input", { type: "search", placeholder: "URL, region or state", "aria-label": "Find an address", oninput: drawAddresses });
-    const [tally, rest] = [h("p", { class: "quiet" }), h("p", { class: "quiet", hidden: true })];
-    const defined = file ? h("p", { class: "notice", "data-tone": "idle" }, "This service is in the configuration: change it there. Weights can be set here, and addresses drained.") : h("p", { class: "quiet" }, `Defined ${definers[service.source]}.`);
+    const [tally, rest] = [h("p.quiet"), h("p.quiet", { hidden: true })];
+    const defined = file ? h("p.notice", { "data-tone": "idle" }, "This service is in the configuration: change it there. Weights can be set here, and addresses drained.") : h("p.quiet", {}, `Defined ${definers[service.source]}.`);
     body.replaceChildren(
-      h("div", { class: "verdict" }, state, h("strong", {}, name)), defined,
-      h("dl", { class: "facts" }, Object.entries(facts).map((each) => dt(...each)), dt("Routes", routes)),
-      h("div", { class: "actions" }, weight.element, !file && h("button", { class: "button small", onclick: removeService }, "Delete the service")),
-      h("p", { class: "hint" }, "The weight is the share of this service in routes that are split without weights of their own."),
+      h("div.verdict", {}, state, h("strong", {}, name)), defined,
+      h("dl.facts", {}, Object.entries(facts).map((each) => dt(...each)), dt("Routes", routes)),
+      h("div.actions", {}, weight.element, !file && h("button.button.small", { onclick: removeService }, "Delete the service")),
+      h("p.hint", {}, "The weight is the share of this service in routes that are split without weights of their own."),
       h("h3", {}, "Addresses"), tally, none, search, list, rest, ...(file ? [] : [addForm()]), heads, found);
     return { state, facts, routes, weight, list, found, heads, none, search, tally, rest };
   }

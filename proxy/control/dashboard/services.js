@@ -9,6 +9,7 @@ import { empty, heading, loading, pill, row, table, trouble } from "./parts.js";
 import { NEW_ROUTE, NEW_SERVICE, openForm } from "./newservice.js";
 import { SERVICES, open } from "./service.js";
 import { TECHNOLOGIES, countStates, definers, healthOf, stateOf, sum } from "./servicewords.js";
+import { every } from "./store.js";
 
 const EVERY = 3000;
 const PAGE = 200;
@@ -27,7 +28,7 @@ function latencyOf(addresses) {
 function serviceRow(service) {
   const [state, source, why] = [h("span"), h("small"), h("small")];
   const cells = COLUMNS.slice(2).map(() => h("span"));
-  const link = h("a", { class: "whole", href: `#/services/${encodeURIComponent(service.name)}` }, service.name);
+  const link = h("a.whole", { href: `#/services/${encodeURIComponent(service.name)}` }, service.name);
   const element = row(COLUMNS, [[h("strong", {}, link), source], [state, why], ...cells], { class: "opens", "data-name": service.name });
   return { element, update(now) {
     const { addresses } = now;
@@ -47,9 +48,9 @@ const placeOf = ({ host, path, pattern }) => `${host}${pattern || path || "/"}`;
 
 function routeRow(route, remove) {
   const services = Object.entries(route.services).map(([name, weight], place, all) => [place > 0 && ", ", h("a", { href: `#/services/${encodeURIComponent(name)}` }, name), all.length > 1 && ` (${weight})`]);
-  const missing = route.missing.length > 0 && h("small", { class: "reason" }, `${route.missing.join(", ")} ${route.missing.length === 1 ? "is" : "are"} not defined: status 503`);
+  const missing = route.missing.length > 0 && h("small.reason", {}, `${route.missing.join(", ")} ${route.missing.length === 1 ? "is" : "are"} not defined: status 503`);
   const limits = [route.methods.join(", "), Object.keys(route.settings.headers ?? {}).length && `with ${Object.keys(route.settings.headers).join(", ")}`, route.settings.public && "public"].filter(Boolean).join(" \u00b7 ");
-  const acts = route.source === "file" ? "" : h("div", { class: "acts" }, h("button", { class: "button small", "aria-label": `Delete the route ${placeOf(route)}`, onclick: () => remove(route) }, "Delete"));
+  const acts = route.source === "file" ? "" : h("div.acts", {}, h("button.button.small", { "aria-label": `Delete the route ${placeOf(route)}`, onclick: () => remove(route) }, "Delete"));
   return row(ROUTE_COLUMNS, [[h("strong", {}, placeOf(route)), h("small", {}, limits)], [h("span", {}, services), missing], definers[route.source], acts], { "data-id": route.id });
 }
 
@@ -63,20 +64,20 @@ export function show(root, { signal, param }) {
   let turn = 0;
   const [kept, keptRoutes] = [new Map(), new Map()];
   const search = h("input", { type: "search", placeholder: "Find a service", "aria-label": "Find a service", oninput: () => load() });
-  const head = heading(title, h("span", { class: "search" }, icon("search"), search), h("a", { class: "button primary", href: `#/services/${NEW_SERVICE}` }, "Add a service"));
-  const notice = h("p", { class: "notice", "data-tone": "warn", hidden: true });
-  const wrong = h("div", { class: "notice", "data-tone": "bad", hidden: true });
+  const head = heading(title, h("span.search", {}, icon("search"), search), h("a.button.primary", { href: `#/services/${NEW_SERVICE}` }, "Add a service"));
+  const notice = h("p.notice", { "data-tone": "warn", hidden: true });
+  const wrong = h("div.notice", { "data-tone": "bad", hidden: true });
   const instead = h("div", {}, loading(4));
   const list = table("Services and their state", COLUMNS);
   list.element.classList.add("requests", "services");
   list.element.hidden = true;
-  const more = h("button", { class: "button", hidden: true, onclick: () => ((limit = Math.min(limit + PAGE, 1000)), load()) }, "Show more");
+  const more = h("button.button", { hidden: true, onclick: () => ((limit = Math.min(limit + PAGE, 1000)), load()) }, "Show more");
   const ways = table("Routes", ROUTE_COLUMNS);
   ways.element.classList.add("routes");
-  const none = h("p", { class: "quiet" }, "None. A service gets requests once a route leads to it, or a provider names it as service://.");
-  const section = h("section", { class: "budget route-list", "aria-labelledby": "routes", hidden: true },
-    h("header", {}, h("h2", { id: "routes" }, "Routes"), h("span", { class: "note" }, "Which requests go to which service. The most specific one applies."), h("div", { class: "tools" }, h("a", { class: "button", href: `#/services/${NEW_ROUTE}` }, "Add a route"))), none, ways.element);
-  root.append(head.element, notice, wrong, instead, list.element, h("p", { class: "foot-note" }, more), section);
+  const none = h("p.quiet", {}, "None. A service gets requests once a route leads to it, or a provider names it as service://.");
+  const section = h("section.budget.route-list", { "aria-labelledby": "routes", hidden: true },
+    h("header", {}, h("h2", { id: "routes" }, "Routes"), h("span.note", {}, "Which requests go to which service. The most specific one applies."), h("div.tools", {}, h("a.button", { href: `#/services/${NEW_ROUTE}` }, "Add a route"))), none, ways.element);
+  root.append(head.element, notice, wrong, instead, list.element, h("p.foot-note", {}, more), section);
 
   async function load() {
     const mine = ++turn;
@@ -139,8 +140,7 @@ export function show(root, { signal, param }) {
   }
 
   load();
-  const timer = setInterval(() => document.hidden || load(), EVERY);
-  signal.addEventListener("abort", () => clearInterval(timer));
+  every(EVERY, () => document.hidden || load(), signal);
   go({ param });
   return { go };
 }

@@ -9,8 +9,8 @@ const WRONG = "That is not the admin token.";
 
 export function show(root, { entered, over }) {
   const token = h("input", { type: "password", id: "token", name: "token", autocomplete: "current-password", required: true });
-  const problem = h("p", { class: "notice", "data-tone": "bad", role: "alert", hidden: true });
-  const button = h("button", { class: "button primary", type: "submit" }, "Sign in");
+  const problem = h("p.notice", { "data-tone": "bad", role: "alert", hidden: true });
+  const button = h("button.button.primary", { type: "submit" }, "Sign in");
 
   async function enter(event) {
     event.preventDefault();
@@ -27,10 +27,10 @@ export function show(root, { entered, over }) {
     }
   }
 
-  root.append(h("div", { class: "signin" },
+  root.append(h("div.signin", {},
     h("h1", {}, "Sign in"),
-    h("p", { class: "quiet" }, over ? "Your session has ended." : "The dashboard shows what the gateway is doing."),
-    h("form", { class: "card", onsubmit: enter }, h("input", { class: "hidden", name: "username", value: "admin", autocomplete: "username", tabindex: "-1", "aria-hidden": "true" }), field("Admin token", token), problem, button),
-    h("p", { class: "hint" }, "It is ", h("code", {}, "admin.token"), " of the configuration. Where none is set, the gateway made one at its first start: it stands in the file ", h("code", {}, "admin-token"), " of the data folder, and the start prints a link that signs you in.")));
+    h("p.quiet", {}, over ? "Your session has ended." : "The dashboard shows what the gateway is doing."),
+    h("form.card", { onsubmit: enter }, h("input.hidden", { name: "username", value: "admin", autocomplete: "username", tabindex: "-1", "aria-hidden": "true" }), field("Admin token", token), problem, button),
+    h("p.hint", {}, "It is ", h("code", {}, "admin.token"), " of the configuration. Where none is set, the gateway made one at its first start: it stands in the file ", h("code", {}, "admin-token"), " of the data folder, and the start prints a link that signs you in.")));
   token.focus();
 }

@@ -169,8 +169,8 @@ export function follow(changes, draw, signal) {
   draw();
 }
 
-/** Call `draw` every second, for countdowns. */
-export function everySecond(draw, signal) {
-  const timer = setInterval(draw, 1000);
+/** Call `work` again and again, after `millis` each. */
+export function every(millis, work, signal) {
+  const timer = setInterval(work, millis);
   signal.addEventListener("abort", () => clearInterval(timer));
 }

@@ -37,17 +37,17 @@ class Form {
     this.user = h("textarea", { rows: 4 });
     this.names = h("datalist", { id: "try-models" });
     this.types = h("datalist", { id: "try-types" });
-    this.send = h("button", { class: "button primary", type: "submit" }, icon("tryit"), "Send");
-    this.stop = h("button", { class: "button", type: "button", hidden: true }, icon("close"), "Stop");
-    this.element = h("form", { class: "card try-form", "aria-label": "Request", oninput: changed },
+    this.send = h("button.button.primary", { type: "submit" }, icon("tryit"), "Send");
+    this.stop = h("button.button", { type: "button", hidden: true }, icon("close"), "Stop");
+    this.element = h("form.card.try-form", { "aria-label": "Request", oninput: changed },
       this.names, this.types,
-      h("div", { class: "fields" }, field("Model", this.model, "A name, several separated by commas, or auto"), field("API", this.api)),
-      h("details", { class: "filters" }, h("summary", {}, "Filters"),
-        h("div", { class: "fields" }, field("Tags", this.tags), field("Type", this.type), field("Minimum context", this.context),
-          h("label", { class: "check" }, this.fast, "Prefer a short time to the first token"))),
-      h("div", { class: "fields" }, field("Temperature", this.temperature), field("Max tokens", this.most), h("label", { class: "check" }, this.stream, "Stream")),
+      h("div.fields", {}, field("Model", this.model, "A name, several separated by commas, or auto"), field("API", this.api)),
+      h("details.filters", {}, h("summary", {}, "Filters"),
+        h("div.fields", {}, field("Tags", this.tags), field("Type", this.type), field("Minimum context", this.context),
+          h("label.check", {}, this.fast, "Prefer a short time to the first token"))),
+      h("div.fields", {}, field("Temperature", this.temperature), field("Max tokens", this.most), h("label.check", {}, this.stream, "Stream")),
       field("System prompt", this.system), field("Prompt", this.user),
-      h("div", { class: "actions" }, this.send, this.stop, h("span", { class: "hint keys" }, "Ctrl + Enter sends")));
+      h("div.actions", {}, this.send, this.stop, h("span.hint.keys", {}, "Ctrl + Enter sends")));
     this.element.addEventListener("keydown", (event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && this.element.requestSubmit());
     this.#restore();
   }
@@ -139,14 +139,14 @@ class Meter {
 class Answer {
   constructor() {
     this.state = pill(["Ready", "idle"]);
-    this.figures = h("dl", { class: "totals figures-row" });
-    this.thoughts = h("p", { class: "thoughts" });
+    this.figures = h("dl.totals.figures-row");
+    this.thoughts = h("p.thoughts");
     this.thinking = h("details", { hidden: true, open: true }, h("summary", {}, "Reasoning"), this.thoughts);
-    this.words = h("p", { class: "answer" });
-    this.notice = h("p", { class: "notice", "data-tone": "bad", role: "alert", hidden: true });
-    this.router = h("div", { class: "router" });
-    this.announced = h("p", { class: "hidden", role: "status" });
-    this.element = h("section", { class: "card try-answer", "aria-labelledby": "try-answer" },
+    this.words = h("p.answer");
+    this.notice = h("p.notice", { "data-tone": "bad", role: "alert", hidden: true });
+    this.router = h("div.router");
+    this.announced = h("p.hidden", { role: "status" });
+    this.element = h("section.card.try-answer", { "aria-labelledby": "try-answer" },
       h("header", {}, h("h2", { id: "try-answer" }, "Answer"), this.state), this.figures, this.thinking, this.words, this.notice, this.router, this.announced);
     this.showFigures(new Meter(), null);
     text(this.words, "");
@@ -196,8 +196,8 @@ class Answer {
     ].filter(([, value]) => value);
     this.router.replaceChildren(
       h("h3", {}, h("code", {}, "_router")),
-      h("dl", { class: "facts" }, rows.map(([words, value]) => h("div", {}, h("dt", {}, words), h("dd", {}, value)))),
-      ...(errors.length ? [h("ul", { class: "list" }, errors.map((each) => h("li", {}, each)))] : []),
+      h("dl.facts", {}, rows.map(([words, value]) => h("div", {}, h("dt", {}, words), h("dd", {}, value)))),
+      ...(errors.length ? [h("ul.list", {}, errors.map((each) => h("li", {}, each)))] : []),
       ...(id ? [h("a", { href: `#/requests/${encodeURIComponent(id)}` }, "Show the waterfall of this request")] : []));
   }
 }
@@ -265,9 +265,9 @@ function snippets(request) {
     for (const button of buttons) button.setAttribute("aria-pressed", String(button.write === write));
     text(code, write(request(), location.origin));
   };
-  const buttons = LANGUAGES.map(([words, of]) => Object.assign(h("button", { class: "chip", type: "button", onclick: () => ((write = of), draw()) }, words), { write: of }));
-  const element = h("section", { class: "card snippets", "aria-labelledby": "try-code" },
-    h("header", {}, h("h2", { id: "try-code" }, "The same call from a client"), h("div", { class: "chips", role: "group", "aria-label": "Language" }, buttons), copyButton(() => code.textContent)),
+  const buttons = LANGUAGES.map(([words, of]) => Object.assign(h("button.chip", { type: "button", onclick: () => ((write = of), draw()) }, words), { write: of }));
+  const element = h("section.card.snippets", { "aria-labelledby": "try-code" },
+    h("header", {}, h("h2", { id: "try-code" }, "The same call from a client"), h("div.chips", { role: "group", "aria-label": "Language" }, buttons), copyButton(() => code.textContent)),
     h("pre", { tabindex: "0" }, code));
   return { element, draw };
 }
@@ -281,7 +281,7 @@ export function show(root, { signal }) {
   const code = snippets(() => form.request);
   const head = heading(title);
   head.note("Runs through the gateway like any request, but without rate limits.");
-  root.append(head.element, h("div", { class: "try" }, form.element, h("div", { class: "column" }, shown.element, code.element)));
+  root.append(head.element, h("div.try", {}, form.element, h("div.column", {}, shown.element, code.element)));
 
   form.element.addEventListener("submit", async (event) => {
     event.preventDefault();

@@ -35,16 +35,16 @@ const TOTALS = [
   ["Of unknown cost", (sums) => [`${count(unknown(sums))}`, less(unknown(sums), [[sums.unknown, "usage"], [sums.unpriced, "a price"]].filter(([number]) => number).map(([number, what]) => `${count(number)} without ${what}`).join(", "))]],
   ["Tokens in", (sums) => [short(tokensIn(sums)), less(sums.tokens.cached, `${short(sums.tokens.cached)} cached`)]],
   ["Tokens out", (sums) => [short(tokensOut(sums)), less(sums.tokens.reasoning, `${short(sums.tokens.reasoning)} reasoning`)]],
-  ["Attempts", (sums) => [count(sums.attempts), less(sums.failed, `${count(sums.failed)} failed`)]],
+  ["Attempts", (sums) => [count(sums.attempts), less(sums.failed, `${count(sums.failed)} failed`), less(sums.from_cache, `${count(sums.from_cache)} from the cache saved ${cost(sums.saved_nano)}`)]],
 ];
 
 const columns = (by) => [[by, "name"], ["Spent", "num"], ["Share", "fill"], ["Tokens in", "num"], ["Tokens out", "num"], ["Attempts", "num"], ["Latency", "num"]];
 
 function line(heads, name, address, sums, total) {
   const part = spend(total) ? spend(sums) / spend(total) : 0;
-  const meter = h("span", { class: "meter", role: "meter", "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": Math.round(part * 100), "aria-label": `Share of ${name}` }, h("i", { style: { width: `${(part * 100).toFixed(1)}%` } }));
+  const meter = h("span.meter", { role: "meter", "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": Math.round(part * 100), "aria-label": `Share of ${name}` }, h("i", { style: { width: `${(part * 100).toFixed(1)}%` } }));
   const share = spend(sums) || !unknown(sums) ? percent(spend(total) ? part : null) : NONE;
-  return row(heads, [h("strong", {}, h("a", { href: address }, name)), spent(sums), [meter, h("small", {}, share)], [short(tokensIn(sums)), less(sums.tokens.cached, `${short(sums.tokens.cached)} cached`)], short(tokensOut(sums)), [count(sums.attempts), less(sums.failed, `${count(sums.failed)} failed`)], ms(sums.latency_ms)]);
+  return row(heads, [h("strong", {}, h("a", { href: address }, name)), spent(sums), [meter, h("small", {}, share)], [short(tokensIn(sums)), less(sums.tokens.cached, `${short(sums.tokens.cached)} cached`)], short(tokensOut(sums)), [count(sums.attempts), less(sums.failed, `${count(sums.failed)} failed`), less(sums.saved_nano, `${cost(sums.saved_nano)} saved`)], ms(sums.latency_ms)]);
 }
 
 /** Each hour or day of the range, also those without an attempt. */
@@ -73,15 +73,15 @@ export function show(root, { signal, query }) {
   const by = select("Group by", GROUPS, changed);
   const label = h("input", { placeholder: "Name of the label", "aria-label": "Name of the label", onchange: changed });
   const [from, to] = ["From", "To"].map((words) => h("input", { type: "date", "aria-label": words, onchange: changed }));
-  const own = h("span", { class: "dates" }, from, h("span", {}, "to"), to);
-  const csv = h("a", { class: "button", download: "usage.csv" }, "Export CSV");
+  const own = h("span.dates", {}, from, h("span", {}, "to"), to);
+  const csv = h("a.button", { download: "usage.csv" }, "Export CSV");
   const head = heading(title, range, own, by, label, csv);
-  const chips = Object.entries(MEASURES).map(([value, { name }]) => h("button", { class: "chip", "data-value": value, onclick: () => ((measure = value), draw()) }, name));
+  const chips = Object.entries(MEASURES).map(([value, { name }]) => h("button.chip", { "data-value": value, onclick: () => ((measure = value), draw()) }, name));
   const plot = bars();
-  const legend = h("span", { class: "legend" });
-  const card = h("section", { class: "card usage-card", "aria-labelledby": "card-usage" }, h("header", {}, h("h2", { id: "card-usage" }), legend, h("div", { class: "chips", role: "group", "aria-label": "Chart of" }, chips)), plot.element);
-  const narrowed = h("div", { class: "chips", role: "group", "aria-label": "Only" });
-  const strip = h("dl", { class: "totals wide", "aria-label": "In this time" });
+  const legend = h("span.legend");
+  const card = h("section.card.usage-card", { "aria-labelledby": "card-usage" }, h("header", {}, h("h2", { id: "card-usage" }), legend, h("div.chips", { role: "group", "aria-label": "Chart of" }, chips)), plot.element);
+  const narrowed = h("div.chips", { role: "group", "aria-label": "Only" });
+  const strip = h("dl.totals.wide", { "aria-label": "In this time" });
   const body = h("div", {}, loading(6));
   root.append(head.element, narrowed, body, cached(signal));
   range.value = RANGES.some(([value]) => value === query.get("range")) ? query.get("range") : "7d";
@@ -114,7 +114,7 @@ export function show(root, { signal, query }) {
   /** A button for each filter, which removes it. */
   function narrow() {
     narrowed.hidden = !filters.size;
-    narrowed.replaceChildren(...[...filters].map(([name, value]) => h("button", { class: "chip", "aria-pressed": "true", "aria-label": `${name}: ${value || "not set"}, remove`, onclick: () => (filters.delete(name), changed()) }, `${name}: ${value || "not set"} \u00d7`)));
+    narrowed.replaceChildren(...[...filters].map(([name, value]) => h("button.chip", { "aria-pressed": "true", "aria-label": `${name}: ${value || "not set"}, remove`, onclick: () => (filters.delete(name), changed()) }, `${name}: ${value || "not set"} \u00d7`)));
   }
 
   async function load() {
@@ -156,7 +156,7 @@ export function show(root, { signal, query }) {
     const { currency, usdRate } = store.metrics;
     const open = unknown(total) ? `${count(unknown(total))} of ${count(total.attempts)} attempts have no known cost, and are not in Spent.${total.unpriced ? " Models get prices in the models file." : ""}` : "";
     head.note([open, currency !== "USD" && `In ${currency}, ${usdRate} for one USD.`].filter(Boolean).join(" "));
-    if (!total.attempts) return body.replaceChildren(empty("No usage in this time", "Each attempt appears here within seconds of its end, with its tokens and its cost.", h("a", { class: "button", href: "#/try" }, "Try a prompt")));
+    if (!total.attempts) return body.replaceChildren(empty("No usage in this time", "Each attempt appears here within seconds of its end, with its tokens and its cost.", h("a.button", { href: "#/try" }, "Try a prompt")));
     for (const chip of chips) chip.setAttribute("aria-pressed", String(chip.dataset.value === measured));
     text(card.querySelector("h2"), `${name} by ${unit}`);
     legend.replaceChildren(...parts.flatMap(([words], place) => [h("i", { class: place ? "second" : "accent" }), words]));
@@ -169,7 +169,7 @@ export function show(root, { signal, query }) {
       const deeper = address(by.value === "model" ? "owner" : "model", [...filters].filter(([name]) => name !== group()).concat([[group(), value]]));
       return line(heads, names.get(value) ?? (value || "not set"), deeper, sums, total);
     }));
-    const rest = groups.truncated && h("p", { class: "quiet foot-note" }, `The ${count(data.length)} dearest. The export has more.`);
+    const rest = groups.truncated && h("p.quiet.foot-note", {}, `The ${count(data.length)} dearest. The export has more.`);
     body.replaceChildren(...[strip, card, list.element, rest].filter(Boolean));
     plot.draw(buckets, { label: `${name} by ${unit}`, unit, format, parts });
   }

@@ -53,11 +53,11 @@ function attempt(trial, number, total) {
   const found = phases(trial);
   const failed = Boolean(trial.failure);
   return h("li", { "data-failed": failed },
-    h("div", { class: "who" }, h("b", {}, `${number}`), h("span", {}, trial.deployment), failed ? pill([plain(trial.failure), trial.failure === "outrun" ? "idle" : "bad"]) : pill(["answered", "ok"])),
-    h("div", { class: "track", "aria-hidden": "true" }, found.map((phase) => bar(phase, total)), failed && h("span", { class: "end", style: { left: `${Math.min(99.5, (trial.endedMs / total) * 100)}%` } })),
-    h("dl", { class: "phases" }, found.map((phase) => h("div", { "data-cut": phase.cut }, h("dt", { class: phase.kind }, phase.words), h("dd", {}, phase.to === null ? NONE : ms(Math.max(0, phase.to - phase.from)))))),
-    trial.reason && h("p", { class: "reason" }, trial.reason),
-    h("p", { class: "hint" }, billed(trial)),
+    h("div.who", {}, h("b", {}, `${number}`), h("span", {}, trial.deployment), failed ? pill([plain(trial.failure), trial.failure === "outrun" ? "idle" : "bad"]) : pill(["answered", "ok"])),
+    h("div.track", { "aria-hidden": "true" }, found.map((phase) => bar(phase, total)), failed && h("span.end", { style: { left: `${Math.min(99.5, (trial.endedMs / total) * 100)}%` } })),
+    h("dl.phases", {}, found.map((phase) => h("div", { "data-cut": phase.cut }, h("dt", { class: phase.kind }, phase.words), h("dd", {}, phase.to === null ? NONE : ms(Math.max(0, phase.to - phase.from)))))),
+    trial.reason && h("p.reason", {}, trial.reason),
+    h("p.hint", {}, billed(trial)),
     trial.decision && h("details", {}, h("summary", {}, "Why this deployment was chosen"), h("pre", {}, JSON.stringify(trial.decision, null, 2))));
 }
 
@@ -65,7 +65,7 @@ export function waterfall(request) {
   const longest = Math.max(1, request.durationMs ?? 0, ...request.trials.map((trial) => trial.endedMs ?? 0));
   const step = ceiling(longest / 4);
   const ticks = Array.from({ length: Math.floor(longest / step) + 1 }, (_, place) => place * step).filter((tick) => tick / longest < 0.88);
-  return h("div", { class: "waterfall" },
-    h("div", { class: "axis", "aria-hidden": "true" }, ticks.map((tick) => h("span", { style: { left: `${(tick / longest) * 100}%` } }, tick ? ms(tick) : "0"))),
+  return h("div.waterfall", {},
+    h("div.axis", { "aria-hidden": "true" }, ticks.map((tick) => h("span", { style: { left: `${(tick / longest) * 100}%` } }, tick ? ms(tick) : "0"))),
     h("ol", {}, request.trials.map((trial, place) => attempt(trial, place + 1, longest))));
 }
