@@ -83,7 +83,7 @@ async def served() -> dict[str, set[str]]:
         chat = sse_answer(*chat_events("a", "b"))
         up.on(lambda request: chat if request.target.endswith("/chat/completions") else plain(b"ok"))
         config = one_provider(up) | to_services(up, service={"health": {"path": "/health", "intervalSecs": 0.1}})
-        async with Gateway(config) as gw:
+        async with Gateway(config | {"cache": {"enabled": True}}) as gw:
             client = await gw.client()
             call = {"model": "m", "messages": [], "stream": True}
             assert (await client.fetch("POST", "/v1/chat/completions", json=call)).status == 200
