@@ -71,8 +71,12 @@ class GrowingText:
         events.number += 1
         return b"%b%b%b%d}\n\n" % (self._head, quoted, self._tail, events.number)
 
+    def flush(self) -> bytes:
+        """The event for what was kept back, as its second half cannot come any more."""
+        half, self._half = self._half, ""
+        return self.add(document.without_halves(half)) if half else b""
+
     def end(self) -> tuple[str, bytes]:
         """The whole text, and an event for what was kept back."""
-        half, self._half = self._half, ""
-        events = self.add(document.without_halves(half)) if half else b""
+        events = self.flush()
         return self._text.getvalue(), events

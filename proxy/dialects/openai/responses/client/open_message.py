@@ -58,8 +58,8 @@ class OpenText:
 
     def end_block(self) -> bytes:
         """The annotations of a block that is complete."""
+        events = self._text.flush()
         end = len(self._text)
-        events = b""
         for annotation in annotations_of(self._citations, self._block, end):
             members = {**self._place, "annotation_index": len(self._annotations), "annotation": annotation}
             events += self._events.make("response.output_text.annotation.added", members)

@@ -7,7 +7,7 @@ from typing import Any
 
 import openai
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from openai.types.responses import Response
 
@@ -195,6 +195,7 @@ def parts_of(answer: list[Any]) -> list[AnswerPart]:
 
 
 @given(ANSWERS, st.sampled_from(["stop", "length", "refusal", "content_filter"]), SETTINGS)
+@example([[TextDelta("\ud800"), CitationPart(Citation("0", "0", "0", "0"))], BlockEnd()], "stop", None)
 def test_a_stream_says_what_the_plain_answer_says(answer: list[Any], reason: Any, reasoning: Any) -> None:
     request = decoded(input="Hi", tools=[{"type": "shell"}], reasoning=reasoning)
     parts = [*parts_of(answer), Finish(reason)]
