@@ -27,18 +27,20 @@ class Listener:
         self.raw: list[bytes] = []
         self.reject = True  # what is no event
         self._url = url
+        self._closed = False
         self._task = asyncio.ensure_future(self._run())
 
     def of_type(self, type_: str) -> dict[str, dict[str, Any]]:
         return {id_: event for id_, event in self.events.items() if event["type"] == f"io.sluice.{type_}"}
 
     async def close(self) -> None:
+        self._closed = True  # an error of the library may take the place of the cancellation
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
 
     async def _run(self) -> None:
-        while True:
+        while not self._closed:
             try:
                 await self._listen()
             except (OSError, aiormq.AMQPError, RuntimeError):
