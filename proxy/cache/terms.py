@@ -13,7 +13,9 @@ from proxy.cache.embeddings import PATH as EMBEDDINGS
 from proxy.cache.headers import HeaderReader
 from proxy.cache.key import Asked, Shape, prefix_of
 from proxy.cache.rules import CachePolicy, CacheRules, scope_of
+from proxy.config.provider_schema import ProviderSettings
 from proxy.config.schema import Config
+from proxy.config.secret import Secret
 from proxy.dialects.call import Call
 from proxy.identity import Client
 from proxy.providers.provider import Provider
@@ -30,7 +32,15 @@ _LONGEST: Final = 512  # characters of all names, the model and the query
 # members.
 Place: TypeAlias = tuple[str, Client | None, CachePolicy, Provider | None, str, str, bool, tuple[str, ...]]
 
-_encode = msgspec.json.Encoder(order="sorted").encode
+
+def _text_of(value: object) -> str:
+    """The values of a provider's headers are secrets, which count, as they may name an account."""
+    if not isinstance(value, Secret):
+        raise NotImplementedError(f"a configuration has a {type(value).__name__}")
+    return str(value)
+
+
+_encode = msgspec.json.Encoder(order="sorted", enc_hook=_text_of).encode
 
 
 class CacheTerms:
@@ -42,7 +52,7 @@ class CacheTerms:
         self._allow = frozenset(config.cache.allow)
         forwarded = [name.lower().encode() for each in config.providers.values() for name in each.forward_headers]
         self.headers = HeaderReader(frozenset(forwarded))
-        self._version = version_of(config)
+        self._version = version_of(config) if config.cache.enabled else ""
         self._hooked = bool(config.hooks)
         self.usual = self.rules.usual  # what applies to every request; ``None``: the rules say it
         self._shapes: dict[Place, Shape] = {}
@@ -105,7 +115,12 @@ class CacheTerms:
 
 def version_of(config: Config) -> str:
     """A hash of what decides who answers a request, and how. Without the keys of providers, which may be replaced."""
-    providers = {name: structs.replace(each, api_key=UNSET, api_keys=UNSET) for name, each in config.providers.items()}
+    providers = {name: _without_keys(each) for name, each in config.providers.items()}
     fallback, translate = config.routing.fallback, config.translate
     parts = (config.models, providers, config.aliases, config.hooks, fallback, translate, config.default_provider)
     return sha256(_encode(parts)).hexdigest()[:32]
+
+
+def _without_keys(settings: ProviderSettings) -> ProviderSettings:
+    cloud = structs.replace(settings.cloud, access_key_id="", secret_access_key="", session_token="")
+    return structs.replace(settings, api_key=UNSET, api_keys=UNSET, cloud=cloud)

@@ -32,6 +32,7 @@ def test_equal_configurations_share_answers() -> None:
         {"aliases": {"best": "m"}},
         {"translate": {"onLoss": "refuse"}},
         {"routing": {"fallback": {"provider": "up", "model": "f"}}},
+        {"providers": {"up": PROVIDER | {"headers": {"OpenAI-Organization": "org-1"}}}},
     ],
 )
 def test_what_decides_who_answers_makes_another_version(sections: dict[str, Any]) -> None:
@@ -49,3 +50,13 @@ def test_what_decides_who_answers_makes_another_version(sections: dict[str, Any]
 )
 def test_other_settings_do_not(sections: dict[str, Any]) -> None:
     assert version(**sections) == version()
+
+
+@pytest.mark.parametrize("key", ["wJalr", "another"])
+def test_keys_of_a_cloud_do_not(key: str) -> None:
+    def signed(secret: str) -> str:
+        cloud = {"accessKeyId": "AKIDEXAMPLE", "secretAccessKey": secret, "region": "eu-west-1", "service": "bedrock"}
+        return version(providers={"up": {"baseUrl": "http://127.0.0.1:1/v1", "kind": "bedrock", "cloud": cloud}})
+
+    assert signed(key) == signed("wJalr")
+    assert signed(key) != version()
