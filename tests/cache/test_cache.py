@@ -286,6 +286,19 @@ async def test_a_limit_of_the_gateway_is_no_reason_for_a_stale_answer(level: str
             assert (state(first), state(answer)) == ("miss", "miss")
 
 
+async def test_requests_that_wait_end_with_the_gateway() -> None:
+    async with Upstream() as up, Gateway(cached(up, server={"drainSecs": 0})) as gw:
+        never = asyncio.Event()
+        up.on(lambda request: [Wait(never)])
+        clients = [await gw.client() for _ in range(3)]
+        asking = [asyncio.ensure_future(ask(client)) for client in clients]
+        await until(lambda: gw.app.serving.running == 3 and len(up.requests) == 1, "all requests to run")
+        await gw.app.stop()
+        assert [answer.status for answer in await asyncio.gather(*asking)] == [503] * 3
+        assert len(up.requests) == 1
+        assert not gw.app.cache._flights
+
+
 async def test_a_client_that_waits_may_leave() -> None:
     async with Upstream() as up, Gateway(cached(up)) as gw:
         gate = asyncio.Event()

@@ -14,7 +14,7 @@ from proxy.dialects.call import Call
 from proxy.exchange import Exchange
 from proxy.wire.criteria import Criteria
 from tests.cache.flows import CALL, CHAT, ask, cached, state, text
-from tests.support import Request, Upstream, completion, json_answer
+from tests.support import Request, Upstream, chat_events, completion, json_answer, sse_answer
 from tests.support.gateway import Gateway
 
 MODELS = [
@@ -96,3 +96,18 @@ async def test_long_names_are_not_kept_in_tables() -> None:
         terms = gw.app.cache._terms
         for table in (terms._shapes, terms.rules._known, gw.app.cache.keeper._facts):
             assert "x" * 5000 not in repr(list(table))
+
+
+@pytest.mark.parametrize("query", ["", "?alt=sse"])
+async def test_streams_of_google_are_replayed_in_the_form_that_the_query_asks_for(query: str) -> None:
+    path = f"/v1beta/models/m:streamGenerateContent{query}"
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        up.on(lambda request: sse_answer(*chat_events("Hello", " world")))
+        client = await gw.client()
+        first, second = [await ask(client, CONTENTS, path=path) for _ in range(2)]
+        assert (state(first), state(second)) == ("miss", "hit")
+        assert first.body == second.body
+        assert first.header("content-type") == second.header("content-type")
+        assert b"world" in second.body
+        other = f"/v1beta/models/m:streamGenerateContent{'' if query else '?alt=sse'}"
+        assert state(await ask(client, CONTENTS, path=other)) == "miss"
