@@ -1,0 +1,132 @@
+"""A provider whose answer depends on all that it gets: an answer from the cache is the one that it would give now."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from random import Random
+from typing import Any
+
+import pytest
+
+from tests.cache.flows import CHAT, ask, cached, state
+from tests.cache.test_sharing import owned
+from tests.support import Answer, RawClient, Request, Upstream, chat_events, completion, json_answer, sse_answer
+from tests.support.gateway import Gateway
+
+# They differ from request to request, and have no say in the answer.
+OWN = {"x-request-id", "traceparent", "content-length", "host", "authorization", "user-agent", "idempotency-key"}
+MODELS = [
+    {"name": "m", "provider": "up", "model": "large", "tags": ["large"]},
+    {"name": "n", "provider": "up", "model": "small", "tags": ["small"]},
+]
+ABSENT: Any = object()
+MEMBERS: dict[str, list[Any]] = {
+    "model": ["m", "n", "best", ["n", "m"], ["m"]],
+    "temperature": [ABSENT, 0, 0.5, 1],
+    "user": [ABSENT, "ann", "bob"],
+    "seed": [ABSENT, 1, 2],
+    "metadata": [ABSENT, {"a": "1"}],
+    "tags": [ABSENT, [], ["small"]],
+    "stream": [ABSENT, False, True],
+    "max_tokens": [5, 6],
+}
+HEADERS: dict[str, list[str]] = {
+    "Accept": ["*/*", "application/json", "application/x-ndjson"],
+    "Accept-Language": ["*", "de", "fr"],
+    "Content-Language": ["de"],
+    "anthropic-beta": ["a", "b"],
+    "anthropic-version": ["2023-06-01", "2024-01-01"],
+    "OpenAI-Beta": ["c"],
+    "X-Custom": ["1", "2"],
+    "x-router-tags": ["small", "large"],
+    "x-router-metadata": ["true"],
+    "User-Agent": ["u", "v"],
+    "x-stainless-retry-count": ["0", "1"],
+    "Idempotency-Key": ["i", "j"],
+    "traceparent": [f"00-{n:032x}-{n:016x}-01" for n in (1, 2)],
+}
+MESSAGES = [[{"role": "user", "content": text}] for text in ("Hi", "Ho")]
+QUERIES = ["", "", "?a=1", "?a=2", "?key=secret"]
+
+
+# As good as no line: see ``proxy/cache/key.py``.
+USUAL = {("accept", "*/*"), ("accept", "application/json"), ("accept-language", "*")}
+
+
+def echo(request: Request) -> list[Any]:
+    lines = sorted(
+        (name.lower(), value)
+        for name, value in request.headers
+        if name.lower() not in OWN
+        and not name.lower().startswith("x-stainless-")
+        and (name.lower(), value) not in USUAL
+    )
+    body = json.loads(request.body)
+    text = hashlib.sha256(json.dumps([request.target, lines, body], sort_keys=True).encode()).hexdigest()
+    streams = body.get("stream") is True
+    return sse_answer(*chat_events(text)) if streams else json_answer(completion(text))
+
+
+Asked = tuple[str, str, dict[str, Any], dict[str, str], int]  # path, query, body, headers, number of the key
+
+
+def request_of(random: Random) -> Asked:
+    body = {"model": "m", "max_tokens": 5, "messages": random.choice(MESSAGES)}
+    return random.choice([CHAT, CHAT, "/v1/messages"]), random.choice(QUERIES), body, {}, random.randrange(3)
+
+
+def changed(random: Random, asked: Asked) -> Asked:
+    """The request with something else, which may count or not."""
+    path, query, body, headers, key = asked
+    match random.randrange(8):
+        case 0 | 1 | 2:
+            name = random.choice(sorted(MEMBERS))
+            value = random.choice(MEMBERS[name])
+            rest = {each: found for each, found in body.items() if each != name}
+            body = rest if value is ABSENT and name != "model" else rest | {name: value}
+        case 3 | 4 | 5:
+            name = random.choice(sorted(HEADERS))
+            headers = {**headers, name: random.choice(HEADERS[name])}
+        case 6:
+            query = random.choice(QUERIES)
+        case _:
+            key, body = random.randrange(3), dict(reversed(body.items()))
+    return path, query, body, headers, key
+
+
+async def sent(client: RawClient, asked: Asked, *lines: tuple[str, str]) -> Answer:
+    path, query, body, headers, key = asked
+    return await ask(client, body, *headers.items(), ("Authorization", f"Bearer key-{key}"), *lines, path=path + query)
+
+
+def shown(body: bytes) -> Any:
+    """What the provider said. A translated answer has an id of the gateway."""
+    body = re.sub(rb'"id":"msg_[0-9a-f]+"', b'"id":""', body)
+    if body.startswith(b"{"):
+        return {name: value for name, value in json.loads(body).items() if name not in ("_router", "created")}
+    return [block for block in body.split(b"\n\n") if not block.startswith(b":")]
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_hit_is_what_the_provider_would_answer(seed: int) -> None:
+    random, auth = Random(seed), owned("ann", "ann", "bob")
+    auth["keys"][1]["models"] = ["n"]
+    provider = {"forwardHeaders": ["X-Custom"]}
+    sections = {"models": MODELS, "auth": auth, "aliases": {"best": "n"}}
+    async with Upstream() as up, Gateway(cached(up, provider=provider, **sections)) as gw:
+        up.on(echo)
+        client = await gw.client()
+        states = []
+        for _ in range(60):
+            asked = request_of(random)
+            for _ in range(6):
+                answer = await sent(client, asked)
+                direct = await sent(client, asked, ("x-router-cache", "off"))
+                assert answer.status == direct.status, asked
+                if answer.status == 200:
+                    assert shown(answer.body) == shown(direct.body), asked
+                states.append(state(answer))
+                asked = changed(random, asked)
+        assert states.count("hit") > 100
