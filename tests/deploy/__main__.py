@@ -22,7 +22,6 @@ from tests.support.machine import absent_packages, install_packages, one_at_a_ti
 
 ROOT = Path(__file__).resolve().parents[2]
 LANES = 2  # stages at a time: most of them wait for processes, timeouts and downloads
-STAGE_SECS = 900.0  # a stage that takes longer hangs
 
 
 class Result(NamedTuple):
@@ -91,16 +90,16 @@ def _run(stage: Stage, children: Children, printing: Lock | None = None) -> Resu
     with tempfile.TemporaryDirectory(prefix="sluice-") as folder:
         report = Path(folder) / "report.xml"
         if printing is None:
-            status = children.run(_pytest(stage, report), STAGE_SECS, None)
+            status = children.run(_pytest(stage, report), stage.most_secs, None)
         else:
             with (Path(folder) / "output.txt").open("w+b") as output:
                 try:
-                    status = children.run(_pytest(stage, report), STAGE_SECS, output)
+                    status = children.run(_pytest(stage, report), stage.most_secs, output)
                 finally:
                     output.seek(0)
                     with printing:
                         _print_whole(stage, output)
-        note = f"longer than {STAGE_SECS:g} s" if status is None else _counts(report)
+        note = f"longer than {stage.most_secs:g} s" if status is None else _counts(report)
         return Result(stage.name, "passed" if status == 0 else "failed", time.monotonic() - began, note)
 
 

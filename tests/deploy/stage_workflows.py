@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from proxy.auth.apikey import digest_of, hash_from
 from tests.n8n.app import COMMAND_SECS, N8n, items
 from tests.n8n.package import copy_package, run_script
 from tests.n8n.workflows import CHAT_PATH, agent, chain, chat_model, chat_tool, one, operations, several, streamed_chat
-from tests.support import Close, Headers, Upstream, error_json, json_answer, until
+from tests.support import Close, Headers, Stall, Upstream, error_json, json_answer, until
 from tests.support.gateway import GatewayProcess
 
 KEY = "sk-sluice-" + "c" * 40
@@ -30,6 +31,7 @@ CONFIG = {
     "ledger": {"enabled": True},
     "cache": {"enabled": True},
 }
+HELLO = {"messages": {"message": [{"role": "user", "content": "Hello"}]}}
 FILTERS = {"filters": {"preferFast": True}}
 ALL_FILTERS = {"minContextSize": 1000, "jsonResponse": True, "preferFast": True, "minSuccessRate": 0.5, "type": "chat"}
 
@@ -78,6 +80,35 @@ async def streamed(session: aiohttp.ClientSession, url: str, message: dict[str, 
                     assert answer.status == 200, await answer.text()
                     return [json.loads(line) async for line in answer.content]
             await asyncio.sleep(0.2)
+
+
+@asynccontextmanager
+async def signed_in(n8n: N8n) -> AsyncIterator[aiohttp.ClientSession]:
+    """n8n's editor with a session of its owner."""
+    owner = {"email": "owner@example.org", "firstName": "Alice", "lastName": "Doe", "password": "Sluice-4-n8n"}
+    jar = aiohttp.CookieJar(unsafe=True)  # cookies of an IP address
+    async with n8n.serve() as url, aiohttp.ClientSession(url, cookie_jar=jar) as session:
+        async with session.post("/rest/owner/setup", json=owner) as answer:
+            assert answer.status == 200, await answer.text()
+        yield session
+
+
+async def started(session: aiohttp.ClientSession, workflow: str) -> str:
+    """Run a workflow as the editor does. Returns the id of the execution."""
+    path = f"/rest/workflows/{workflow}"
+    async with session.get(path) as answer:
+        stored = (await answer.json())["data"]
+    run = {"workflowData": stored, "triggerToStartFrom": {"name": "Start"}}
+    async with session.post(f"{path}/run", json=run, headers={"push-ref": "tests"}) as answer:
+        return (await answer.json())["data"]["executionId"]
+
+
+def hello_chat(model: str) -> dict[str, Any]:
+    return operations("Chat", chat=HELLO | one(model))
+
+
+def hello_chain(model: str) -> dict[str, Any]:
+    return chain("Chain", "Hello", chat_model(**one(model)))
 
 
 async def test_a_basic_llm_chain_gets_the_answer_of_the_first_model_that_can(n8n: N8n, gateway: GatewayProcess) -> None:
@@ -137,7 +168,7 @@ async def test_an_agent_streams_to_the_chat_trigger(n8n: N8n, gateway: GatewayPr
 
 
 async def test_each_operation_of_the_node_returns_its_items(n8n: N8n, gateway: GatewayProcess) -> None:
-    hello = {"messages": {"message": [{"role": "user", "content": "Hello"}]}, **one("demo-instant")}
+    hello = HELLO | one("demo-instant")
     workflow = operations(
         "Operations",
         chat=hello | {"options": {"run": "Übersicht – 1"}},
@@ -167,19 +198,37 @@ async def test_each_operation_of_the_node_returns_its_items(n8n: N8n, gateway: G
     assert items(result, "Balance") == [{"user_id": "alice", "balance": 25, "currency": "USD"}]
 
 
+@pytest.mark.parametrize("made", [hello_chat, hello_chain], ids=["node", "chat model"])
+async def test_a_stopped_workflow_ends_the_request_at_the_provider(
+    made: Callable[[str], dict[str, Any]], n8n: N8n, tmp_path: Path
+) -> None:
+    workflow = made("m")
+    async with Upstream() as provider:
+        provider.on(lambda request: [Stall()])
+        upstream = {"providers": {"up": {"baseUrl": provider.url, "apiKey": "k"}}}
+        config = CONFIG | upstream | {"models": [{"name": "m", "provider": "up"}], "dataDir": str(tmp_path / "data")}
+        async with GatewayProcess(config) as gateway:
+            await n8n.add(gateway.url, KEY, [workflow])
+            async with signed_in(n8n) as session:
+                execution = await started(session, workflow["id"])
+                async with asyncio.timeout(COMMAND_SECS):
+                    request = await provider.request()
+                    async with session.post(f"/rest/executions/{execution}/stop") as answer:
+                        assert (await answer.json())["data"]["status"] == "canceled"
+                    await request.gone.wait()
+            assert len(provider.requests) == 1
+            assert [line["outcome"] for line in await exchanges(gateway, 1)] == ["client_gone"]
+
+
 async def test_n8n_tests_the_credentials(n8n: N8n, gateway: GatewayProcess) -> None:
     """A right key, a wrong key, and an address that is no gateway."""
-    owner = {"email": "owner@example.org", "firstName": "Alice", "lastName": "Doe", "password": "Sluice-4-n8n"}
     cases = [
         (gateway.url, KEY, "Connection successful!"),
         (f"{gateway.url}/v1/", "sk-wrong", "The gateway does not accept this API key."),
     ]
-    jar = aiohttp.CookieJar(unsafe=True)  # cookies of an IP address
-    async with Upstream() as page, n8n.serve() as url, aiohttp.ClientSession(url, cookie_jar=jar) as session:
+    async with Upstream() as page, signed_in(n8n) as session:
         page.on_head(lambda request: [Headers(200, [("Content-Type", "text/html")]), b"<html>Welcome", Close()])
         cases.append((page.origin, KEY, "The address responds, but not as a gateway does. Check the Base URL."))
-        async with session.post("/rest/owner/setup", json=owner) as answer:
-            assert answer.status == 200, await answer.text()
         for address, key, message in cases:
             given = {"name": "Sluice account", "type": "sluiceApi", "data": {"url": address, "apiKey": key}}
             async with session.post("/rest/credentials", json=given) as answer:
@@ -189,13 +238,12 @@ async def test_n8n_tests_the_credentials(n8n: N8n, gateway: GatewayProcess) -> N
 
 
 async def test_an_error_of_the_gateway_is_that_of_the_workflow(n8n: N8n, gateway: GatewayProcess) -> None:
-    hello = {"messages": {"message": [{"role": "user", "content": "Hello"}]}}
     absent = "The model 'no-such-model' does not exist."
     unmatched = "No model matches: none of the requested models satisfies 'tags' ('no-such-tag')."
     filters = {"selection": "auto", "filters": ALL_FILTERS | {"tags": "no-such-tag"}}
     cases = [
-        (operations("Absent", chat=hello | one("no-such-model")), absent),
-        (chain("Absent model", "Hello", chat_model(**one("no-such-model"))), absent),
+        (hello_chat("no-such-model"), absent),
+        (hello_chain("no-such-model"), absent),
         (chain("Unmatched filters", "Hello", chat_model(**filters)), unmatched),
     ]
     await n8n.add(gateway.url, KEY, [workflow for workflow, _ in cases])

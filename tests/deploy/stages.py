@@ -11,7 +11,8 @@ FOLDER: Final = Path(__file__).parent
 class Stage(NamedTuple):
     """``as_root``: it can only run as root, for example because it makes containers. ``workers``: tests at a time.
 
-    With an ``opt_in`` it runs only if it is named, or if the environment variable of that name is 1.
+    One that takes longer than ``most_secs`` hangs. With an ``opt_in`` it runs only if it is named, or if the environment
+    variable of that name is 1.
     """
 
     name: str
@@ -19,6 +20,7 @@ class Stage(NamedTuple):
     as_root: bool = False
     workers: int = 0  # 0: in one process, one test after the other
     opt_in: str = ""
+    most_secs: float = 900.0
 
     @property
     def file(self) -> Path:
@@ -45,7 +47,7 @@ STAGES: Final = (
     # the same over providers of other APIs
     Stage("translation", workers=2, opt_in="SLUICE_CLI_TESTS"),
     # workflows in n8n itself, 3 GB of npm packages (tests/n8n), of which two are compiled
-    Stage("workflows", ("g++", "make", "python3"), opt_in="SLUICE_TEST_N8N"),
+    Stage("workflows", ("g++", "make", "python3"), opt_in="SLUICE_TEST_N8N", most_secs=1800.0),
     # the n8n package of deploy/n8n: linter, build, its own tests
     Stage("n8n", opt_in="SLUICE_CLI_TESTS"),
     # what the compose files configure: nginx, gateways, Redis, Prometheus, Alertmanager
