@@ -92,18 +92,18 @@ def prefix_of(asked: Asked) -> bytes:
 class Shape:
     """What requests with the same names of members have in common.
 
-    ``prefix``: the first part of their keys. ``check``: decides whether they are cached (``eligible``); ``None``: they
+    ``prefix``: what their keys begin with. ``check``: decides whether they are cached (``eligible``); ``None``: they
     are. ``embeds``: they are calls for embeddings.
     """
 
-    __slots__ = ("_begun", "_in_order", "_names", "check", "embeds")
+    __slots__ = ("_head", "_in_order", "_names", "check", "embeds")
 
     def __init__(self, prefix: bytes, names: Sequence[str], check: Check | None = None, embeds: bool = False) -> None:
         self.check = check
         self.embeds = embeds
         self._names = sorted(names)
         self._in_order = itemgetter(*self._names) if len(names) > 1 else None
-        self._begun = sha256(prefix + _named(self._names))  # a copy of it costs less than a new hash
+        self._head = sha256(prefix + _named(self._names)).digest()  # shorter, as it is hashed for each request
 
     def key(self, values: Mapping[str, Raw], headers: Sequence[bytes] = ()) -> bytes:
         """The key of a request, 32 bytes. ``headers``: those of ``counted``.
@@ -112,11 +112,10 @@ class Shape:
         """
         in_order = self._in_order
         raws = [values[name] for name in self._names] if in_order is None else in_order(values)
-        key = self._begun.copy()
+        head = self._head
         if headers:
-            key.update(b"".join((f"{list(map(len, headers))}".encode(), *headers)))
-        key.update(b"\0".join(raws))
-        return key.digest()
+            head += b"".join((f"{list(map(len, headers))}".encode(), *headers))
+        return sha256(head + b"\0".join(raws)).digest()
 
     def input_key(self, values: Mapping[str, Raw], headers: Sequence[bytes], name: str, value: Raw) -> bytes:
         """The key of one input of a call for embeddings. ``name``: the member that has all of them."""
