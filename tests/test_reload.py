@@ -93,6 +93,26 @@ async def test_a_reload_swaps_models_and_keys(house: House) -> None:
         assert keys == ["Bearer first-key", "Bearer second-key"]
 
 
+async def test_a_reload_turns_the_cache_on_and_off_and_applies_its_rules_and_times(house: House) -> None:
+    call: dict[str, Any] = {"model": "one", "messages": []}
+    async with await house.open() as gw:
+        client = await gw.client()
+
+        async def states(count: int, **settings: Any) -> list[str | None]:
+            house.write(cache=settings)
+            assert await follow(gw).reload("test")
+            return [(await client.fetch("POST", CHAT, json=call)).header("x-router-cache") for _ in range(count)]
+
+        assert await states(2) == [None, None]
+        assert await states(2, enabled=True) == ["miss", "hit"]
+        assert await states(1, enabled=True, ttlSecs=7200) == ["hit"]
+        assert await states(2, enabled=True, ttlSecs=1e-9) == ["miss", "miss"]
+        assert await states(1, enabled=True, rules=[{"models": ["o*"], "enabled": False}]) == ["bypass"]
+        assert await states(2, enabled=True, rules=[{"models": ["x"], "enabled": False}]) == ["miss", "hit"]
+        assert await states(1, enabled=False) == [None]
+        assert await states(2, enabled=True) == ["miss", "hit"]
+
+
 async def test_a_running_exchange_keeps_its_catalog(house: House) -> None:
     gate = asyncio.Event()
     async with await house.open() as gw:

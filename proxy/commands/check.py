@@ -20,6 +20,7 @@ MOST_NAMES = 3  # of models without a price
 
 def main(arguments: argparse.Namespace) -> int:
     from proxy.budgets.overview import overview as caps
+    from proxy.cache.overview import overview as cached
     from proxy.config.any_model import any_model, fallback_only
     from proxy.events.overview import overview as receivers
     from proxy.limits.overview import overview
@@ -52,7 +53,7 @@ def main(arguments: argparse.Namespace) -> int:
         print(f"  {model.name}  at {model.provider}{upstream}{available}")
     print(f"clients: {_clients(config)}")
     print("limits: " + "\n  ".join(overview(config)))
-    for text in (*caps(config), *receivers(config)):
+    for text in (*caps(config), *cached(config), *receivers(config)):
         print(text)
     if line := loaded.variables.line():
         print(f"environment: {line}")
