@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from proxy.cache.base import CachedAnswer
+from proxy.cache.recorder import WHITE_SPACE
 from proxy.errors import BrokenAnswer, GatewayError
 from proxy.server.outlet import Outlet, OutletWrapper
 from proxy.wire.patch import parse
@@ -139,6 +140,7 @@ class BatchOutlet(OutletWrapper):
         self.fetched = vectors
         if not batch.whole:
             body = b"".join(parse(body).splice({"data": batch.data(vectors)}))
+        body = body.rstrip(WHITE_SPACE)
         if not body.endswith(b"}}") or b'"_router":' not in body:
             return body
         document = b'{"status":"miss","inputs":%d,"cached":%d}' % (len(batch.inputs), batch.cached)

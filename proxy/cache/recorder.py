@@ -13,11 +13,13 @@ from typing import Final
 from proxy.dialects.base import Writer
 from proxy.exchange import Exchange
 from proxy.server.outlet import Outlet, OutletWrapper
+from proxy.wire.sse import LF
 
 _CONTENT_TYPE: Final = b"\nContent-Type: "  # as most providers have it, behind ``Date``; the expression takes longer
 _content_type: Final = re.compile(rb"^content-type:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE).search
 _kept_lines: Final = re.compile(rb"^x-router-(?:dropped|patched):[^\r\n]*\r\n", re.MULTILINE).findall
 _ROUTER: Final = b',"_router":'  # our own is the last one: within a string the quotes would be escaped
+WHITE_SPACE: Final = b" \t\r\n"  # of JSON
 _MISS: Final = b',"cache":{"status":"miss"}}}'
 
 
@@ -41,6 +43,8 @@ class AnswerRecorder(OutletWrapper):
         if status == 200 and not exchange.lenient_events:  # else only lenient parsers read it
             self.header_lines = header_lines
             at = body.rfind(_ROUTER) if _has_metadata(exchange.endpoint.dialect.writer) else -1
+            if at >= 0 and not body.endswith(b"}}"):
+                body = body.rstrip(WHITE_SPACE)
             if at >= 0 and body.endswith(b"}}"):
                 self._body = body[:at] + b"}"
                 body = body[:-2] + _MISS
@@ -60,7 +64,7 @@ class AnswerRecorder(OutletWrapper):
 def content_type_of(header_lines: bytes) -> bytes:
     """The value of ``Content-Type``, ``b""`` without one."""
     at = header_lines.find(_CONTENT_TYPE)
-    if at >= 0:
+    if at == 0 or (at > 0 and header_lines[at - 1] == LF):
         return header_lines[at + len(_CONTENT_TYPE) : header_lines.find(b"\r", at)]
     found = _content_type(header_lines)
     return b"" if found is None else found[1]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.cache.flows import Clock, ask, cached, state
-from tests.support import Answer, RawClient, Request, Upstream, Wait, error_json, json_answer, until
+from tests.support import Answer, Headers, RawClient, Request, Send, Upstream, Wait, error_json, json_answer, until
 from tests.support.gateway import ADMIN, Gateway
 
 PATH = "/v1/embeddings"
@@ -317,3 +317,21 @@ async def test_vectors_of_the_fallback_are_not_mixed_with_others() -> None:
         up.on(only_fallback)
         answer = await embeddings(client, ["a", "b"])
         assert (state(answer), vectors(answer)) == ("miss", [["f"], ["f"]])
+
+
+async def test_white_space_behind_an_answer_does_not_count() -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+
+        def spaced(request: Request) -> list[Any]:
+            _, sent = embed(request)
+            body = sent.data + b"\n"
+            return [
+                Headers(200, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]),
+                Send(body),
+            ]
+
+        up.on(spaced)
+        client = await gw.client()
+        await embeddings(client, "a")
+        answer = await embeddings(client, ["a", "bb"])
+        assert answer.json["_router"]["cache"] == {"status": "miss", "inputs": 2, "cached": 1}

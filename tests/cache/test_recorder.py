@@ -54,6 +54,10 @@ def test_a_plain_answer_in_pieces_is_not_kept() -> None:
     assert (recorder.copy(), sink.written) == (None, [b'{"a":', b"1}", b""])
 
 
+def test_the_end_of_another_header_name_is_no_content_type() -> None:
+    assert content_type_of(b"X-Content-Type: text/plain\r\n" + JSON) == b"application/json"
+
+
 def test_header_lines() -> None:
     assert kept_lines(JSON) == b"x-router-dropped: seed\r\n"
     for lines in (

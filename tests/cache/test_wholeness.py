@@ -77,3 +77,27 @@ async def test_a_plain_answer_that_is_no_strict_json_is_not_kept() -> None:
 
 async def test_a_stream_without_its_end_is_not_kept() -> None:
     assert await twice(sse_answer(*EVENTS[:2]), STREAM, CHAT) == ["miss", "miss"]
+
+
+@pytest.mark.parametrize("end", [b"\n", b" \r\n", b""])
+async def test_white_space_behind_an_answer_does_not_count(end: bytes) -> None:
+    body = json.dumps(completion("Hello"), indent=2).encode() + end
+    lines = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        up.on(lambda request: [Headers(200, lines), Send(body)])
+        client = await gw.client()
+        answers = [await ask(client) for _ in range(2)]
+        assert [answer.json["_router"]["cache"]["status"] for answer in answers] == ["miss", "hit"]
+        assert [answer.body.count(b'"_router"') for answer in answers] == [1, 1]
+
+
+async def test_metadata_of_a_gateway_behind_this_one_is_not_taken_for_its_own() -> None:
+    behind = {"provider": "far", "model_name": "x", "attempts": 3, "cache": {"status": "hit", "age": 9}}
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        up.on(lambda request: json_answer(completion("Hello") | {"_router": behind}))
+        client = await gw.client()
+        answers = [await ask(client) for _ in range(2)]
+        assert [answer.json["_router"]["cache"]["status"] for answer in answers] == ["miss", "hit"]
+        assert [answer.json["_router"]["provider"] for answer in answers] == ["up", "up"]
+        first, second = [answer.body.rpartition(b',"_router":')[0] for answer in answers]
+        assert first == second
