@@ -93,7 +93,7 @@ class ResponseCache:
             wanted.key = pairs_key(terms.prefix(responder, call, policy), members.pairs, headers.lines)
         elif shape.embeds and (inputs := embeddings.inputs_of(call)) is not None:
             keys = [shape.input_key(members.values, headers.lines, embeddings.MEMBER, each) for each in inputs]
-            wait = terms.settings.wait_secs if headers.directives is USUAL else 0
+            wait = terms.wait if headers.directives is USUAL else 0
             return self._batches.answer(wanted, inputs, keys, wait)
         else:
             wanted.key = shape.key(members.values, headers.lines)
@@ -142,7 +142,7 @@ class ResponseCache:
 
     async def _follow(self, wanted: Wanted) -> None:
         now = asyncio.get_running_loop().time
-        until = now() + self._terms.settings.wait_secs
+        until = now() + self._terms.wait
         answer: CachedAnswer | ClientLeft | None = LEFT
         while answer is LEFT and (left := until - now()) > 0 and (flight := self._flight(wanted)) is not None:
             answer = await flight.follow(left)
@@ -163,7 +163,7 @@ class ResponseCache:
 
     async def _lead(self, wanted: Wanted) -> None:
         """Ask a provider, unless another process does."""
-        key, store, wait = wanted.key, self.store, self._terms.settings.wait_secs
+        key, store, wait = wanted.key, self.store, self._terms.wait
         self._flights[key] = wanted.moment
         answer: CachedAnswer | None = None
         leads = left = False

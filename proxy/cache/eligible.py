@@ -23,11 +23,12 @@ MOST_BODY: Final = 1024 * 1024  # bytes; hashing more would hold the loop for a 
 _TOOLS: Final = frozenset(
     (
         *("tools", "functions", "mcp_servers", "web_search_options", "plugins", "container"),
+        *("search_parameters", "enable_search"),  # of xAI and of Alibaba: the web
         *("cachedContent", "cached_content"),  # may have tools; Google takes both spellings
     )
 )
 # The answer depends on what the provider keeps and changes with each request, or comes later.
-_STATE: Final = frozenset(("conversation", "background"))
+_STATE: Final = frozenset(("conversation", "background", "deferred"))
 _TEMPLATE: Final = frozenset(("prompt",))  # of the Responses API: a template that the provider keeps
 _EMPTY: Final = (b"null", b"[]", b"{}", b"false")
 _LONGEST_EMPTY: Final = 5  # bytes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from hashlib import sha256
 from typing import Final, TypeAlias
 
@@ -54,6 +55,8 @@ class CacheTerms:
         self.headers = HeaderReader(frozenset(forwarded))
         self._version = version_of(config) if config.cache.enabled else ""
         self._hooked = bool(config.hooks)
+        deadline = config.routing.deadline_secs or math.inf
+        self.wait = min(config.cache.wait_secs, deadline / 2)  # seconds; then there is time to ask a provider
         self.usual = self.rules.usual  # what applies to every request; ``None``: the rules say it
         self._shapes: dict[Place, Shape] = {}
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from proxy.cache.terms import version_of
+from proxy.cache.terms import CacheTerms, version_of
 from tests.support.gateway import to_config
 
 PROVIDER = {"baseUrl": "http://127.0.0.1:1/v1", "apiKey": "secret-key"}
@@ -18,6 +18,19 @@ BASE: dict[str, Any] = {
 
 def version(**sections: Any) -> str:
     return version_of(to_config(BASE | sections))
+
+
+@pytest.mark.parametrize(
+    ("sections", "seconds"),
+    [
+        ({}, 30),
+        ({"cache": {"waitSecs": 5}}, 5),
+        ({"cache": {"waitSecs": 0}, "routing": {"deadlineSecs": 10}}, 0),
+        ({"routing": {"deadlineSecs": 10}}, 5),
+    ],
+)
+def test_a_request_that_has_waited_has_time_to_be_sent(sections: dict[str, Any], seconds: float) -> None:
+    assert CacheTerms(to_config(BASE | sections)).wait == seconds
 
 
 def test_equal_configurations_share_answers() -> None:
