@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import re
@@ -17,6 +18,7 @@ from tests.support.gateway import Gateway
 
 # They differ from request to request, and have no say in the answer.
 OWN = {"x-request-id", "traceparent", "content-length", "host", "authorization", "user-agent", "idempotency-key"}
+EMBEDDINGS = "/v1/embeddings"
 MODELS = [
     {"name": "m", "provider": "up", "model": "large", "tags": ["large"]},
     {"name": "n", "provider": "up", "model": "small", "tags": ["small"]},
@@ -130,3 +132,46 @@ async def test_a_hit_is_what_the_provider_would_answer(seed: int) -> None:
                 states.append(state(answer))
                 asked = changed(random, asked)
         assert states.count("hit") > 100
+
+
+def embedded(request: Request) -> list[Any]:
+    """Vectors that depend on everything but the other inputs."""
+    body = json.loads(request.body)
+    given = body.pop("input")
+    inputs = given if isinstance(given, list) and not isinstance(given[0], int) else [given]
+    texts = [hashlib.sha256(json.dumps([each, body], sort_keys=True).encode()).hexdigest() for each in inputs]
+    data = [{"object": "embedding", "index": number, "embedding": [text]} for number, text in enumerate(texts)]
+    usage = {"prompt_tokens": len(inputs), "total_tokens": len(inputs)}
+    return json_answer({"object": "list", "data": data[::-1], "model": body["model"], "usage": usage})
+
+
+def embeddings_of(random: Random) -> dict[str, Any]:
+    texts: list[Any] = ["a", "b", "c", "d e", "\u00e9", [1, 2], [3]]
+    chosen = random.choices(texts, k=random.randrange(1, 7))
+    given = random.choice([chosen, chosen, chosen, chosen[0]])
+    if isinstance(given, list) and not isinstance(given[0], int) and len({type(each) for each in given}) > 1:
+        given = [each for each in given if isinstance(each, str)]
+    body = {"model": random.choice(["m", "m", "best"]), "input": given}
+    body |= random.choice([{}, {}, {"dimensions": 2}, {"encoding_format": "base64"}, {"user": "ann"}])
+    return body
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_vectors_from_the_cache_are_what_the_provider_would_answer(seed: int) -> None:
+    random = Random(seed)
+    models = [{"name": "m", "provider": "up", "model": "large", "type": "embedding"}]
+    async with Upstream() as up, Gateway(cached(up, models=models, aliases={"best": "m"})) as gw:
+        up.on(embedded)
+        clients, direct = [await gw.client() for _ in range(4)], await gw.client()
+        for _ in range(40):
+            bodies = [embeddings_of(random) for _ in clients]
+            asking = [ask(client, body, path=EMBEDDINGS) for client, body in zip(clients, bodies, strict=True)]
+            for body, answer in zip(bodies, await asyncio.gather(*asking), strict=True):
+                expected = await ask(direct, body, ("x-router-cache", "off"), path=EMBEDDINGS)
+                assert (answer.status, expected.status) == (200, 200)
+                vectors = {each["index"]: each["embedding"] for each in answer.json["data"]}
+                assert vectors == {each["index"]: each["embedding"] for each in expected.json["data"]}, body
+                assert answer.json["model"] == expected.json["model"]
+        counters = gw.app.cache.counters
+        assert counters.hit > 20
+        assert not gw.app.cache._batches._flights
