@@ -11,9 +11,25 @@ from typing import Any
 
 import pytest
 
+from proxy.cache.base import ALL
 from tests.cache.flows import CHAT, ask, cached, state
 from tests.cache.test_sharing import owned
-from tests.support import Answer, RawClient, Request, Upstream, chat_events, completion, json_answer, sse_answer
+from tests.support import (
+    Answer,
+    Chunk,
+    Close,
+    Headers,
+    RawClient,
+    Request,
+    Upstream,
+    chat_events,
+    completion,
+    error_json,
+    json_answer,
+    sse_answer,
+    until,
+)
+from tests.support.answers import SSE_HEADERS
 from tests.support.gateway import Gateway
 
 # They differ from request to request, and have no say in the answer.
@@ -175,3 +191,42 @@ async def test_vectors_from_the_cache_are_what_the_provider_would_answer(seed: i
         counters = gw.app.cache.counters
         assert counters.hit > 20
         assert not gw.app.cache._batches._flights
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_clients_that_leave_and_providers_that_fail_leave_nothing_behind(seed: int) -> None:
+    random = Random(seed)
+    events = chat_events("Hello", " world")
+
+    def moody(request: Request) -> list[Any]:
+        mood = random.randrange(5)
+        if mood == 0:
+            return json_answer(error_json("down"), 503)
+        if json.loads(request.body).get("stream"):
+            steps = [Headers(200, SSE_HEADERS), *map(Chunk, events[: random.randrange(1, len(events))])]
+            return [*steps, Close()] if mood == 1 else sse_answer(*events)
+        return [Close()] if mood == 1 else json_answer(completion("Hello"))
+
+    async def one(gw: Gateway, seconds: float) -> None:
+        client = await gw.client()
+        body = {"model": "m", "messages": [], "seed": random.randrange(3), "stream": random.random() < 0.5}
+        if random.random() < 0.3:  # it leaves at any time
+            await client.request("POST", CHAT, json=body)
+            await asyncio.sleep(seconds)
+            client.close()
+            return
+        answer = await ask(client, body)
+        assert answer.status in (200, 502, 503), answer
+        assert state(answer) in ("hit", "miss")
+
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        up.on(moody)
+        for _ in range(5):
+            await asyncio.gather(*(one(gw, random.random() / 100) for _ in range(40)))
+            await gw.app.cache.store.invalidate([ALL])
+        await until(lambda: gw.app.serving.running == 0, "all requests to end")
+        cache = gw.app.cache
+        assert not cache._flights
+        assert cache.keeper.recordings.used == 0
+        counters = cache.counters
+        assert counters.hit + counters.miss <= 200
