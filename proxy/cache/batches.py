@@ -15,7 +15,8 @@ from typing import TypeAlias
 from msgspec import Raw, structs
 
 from proxy.cache.base import CachedAnswer
-from proxy.cache.embeddings import CONTENT_TYPE, MEMBER, BatchOutlet, EmbeddingBatch, batch_of
+from proxy.cache.embedding_forms import EmbeddingForm
+from proxy.cache.embeddings import CONTENT_TYPE, BatchOutlet, EmbeddingBatch, batch_of
 from proxy.cache.flights import LEFT, Flight
 from proxy.cache.keeping import AnswerKeeper
 from proxy.cache.waiting import wait_while_led
@@ -33,11 +34,13 @@ class CachedBatches:
         self._dispatch = dispatch
         self._flights: dict[bytes, Flight[Vectors]] = {}  # by the key of each input that a provider is asked for
 
-    async def answer(self, wanted: Wanted, inputs: Sequence[Raw], keys: Sequence[bytes], wait: float) -> None:
+    async def answer(
+        self, wanted: Wanted, form: EmbeddingForm, inputs: Sequence[Raw], keys: Sequence[bytes], wait: float
+    ) -> None:
         """``keys``: of the inputs. ``wait``: seconds that calls for the same inputs may take; 0: none is waited for."""
         known = await self._known(wanted, keys)
         waited = wait > 0 and bool(self._flights) and await self._wait(wanted, keys, known, wait)
-        batch = _batch_of_one_model(wanted, inputs, keys, known)
+        batch = _batch_of_one_model(wanted, form, inputs, keys, known)
         if not batch.missing:
             self._keeper.counters.waited += waited
             await self._hit(wanted, batch)
@@ -114,7 +117,7 @@ class CachedBatches:
                 if not leads:
                     await wait_while_led(store, name, seconds)
                     known = await self._known(wanted, batch.keys)
-                    batch = _batch_of_one_model(wanted, batch.inputs, batch.keys, known)
+                    batch = _batch_of_one_model(wanted, batch.form, batch.inputs, batch.keys, known)
                     vectors.update((key, each) for key, each in zip(batch.keys, batch.vectors, strict=True) if each)
             if batch.missing:
                 vectors.update(await self._ask(wanted, batch))
@@ -137,7 +140,7 @@ class CachedBatches:
         responder, call = wanted.responder, wanted.call
         self._keeper.counters.note_miss(responder)
         if not batch.whole:
-            body = b"".join(call.segments({MEMBER: batch.request()}))
+            body = b"".join(call.segments({batch.form.inputs: batch.request()}))
             reduced = responder.exchange.endpoint.dialect.requests.read(body)
             reduced.aliased = call.aliased
             if not call.verbatim and call.model is not None and responder.route is not None and responder.route.model:
@@ -158,13 +161,17 @@ class CachedBatches:
 
 
 def _batch_of_one_model(
-    wanted: Wanted, inputs: Sequence[Raw], keys: Sequence[bytes], known: Sequence[CachedAnswer | None]
+    wanted: Wanted,
+    form: EmbeddingForm,
+    inputs: Sequence[Raw],
+    keys: Sequence[bytes],
+    known: Sequence[CachedAnswer | None],
 ) -> EmbeddingBatch:
     """The call with what is known. Vectors of two models cannot be compared, so then nothing counts as known."""
-    batch = batch_of(inputs, keys, known)
+    batch = batch_of(form, inputs, keys, known)
     models = {each.facts.upstream_model for each in known if each is not None}
     if models and batch.missing:
         plan, model = wanted.plan, wanted.responder.exchange.model
         tiers = plan.tiers if plan.fallback_tier is None else (*plan.tiers, plan.fallback_tier)
         models.update(each.upstream_model or model for tier in tiers for each in tier.deployments)
-    return batch if len(models) < 2 else batch_of(inputs, keys, [None] * len(keys))
+    return batch if len(models) < 2 else batch_of(form, inputs, keys, [None] * len(keys))

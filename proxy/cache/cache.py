@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from proxy.cache import embeddings
 from proxy.cache.base import AnswerStore, CachedAnswer, Found
 from proxy.cache.batches import CachedBatches
 from proxy.cache.directives import USUAL
@@ -91,10 +90,10 @@ class ResponseCache:
         wanted = Wanted(dispatcher, responder, plan, call, b"", policy, headers.directives, headers.tags)
         if members.pairs is not None:
             wanted.key = pairs_key(terms.prefix(responder, call, policy), members.pairs, headers.lines)
-        elif shape.embeds and (inputs := embeddings.inputs_of(call)) is not None:
-            keys = [shape.input_key(members.values, headers.lines, embeddings.MEMBER, each) for each in inputs]
+        elif (form := shape.embeds) is not None and (inputs := form.inputs_of(call)) is not None:
+            keys = [shape.input_key(members.values, headers.lines, form.inputs, each) for each in inputs]
             wait = terms.wait if headers.directives is USUAL else 0
-            return self._batches.answer(wanted, inputs, keys, wait)
+            return self._batches.answer(wanted, form, inputs, keys, wait)
         else:
             wanted.key = shape.key(members.values, headers.lines)
         found = self.store.find(wanted.key)

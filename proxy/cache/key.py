@@ -15,6 +15,7 @@ from typing import Final
 from msgspec import Raw, Struct, structs
 
 from proxy.cache.eligible import Check
+from proxy.cache.embedding_forms import EmbeddingForm
 from proxy.caches import Memo
 from proxy.wire.attribution import HEADERS as ATTRIBUTION
 
@@ -93,12 +94,14 @@ class Shape:
     """What requests with the same names of members have in common.
 
     ``prefix``: what their keys begin with. ``check``: decides whether they are cached (``eligible``); ``None``: they
-    are. ``embeds``: they are calls for embeddings.
+    are. ``embeds``: how calls for many embeddings have them; ``None``: they are other calls.
     """
 
     __slots__ = ("_head", "_in_order", "_names", "check", "embeds")
 
-    def __init__(self, prefix: bytes, names: Sequence[str], check: Check | None = None, embeds: bool = False) -> None:
+    def __init__(
+        self, prefix: bytes, names: Sequence[str], check: Check | None = None, embeds: EmbeddingForm | None = None
+    ) -> None:
         self.check = check
         self.embeds = embeds
         self._names = sorted(names)

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, structs
 
 from proxy.cache.eligible import check_of
-from proxy.cache.embeddings import PATH as EMBEDDINGS
+from proxy.cache.embedding_forms import FORMS
 from proxy.cache.headers import HeaderReader
 from proxy.cache.key import Asked, Shape, prefix_of
 from proxy.cache.rules import CachePolicy, CacheRules, scope_of
@@ -70,7 +70,7 @@ class CacheTerms:
         found = self._shapes.get(place)
         if found is None:
             check = check_of(exchange.endpoint, names, self.settings, self._allow)
-            found = Shape(self._prefix(*place[:-1]), names, check, path == EMBEDDINGS)
+            found = Shape(self._prefix(*place[:-1]), names, check, FORMS.get(path))
             if len(names) <= _MOST_NAMES and len("".join((*names, model, responder.request.query))) <= _LONGEST:
                 if len(self._shapes) >= _MOST_KNOWN:
                     self._shapes.clear()

@@ -335,3 +335,63 @@ async def test_white_space_behind_an_answer_does_not_count() -> None:
         await embeddings(client, "a")
         answer = await embeddings(client, ["a", "bb"])
         assert answer.json["_router"]["cache"] == {"status": "miss", "inputs": 2, "cached": 1}
+
+
+# -- in Google's form ----------------------------------------------------------------------------------
+
+GOOGLE = {"dialects": {"gemini": {}}}
+
+
+def google(request: Request) -> list[Any]:
+    parts = [each["content"]["parts"][0]["text"] for each in json.loads(request.body)["requests"]]
+    return json_answer({"embeddings": [{"values": vector_of(each)} for each in parts]})
+
+
+async def google_batch(client: RawClient, *texts: str, path: str = "/v1beta/models/m:batchEmbedContents") -> Answer:
+    requests = [{"model": "models/m", "content": {"parts": [{"text": text}]}} for text in texts]
+    return await client.fetch("POST", path, json={"requests": requests})
+
+
+def values(answer: Answer) -> list[Any]:
+    return [each["values"] for each in answer.json["embeddings"]]
+
+
+@pytest.mark.parametrize(("provider", "respond"), [(GOOGLE, google), ({}, embed)], ids=["native", "translated"])
+async def test_a_batch_of_google_asks_only_for_what_is_missing(provider: dict[str, Any], respond: Any) -> None:
+    async with Upstream() as up, Gateway(cached(up, provider=provider)) as gw:
+        up.on(respond)
+        client = await gw.client()
+        first = await google_batch(client, "a", "bb")
+        second = await google_batch(client, "ccc", "bb", "a", "ccc")
+        third = await google_batch(client, "ccc", "a")
+        assert [values(answer) for answer in (first, second, third)] == [
+            [vector_of("a"), vector_of("bb")],
+            [vector_of("ccc"), vector_of("bb"), vector_of("a"), vector_of("ccc")],
+            [vector_of("ccc"), vector_of("a")],
+        ]
+        assert [state(answer) for answer in (first, second, third)] == ["miss", "miss", "hit"]
+        assert third.json.keys() == {"embeddings"}
+        assert len(up.requests) == 2
+        assert b'"ccc"' in up.requests[1].body
+        assert b'"bb"' not in up.requests[1].body
+
+
+async def test_a_part_of_google_s_that_does_not_fit_is_an_error() -> None:
+    async with Upstream() as up, Gateway(cached(up, provider=GOOGLE)) as gw:
+        up.on(google)
+        client = await gw.client()
+        await google_batch(client, "a")
+        up.on(lambda request: json_answer({"embeddings": []}))
+        assert (await google_batch(client, "a", "bb")).status == 502
+
+
+async def test_a_batch_of_google_shares_nothing_with_other_methods() -> None:
+    async with Upstream() as up, Gateway(cached(up, provider=GOOGLE)) as gw:
+        up.on(google)
+        client = await gw.client()
+        await google_batch(client, "a")
+        up.on(lambda request: json_answer({"embedding": {"values": [0.25]}}))
+        call = {"model": "models/m", "content": {"parts": [{"text": "a"}]}}
+        answers = [await client.fetch("POST", "/v1beta/models/m:embedContent", json=call) for _ in range(2)]
+        assert [state(answer) for answer in answers] == ["miss", "hit"]
+        assert [answer.json for answer in answers] == [{"embedding": {"values": [0.25]}}] * 2
