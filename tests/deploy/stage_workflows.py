@@ -17,9 +17,21 @@ import aiohttp
 import pytest
 
 from proxy.auth.apikey import digest_of, hash_from
-from tests.n8n.app import COMMAND_SECS, N8n, items
+from tests.n8n.app import COMMAND_SECS, CREDENTIALS, N8n, items
 from tests.n8n.package import copy_package, run_script
-from tests.n8n.workflows import CHAT_PATH, agent, chain, chat_model, chat_tool, one, operations, several, streamed_chat
+from tests.n8n.workflows import (
+    CHAT_MODEL,
+    CHAT_PATH,
+    SLUICE,
+    agent,
+    chain,
+    chat_model,
+    chat_tool,
+    one,
+    operations,
+    several,
+    streamed_chat,
+)
 from tests.support import Close, Headers, Stall, Upstream, error_json, json_answer, until
 from tests.support.gateway import GatewayProcess
 
@@ -235,6 +247,35 @@ async def test_n8n_tests_the_credentials(n8n: N8n, gateway: GatewayProcess) -> N
                 stored = (await answer.json())["data"]["id"]
             async with session.post("/rest/credentials/test", json={"credentials": given | {"id": stored}}) as answer:
                 assert (await answer.json())["data"]["message"] == message
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters", "listed", "absent"),
+    [
+        (CHAT_MODEL, {}, "demo-instant", "demo-embedding"),
+        (SLUICE, {"operation": "embeddings"}, "demo-embedding", "demo-instant"),
+    ],
+)
+async def test_the_editor_lists_the_models_of_the_gateway(
+    kind: str, parameters: dict[str, Any], listed: str, absent: str, n8n: N8n, gateway: GatewayProcess
+) -> None:
+    await n8n.add(gateway.url, KEY, [])
+    asked = {
+        "nodeTypeAndVersion": {"name": kind, "version": 1},
+        "currentNodeParameters": parameters,
+        "credentials": {"sluiceApi": {"id": CREDENTIALS["id"], "name": CREDENTIALS["name"]}},
+    }
+    one_model = {"path": "parameters.model", "methodName": "searchModels"}
+    several_models = {"path": "parameters.models.model[0].name", "methodName": "getModels"}
+    async with signed_in(n8n) as session:
+        for way, field in (("resource-locator-results", one_model), ("options", several_models)):
+            async with session.post(f"/rest/dynamic-node-parameters/{way}", json=asked | field) as answer:
+                found = (await answer.json())["data"]
+            rows = found if isinstance(found, list) else found["results"]
+            names = [row["value"] for row in rows]
+            assert names[0] == "auto"
+            assert listed in names
+            assert absent not in names
 
 
 async def test_an_error_of_the_gateway_is_that_of_the_workflow(n8n: N8n, gateway: GatewayProcess) -> None:

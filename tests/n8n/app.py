@@ -65,7 +65,8 @@ class N8n:
         """Import the credentials *Sluice API* and workflows. ``url``: of the gateway, with or without ``/v1``."""
         data = {"url": url, "apiKey": key}
         await self._import("credentials", [CREDENTIALS | {"type": "sluiceApi", "data": data}])
-        await self._import("workflow", workflows)
+        if workflows:
+            await self._import("workflow", workflows)
 
     async def _import(self, kind: str, objects: Sequence[dict[str, Any]]) -> None:
         path = self._folder / f"{kind}.json"
