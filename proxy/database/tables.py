@@ -110,7 +110,7 @@ LEDGER = Table(
     _text("price_version"),
     Column("usd_rate", Double),
     Column("counters", JSON(none_as_null=True)),  # keys of budget counters; NULL: none
-    Column("saved", BigInteger),  # nano-USD that an answer from the cache once cost; NULL: not known, or of a provider
+    Column("saved", BigInteger),  # nano-USD that what came from the cache once cost; NULL: not known, or nothing
     Index(None, "owner", "at"),
     Index(None, "request_id"),
     Index(None, "run", "at", sqlite_where=_HAS_RUN, postgresql_where=_HAS_RUN),

@@ -53,11 +53,11 @@ _COUNTS: Final = COLUMNS.index("bytes_in")
 _INPUT: Final = COLUMNS.index("input")
 _OUTPUT: Final = COLUMNS.index("output")
 _COUNTERS: Final = COLUMNS.index("counters")
-_ROW: Final = b"\xdc" + (_COUNTERS + 1).to_bytes(2, "big")  # the head of an array: later columns are of no attempt
+_ROW: Final = b"\xdc" + (_COUNTERS + 1).to_bytes(2, "big")  # the head of an array: few rows have later columns
 _OPENED: Final = bytes((0x90 + len(Opened.__struct_fields__),)) + _ROW
 _UNSENT: Final = Row("", 0.0, "", 0, "", False, "", "", "", "", "", "")
 _AT_FIRST: Final = _pack(msgspec.structs.astuple(_UNSENT)[_COUNTS:_INPUT])
-_CACHED_ROW: Final = b"\xdc" + len(COLUMNS).to_bytes(2, "big")
+_ROW_WITH_SAVED: Final = b"\xdc" + len(COLUMNS).to_bytes(2, "big")
 _NO_TIMES: Final = Raw(_pack((None, None, None)))  # of providers
 _CACHED_REST: Final = Raw(
     _pack(
@@ -233,6 +233,8 @@ def closed(exchange: Exchange, attempt: Attempt, entry: Entry) -> bytes:
         shared.usd_rate,
         entry.counters,
     )
+    if answered and exchange.saved is not None:  # a batch of embeddings that was cached in part
+        return _ROW_WITH_SAVED + _pack((*columns, exchange.saved))
     return _ROW + _pack(columns)
 
 
@@ -267,7 +269,7 @@ def cached(exchange: Exchange, identifier: str, at: float, now: float, bytes_out
         _CACHED_REST,
         exchange.saved,
     )
-    return _CACHED_ROW + _pack(columns)
+    return _ROW_WITH_SAVED + _pack(columns)
 
 
 def _details(details: UsageDetails) -> tuple[Raw, Raw]:

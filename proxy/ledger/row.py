@@ -79,7 +79,7 @@ class Row(Struct, array_like=True, gc=False):
     price_version: str = ""
     usd_rate: float | None = None  # units of billing.currency for one USD, if that is not USD
     counters: list[str] = []  # keys of the budget counters that it is charged to
-    saved: int | None = None  # nano-USD that an answer from the cache once cost; ``None``: not known, or of a provider
+    saved: int | None = None  # nano-USD that what came from the cache once cost; ``None``: not known, or nothing did
 
 
 class Opened(Struct, array_like=True, gc=False):

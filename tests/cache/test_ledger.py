@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.cache.flows import CALL, Clock, ask, cached, state
+from tests.cache.test_batches import embed, embeddings
 from tests.support import Upstream, completion, error_json, json_answer
 from tests.support.gateway import Gateway
 from tests.support.recorded_ledger import keep_ledger
@@ -69,3 +70,17 @@ async def test_without_room_a_hit_is_given_and_goes_unrecorded() -> None:
         await gw.settled(2)
         assert len(spool.rows) == 1
         assert gw.app.metrics.forgotten_attempts == 1
+
+
+async def test_the_attempt_of_a_batch_that_is_cached_in_part_has_what_was_saved() -> None:
+    models = [{"name": "m", "provider": "up", "model": "e", "type": "embedding", "inputPrice": 1000.0}]
+    async with Upstream() as up, Gateway(cached(up, models=models)) as gw:
+        ledger, spool = keep_ledger(gw)
+        gw.app.cache.keeper._ledger = ledger
+        up.on(embed)
+        client = await gw.client()
+        for inputs in (["aaaa"], ["aaaa", "bb"], ["bb", "aaaa"]):
+            await embeddings(client, inputs)
+        await gw.settled(3)
+        found = [(row.end, row.cost, row.saved) for row in sorted(spool.rows, key=lambda row: row.at)]
+        assert found == [("ok", 4_000_000, None), ("ok", 2_000_000, 4_000_000), ("cached", 0, 6_000_000)]
