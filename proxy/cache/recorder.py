@@ -43,9 +43,7 @@ class AnswerRecorder(OutletWrapper):
         if status == 200 and not exchange.lenient_events:  # else only lenient parsers read it
             self.header_lines = header_lines
             at = body.rfind(_ROUTER) if _has_metadata(exchange.endpoint.dialect.writer) else -1
-            if at >= 0 and not body.endswith(b"}}"):
-                body = body.rstrip(WHITE_SPACE)
-            if at >= 0 and body.endswith(b"}}"):
+            if at >= 0 and (body.endswith(b"}}") or (body := body.rstrip(WHITE_SPACE)).endswith(b"}}")):
                 self._body = body[:at] + b"}"
                 body = body[:-2] + _MISS
             else:

@@ -183,7 +183,6 @@ class Ledger:
         self._due = False
         opening, self._opening = self._opening, []
         closing, self._closing = self._closing, []
-        cached, self._cached = self._cached, []
         records: list[Record] = []
         for begun in opening:
             try:
@@ -195,16 +194,22 @@ class Ledger:
                 records.append((CLOSE, entry.closed(exchange, attempt, begun)))
             except Exception as error:
                 self._report(error)
-        for given in cached:
-            try:
-                records.append((CLOSE, entry.cached(*given)))
-            except Exception as error:
-                self._report(error)
+        if self._cached:
+            self._close_cached(records)
         try:
             if records:
                 self._spool.write(records)
         except Exception as error:  # must not prevent what is sent next
             self._report(error)
+
+    def _close_cached(self, records: list[Record]) -> None:
+        """Add the records of answers from the cache."""
+        cached, self._cached = self._cached, []
+        for given in cached:
+            try:
+                records.append((CLOSE, entry.cached(*given)))
+            except Exception as error:
+                self._report(error)
 
     def close(self) -> None:
         """Write what waits, and end the spool. No exchange may run any more."""
