@@ -32,10 +32,10 @@ export function cached(signal) {
   const list = table("Answers from the cache", COLUMNS);
   const state = h("span");
   const which = select("What to invalidate", WHICH, choose);
-  const name = h("input", { "aria-label": "Name of the model or tag", required: true, autocomplete: "off", spellcheck: "false" });
-  const form = h("form.search-row", { onsubmit: invalidate }, which, name, h("button.button", {}, "Invalidate"));
-  const note = h("p.quiet.foot-note", {}, "Since the start of this process; answers and their size are those of the store.");
-  const element = h("section", { hidden: true, "aria-labelledby": "cache-title" }, h("h2", { id: "cache-title" }, "Answers from the cache"), state, list.element, note, form);
+  const name = h("input", { "aria-label": "Name of the model or tag", required: true, autocomplete: "off", style: { width: "170px" } });
+  const form = h("form.actions", { onsubmit: invalidate }, which, name, h("button.button", {}, "Invalidate"));
+  const note = h("p.quiet.foot-note", {}, "Since this process began; answers and size are the store's.");
+  const element = h("div", { role: "region", hidden: true, "aria-labelledby": "cache-title" }, h("h2", { id: "cache-title" }, "Answers from the cache"), state, list.element, note, form);
   choose();
 
   function choose() {

@@ -74,7 +74,7 @@ _MEANING: Final = {
     "501": "The configuration does not enable this.",
     "502": "No provider answered, or the answer was broken off.",
     "503": "Temporarily unavailable: too busy, stopping, or something it depends on is down.",
-    "504": "The provider did not answer in time.",
+    "504": "The provider did not answer in time, or the request takes a cached answer only, and there is none.",
     "4XX": "The provider rejected the request; the body is the provider's.",
     "5XX": "The provider failed.",
 }
