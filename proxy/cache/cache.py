@@ -91,7 +91,7 @@ class ResponseCache:
         if members.pairs is not None:
             wanted.key = pairs_key(terms.prefix(responder, call, policy), members.pairs, headers.lines)
         elif (form := shape.embeds) is not None and (inputs := form.inputs_of(call)) is not None:
-            keys = [shape.input_key(members.values, headers.lines, form.inputs, each) for each in inputs]
+            keys = shape.input_keys(members.values, headers.lines, form.inputs, inputs)
             wait = terms.wait if headers.directives is USUAL else 0
             return self._batches.answer(wanted, form, inputs, keys, wait)
         else:

@@ -120,9 +120,22 @@ class Shape:
             head += b"".join((f"{list(map(len, headers))}".encode(), *headers))
         return sha256(head + b"\0".join(raws)).digest()
 
-    def input_key(self, values: Mapping[str, Raw], headers: Sequence[bytes], name: str, value: Raw) -> bytes:
-        """The key of one input of a call for embeddings. ``name``: the member that has all of them."""
-        return self.key({**values, name: value}, (b"input", *headers))
+    def input_keys(
+        self, values: Mapping[str, Raw], headers: Sequence[bytes], name: str, inputs: Sequence[Raw]
+    ) -> list[bytes]:
+        """The keys of the inputs of a call for embeddings. ``name``: the member that has all of them.
+
+        The rest of the call, which may be large, is hashed once.
+        """
+        lines = (b"input", *headers)  # of an odd number, so that no key of a whole request is the same
+        rest = b"\0".join([values[each] for each in self._names if each != name])
+        common = sha256(b"".join((self._head, f"{list(map(len, lines))}".encode(), *lines, rest, b"\0")))
+        keys = []
+        for each in inputs:
+            one = common.copy()
+            one.update(each)
+            keys.append(one.digest())
+        return keys
 
 
 def pairs_key(prefix: bytes, pairs: Sequence[tuple[str, Raw]], headers: Sequence[bytes] = ()) -> bytes:

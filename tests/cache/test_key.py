@@ -107,13 +107,54 @@ def test_headers_count_in_any_order_and_spelling() -> None:
     assert key_of(BODY, headers=one) == key_of(BODY, headers=other)
 
 
+def input_keys(body: bytes, headers: tuple[bytes, ...] = ()) -> list[bytes]:
+    call = EMBEDDINGS.requests.read(body)
+    values, items = call.members.values, json.loads(bytes(call.members.values["input"]))
+    raws = [Raw(json.dumps(each).encode()) for each in items]
+    return Shape(prefix_of(ASKED), tuple(values)).input_keys(values, headers, "input", raws)
+
+
 def test_inputs_have_keys_of_their_own() -> None:
+    keys = input_keys(b'{"model":"e","input":["a","b",["a","b"]]}')
     call = EMBEDDINGS.requests.read(b'{"model":"e","input":["a","b"]}')
-    values, shape = call.members.values, Shape(prefix_of(ASKED), ("model", "input"))
-    keys = {shape.input_key(values, (), "input", Raw(each)) for each in (b'"a"', b'"b"', b'["a","b"]')}
-    assert len(keys | {shape.key(values)}) == 4
-    longer = EMBEDDINGS.requests.read(b'{"model":"e","input":["a","b","c"]}')
-    assert shape.input_key(longer.members.values, (), "input", Raw(b'"a"')) in keys
+    whole = Shape(prefix_of(ASKED), ("model", "input")).key(call.members.values)
+    assert len({*keys, whole}) == 4
+    assert input_keys(b'{"input":["c","a"],"model":"e"}')[1] == keys[0]
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b'{"model":"f","input":["a"]}', ()),
+        (b'{"model":"e","input":["a"],"dimensions":2}', ()),
+        (b'{"model":"e","input":["a"],"z":2}', ()),
+        (b'{"model":"e","input":["a"]}', (b"openai-beta", b"1")),
+    ],
+)
+def test_the_rest_of_the_call_counts_for_each_input(body: bytes, headers: tuple[bytes, ...]) -> None:
+    assert input_keys(body, headers) != input_keys(b'{"model":"e","input":["a"]}')
+
+
+def test_the_rest_of_the_call_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a client could hold the loop for seconds with 2048 inputs beside a large member."""
+    hashed: list[int] = []
+
+    class Counted:
+        def __init__(self, data: bytes = b"") -> None:
+            hashed.append(len(data))
+
+        def copy(self) -> Counted:
+            return Counted()
+
+        def update(self, data: bytes) -> None:
+            hashed.append(len(data))
+
+        def digest(self) -> bytes:
+            return b""
+
+    monkeypatch.setattr("proxy.cache.key.sha256", Counted)
+    input_keys(json.dumps({"model": "e", "input": ["a"] * 100, "user": "x" * 10_000}).encode())
+    assert sum(hashed) < 12_000
 
 
 NAMES = st.text(max_size=4) | st.sampled_from(["a", "b", "ab", "a\0b", "", "\0"])
