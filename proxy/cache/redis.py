@@ -29,6 +29,8 @@ OVERHEAD: Final = (
     400  # bytes of an answer in Redis beside its value, as MEMORY USAGE has it with its places in the sets
 )
 GROUP: Final = 200  # bytes of a tag's group that has one answer
+LARGE: Final = 128 * 1024  # bytes that are compressed in a thread: it takes milliseconds
+YIELD: Final = 10  # vectors that are compressed in one turn of the loop: each has 10 to 60 KB
 MOST_EVICTED: Final = 1000  # answers at a time; a script holds all clients of Redis
 MOST_CUTS: Final = 10_000  # groups whose invalidation is remembered
 
@@ -79,7 +81,7 @@ class RedisAnswers(AnswerStore):
         if found is None:
             return NOTHING
         packed, moment = found
-        return (None if packed is None else self._unpacked(packed)), int(moment or 0)
+        return (None if packed is None else await self._unpacked(packed)), int(moment or 0)
 
     async def find_all(self, keys: Sequence[bytes]) -> tuple[list[CachedAnswer | None], int]:
         answers: list[CachedAnswer | None] = []
@@ -91,7 +93,10 @@ class RedisAnswers(AnswerStore):
                 answers += [None] * len(portion)
                 continue
             *packed, counted = found
-            answers += [None if each is None else self._unpacked(each) for each in packed]
+            for number, each in enumerate(packed, 1):
+                answers.append(None if each is None else await self._unpacked(each))
+                if number % YIELD == 0:
+                    await asyncio.sleep(0)
             moment = int(counted or 0)
         return answers, moment
 
@@ -101,7 +106,14 @@ class RedisAnswers(AnswerStore):
     async def put_all(self, answers: Sequence[tuple[bytes, CachedAnswer]], moment: int) -> None:
         keys = [self._names, self._sizes, self._total, self._cuts]
         for portion in portions(answers):
-            calls = [found for key, answer in portion if (found := self._arguments(key, answer, moment)) is not None]
+            calls = []
+            for number, (key, answer) in enumerate(portion, 1):
+                if number % YIELD == 0:
+                    await asyncio.sleep(0)
+                life = int((answer.kept_until - self._wall()) * 1000)
+                if life > 0:
+                    packed = pack(answer) if len(answer.body) < LARGE else await asyncio.to_thread(pack, answer)
+                    calls.append(self._arguments(key, answer, packed, life, moment))
             results = await self._try(partial(self._store, keys, calls)) if calls else None
             self._evicted += sum(number for number in results or () if number > 0)
 
@@ -115,16 +127,15 @@ class RedisAnswers(AnswerStore):
         results: Sequence[int] = await pipeline.execute()
         return results
 
-    def _arguments(self, key: bytes, answer: CachedAnswer, moment: int) -> Sequence[bytes | int] | None:
-        """Of the script that stores; ``None``: the time of the answer is over."""
-        life = int((answer.kept_until - self._wall()) * 1000)
-        if life <= 0:
-            return None
+    def _arguments(
+        self, key: bytes, answer: CachedAnswer, packed: bytes, life: int, moment: int
+    ) -> Sequence[bytes | int]:
+        """Of the script that stores. ``life``: in milliseconds."""
         facts = answer.facts
         overhead = OVERHEAD + facts.extra + GROUP * len(facts.tags)
         groups = [group.encode("utf-8", "surrogatepass") for group in (ALL, *facts.groups)]
         bounds = (life, self._most, overhead, moment, self._groups, MOST_EVICTED)
-        return [self._answers, key, pack(answer), *bounds, *groups]
+        return [self._answers, key, packed, *bounds, *groups]
 
     async def invalidate(self, groups: Sequence[str]) -> int:
         removed = 0
@@ -197,9 +208,9 @@ class RedisAnswers(AnswerStore):
             raise Overloaded("Redis does not answer.", code="cache_unavailable") from None
         return number, left
 
-    def _unpacked(self, packed: bytes) -> CachedAnswer | None:
+    async def _unpacked(self, packed: bytes) -> CachedAnswer | None:
         try:
-            answer = unpack(packed)
+            answer = unpack(packed) if len(packed) < LARGE else await asyncio.to_thread(unpack, packed)
         except (msgspec.DecodeError, ValueError):  # of another version
             return None
         return answer if self._wall() < answer.kept_until else None

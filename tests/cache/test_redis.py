@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from random import Random
+from typing import Any
 
 import pytest
 
 from proxy.cache.base import tag_group
-from proxy.cache.redis import MOST_EVICTED, RedisAnswers
+from proxy.cache.packing import pack, unpack
+from proxy.cache.redis import LARGE, MOST_EVICTED, RedisAnswers
 from proxy.errors import Overloaded
 from proxy.observe.log import Log
 from proxy.redis import RedisClient
@@ -96,6 +100,23 @@ async def test_every_key_has_the_prefix_and_nothing_stays_without_an_answer(
     await store.release(KEY)
     left = {name.rpartition(b":")[2] async for name in client.commands.scan_iter(f"{{{prefix}}}:*")}
     assert left == {b"total", b"cuts", b"moment"}
+
+
+@pytest.mark.parametrize(("size", "threads"), [(LARGE // 2, 0), (2 * LARGE, 2)])
+async def test_large_answers_are_compressed_in_a_thread(
+    store: RedisAnswers, monkeypatch: pytest.MonkeyPatch, size: int, threads: int
+) -> None:
+    used: list[threading.Thread] = []
+
+    def noted(function: Any) -> Any:
+        return lambda given: (used.append(threading.current_thread()), function(given))[1]
+
+    monkeypatch.setattr("proxy.cache.redis.pack", noted(pack))
+    monkeypatch.setattr("proxy.cache.redis.unpack", noted(unpack))
+    answer = answer_of(Random(1).randbytes(size), at=time.time())
+    await put(store, answer)
+    assert await find(store) == answer
+    assert len([each for each in used if each is not threading.main_thread()]) == threads
 
 
 async def test_groups_have_no_answers_that_are_gone(store: RedisAnswers, client: RedisClient, prefix: str) -> None:
