@@ -39,7 +39,7 @@ from tests.support.gateway import Gateway, to_config
 
 README = Path(__file__).resolve().parents[2] / "proxy/cache/README.md"
 _, _, REST = README.read_text().partition("| case | `x-router-cache` |\n| --- | --- |\n")
-TABLE = dict(re.findall(r"^\| (.+?) \| (\w*) ?\|$", REST, re.MULTILINE))
+TABLE = dict(re.findall(r"^\| (.+?) \| (\w*) ?\|$", REST.partition("\n\n")[0], re.MULTILINE))
 
 Case = Callable[["Scene"], Awaitable[Answer]]
 CASES: dict[str, Case] = {}
