@@ -181,7 +181,9 @@ class ResponseCache:
             left = True
             raise
         finally:
-            self._land(key, LEFT if left else answer or wanted.stored)
+            flight = self._flights.pop(key)
+            if isinstance(flight, Flight):
+                flight.land(LEFT if left else answer or wanted.stored)
             if leads:
                 await store.release(key)
         self.counters.waited += 1
@@ -217,11 +219,6 @@ class ResponseCache:
             raise
         finally:
             recorder.release()
-            if leads:
-                self._land(wanted.key, LEFT if left else wanted.stored)
-
-    def _land(self, key: bytes, result: CachedAnswer | ClientLeft | None) -> None:
-        """Give the requests that wait what became of the first one."""
-        flight = self._flights.pop(key, None)
-        if isinstance(flight, Flight):
-            flight.land(result)
+            flight = self._flights.pop(wanted.key) if leads else None
+            if isinstance(flight, Flight):
+                flight.land(LEFT if left else wanted.stored)

@@ -15,6 +15,8 @@ from proxy.exchange import Exchange
 from proxy.server.outlet import Outlet, OutletWrapper
 from proxy.wire.sse import LF
 
+_JSON: Final = b"application/json"
+_JSON_LINE: Final = b"\nContent-Type: application/json\r\n"  # as nearly all plain answers have it, behind ``Date``
 _CONTENT_TYPE: Final = b"\nContent-Type: "  # as most providers have it, behind ``Date``; the expression takes longer
 _content_type: Final = re.compile(rb"^content-type:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE).search
 _kept_lines: Final = re.compile(rb"^x-router-(?:dropped|patched):[^\r\n]*\r\n", re.MULTILINE).findall
@@ -61,6 +63,8 @@ class AnswerRecorder(OutletWrapper):
 
 def content_type_of(header_lines: bytes) -> bytes:
     """The value of ``Content-Type``, ``b""`` without one."""
+    if _JSON_LINE in header_lines:
+        return _JSON
     at = header_lines.find(_CONTENT_TYPE)
     if at == 0 or (at > 0 and header_lines[at - 1] == LF):
         return header_lines[at + len(_CONTENT_TYPE) : header_lines.find(b"\r", at)]
