@@ -17,7 +17,7 @@ from msgspec import Raw, structs
 from proxy.cache.base import CachedAnswer
 from proxy.cache.embedding_forms import EmbeddingForm
 from proxy.cache.embeddings import CONTENT_TYPE, BatchOutlet, EmbeddingBatch, batch_of
-from proxy.cache.flights import LEFT, Flight
+from proxy.cache.flights import LEFT, Flight, NotShared
 from proxy.cache.keeping import AnswerKeeper
 from proxy.cache.waiting import wait_while_led
 from proxy.cache.wanted import DispatchCall, Wanted, not_cached
@@ -88,10 +88,10 @@ class CachedBatches:
         while (left := until - time()) > 0:
             flight = self._flight_of([key for key, each in zip(keys, known, strict=True) if each is None], wanted)
             vectors = None if flight is None else await flight.follow(left)
-            if vectors is None:
-                break
             if vectors is LEFT:
                 continue
+            if vectors is None or isinstance(vectors, NotShared):
+                break
             waited = True
             known[:] = [vectors.get(key) if each is None else each for key, each in zip(keys, known, strict=True)]
         return waited

@@ -14,7 +14,7 @@ from proxy.cache.base import AnswerStore, CachedAnswer, Found
 from proxy.cache.batches import CachedBatches
 from proxy.cache.directives import USUAL
 from proxy.cache.eligible import MOST_BODY
-from proxy.cache.flights import LEFT, ClientLeft, Flight
+from proxy.cache.flights import LEFT, STALE, Flight, NotShared
 from proxy.cache.headers import CacheHeaders
 from proxy.cache.keeping import AnswerKeeper
 from proxy.cache.key import pairs_key
@@ -142,12 +142,15 @@ class ResponseCache:
     async def _follow(self, wanted: Wanted) -> None:
         now = asyncio.get_running_loop().time
         until = now() + self._terms.wait
-        answer: CachedAnswer | ClientLeft | None = LEFT
+        answer: CachedAnswer | NotShared | None = LEFT
         while answer is LEFT and (left := until - now()) > 0 and (flight := self._flight(wanted)) is not None:
             answer = await flight.follow(left)
         if isinstance(answer, CachedAnswer):
             self.counters.waited += 1
             await self._hit(wanted, answer)
+        elif answer is STALE and wanted.stale is not None:
+            self.counters.note_miss(wanted.responder)
+            await self._give_stale(wanted, wanted.stale)
         else:
             await self._answered(wanted, (None, wanted.moment), waits=False)
 
@@ -213,6 +216,7 @@ class ResponseCache:
             if stale is None or recorder.begun or not is_of_providers(fault):
                 raise
             exchange.forget_break()
+            wanted.stored = STALE
             await self._give_stale(wanted, stale)
         except (ClientGone, asyncio.CancelledError):
             left = True

@@ -9,13 +9,17 @@ from typing import Final, Generic, TypeVar
 T = TypeVar("T")
 
 
-class ClientLeft(Enum):
-    """The client of the first request has left, so another request has to be sent."""
+class NotShared(Enum):
+    """Why there is no answer to share. ``LEFT``: the first client has left, so another request has to be sent.
+    ``STALE``: no provider answered, and the first request got a stale answer.
+    """
 
     LEFT = "left"
+    STALE = "stale"
 
 
-LEFT: Final = ClientLeft.LEFT
+LEFT: Final = NotShared.LEFT
+STALE: Final = NotShared.STALE
 
 
 class Flight(Generic[T]):
@@ -28,11 +32,11 @@ class Flight(Generic[T]):
 
     def __init__(self, moment: int = 0) -> None:
         self.moment = moment
-        self._followers: list[asyncio.Future[T | ClientLeft | None]] = []
+        self._followers: list[asyncio.Future[T | NotShared | None]] = []
 
-    async def follow(self, seconds: float) -> T | ClientLeft | None:
+    async def follow(self, seconds: float) -> T | NotShared | None:
         """The answer; ``None``: there is none to share, or it takes longer."""
-        future: asyncio.Future[T | ClientLeft | None] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[T | NotShared | None] = asyncio.get_running_loop().create_future()
         self._followers.append(future)
         try:
             async with asyncio.timeout(seconds):
@@ -40,8 +44,8 @@ class Flight(Generic[T]):
         except TimeoutError:
             return None
 
-    def land(self, answer: T | ClientLeft | None) -> None:
-        """Give the answer to all followers; ``None``: each has to ask for itself; ``LEFT``: one of them has to."""
+    def land(self, answer: T | NotShared | None) -> None:
+        """Give the answer to all followers; ``None``: each has to ask for itself."""
         for future in self._followers:
             if not future.done():
                 future.set_result(answer)

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from proxy.cache.base import CachedAnswer
 from proxy.cache.directives import Directives
+from proxy.cache.flights import NotShared
 from proxy.cache.refusals import is_of_provider
 from proxy.cache.rules import CachePolicy
 from proxy.dialects.call import Call
@@ -29,7 +30,7 @@ _ABSENT: Final = "The cache has no answer to this request, which allows no other
 class Wanted(Struct, eq=False, gc=False):
     """``moment``: of the look at the store. ``stale``: an answer that is given if no provider answers.
 
-    ``stored``: what a provider answered, if it is stored.
+    ``stored``: what a provider answered, if it is stored, or why equal requests that wait get nothing else.
     """
 
     dispatcher: Dispatcher
@@ -42,7 +43,7 @@ class Wanted(Struct, eq=False, gc=False):
     tags: tuple[str, ...]
     moment: int = 0
     stale: CachedAnswer | None = None
-    stored: CachedAnswer | None = None
+    stored: CachedAnswer | NotShared | None = None
 
 
 class CacheCounters(Struct):

@@ -286,6 +286,26 @@ async def test_a_limit_of_the_gateway_is_no_reason_for_a_stale_answer(level: str
             assert (state(first), state(answer)) == ("miss", "miss")
 
 
+async def test_requests_that_wait_get_a_stale_answer_with_the_first_one() -> None:
+    """Else each of them would be sent to a provider that is down."""
+    async with Upstream() as up, Gateway(cached(up, {"ttlSecs": 60, "staleSecs": 60})) as gw:
+        up.queue(json_answer(completion("Hello")))
+        clock = Clock(gw)
+        await ask(await gw.client())
+        clock.seconds += 61
+        gate = asyncio.Event()
+        up.on(lambda request: [Wait(gate), *json_answer(error_json("down"), 503)])
+        clients = [await gw.client() for _ in range(20)]
+        asking = [asyncio.ensure_future(ask(client)) for client in clients]
+        await until(lambda: gw.app.serving.running == 20, "all requests to run")
+        gate.set()
+        answers = await asyncio.gather(*asking)
+        assert {(answer.status, state(answer)) for answer in answers} == {(200, "stale")}
+        assert len(up.requests) == 2
+        counters = gw.app.cache.counters
+        assert (counters.miss, counters.stale) == (1, 20)
+
+
 async def test_requests_that_wait_end_with_the_gateway() -> None:
     async with Upstream() as up, Gateway(cached(up, server={"drainSecs": 0})) as gw:
         never = asyncio.Event()
