@@ -82,5 +82,6 @@ async def test_the_attempt_of_a_batch_that_is_cached_in_part_has_what_was_saved(
         for inputs in (["aaaa"], ["aaaa", "bb"], ["bb", "aaaa"]):
             await embeddings(client, inputs)
         await gw.settled(3)
-        found = [(row.end, row.cost, row.saved) for row in sorted(spool.rows, key=lambda row: row.at)]
-        assert found == [("ok", 4_000_000, None), ("ok", 2_000_000, 4_000_000), ("cached", 0, 6_000_000)]
+        found = [(row.end, row.cost, row.saved) for row in spool.rows]
+        assert len(found) == 3
+        assert set(found) == {("ok", 4_000_000, None), ("ok", 2_000_000, 4_000_000), ("cached", 0, 6_000_000)}
