@@ -60,6 +60,12 @@ def test_settings_without_effect_are_noticed(write: Path, section: dict[str, Any
     assert notice in notices
 
 
+@pytest.mark.parametrize("pattern", ["address:127.*", "client:web@*", "*", "*:web@*"])
+def test_rules_by_address_have_an_effect_without_authentication(write: Path, pattern: str) -> None:
+    section = {"enabled": True, "rules": [{"clients": ["search", pattern]}]}
+    assert not [each for each in loaded(written(write, {"cache": section})).notices if each.startswith("cache")]
+
+
 def test_a_section(write: Path) -> None:
     rule = {"models": ["gpt-*"], "headers": {"x-team": "web-*"}, "ttlSecs": 60, "scope": "shared"}
     found = loaded(written(write, {"cache": {"enabled": True, "rules": [rule]}})).config.cache
