@@ -131,11 +131,13 @@ async def test_the_export_has_what_is_shown(page: Page, tmp_path: Path) -> None:
 
 
 async def test_what_the_cache_saved_is_beside_what_was_spent(page: Page) -> None:
+    nano = 120_000_000
+
     async def saved(route: Route) -> None:
         answer = await route.fetch()
         found = await answer.json()
         for sums in (found["total"], *found["data"]):
-            sums |= {"from_cache": 3, "saved_nano": 120_000_000}
+            sums |= {"from_cache": 3, "saved_nano": nano}
         await route.fulfill(response=answer, json=found)
 
     await page.route("**/admin/analytics/usage?*", saved)
@@ -143,6 +145,10 @@ async def test_what_the_cache_saved_is_beside_what_was_spent(page: Page) -> None
     await page.reload()
     await expect(line(page, "alice")).to_contain_text("$0.12 saved")
     await expect(page.locator("dl.totals")).to_contain_text("3 from the cache saved $0.12")
+    nano = 0  # of models without prices
+    await page.reload()
+    await expect(page.locator("dl.totals")).to_contain_text("3 from the cache")
+    await expect(page.locator("dl.totals")).not_to_contain_text("saved")
     await page.unroute("**/admin/analytics/usage?*")
     await page.reload()
 

@@ -20,7 +20,7 @@ function line(found) {
     count(found.miss),
     count(found.bypass),
     asked ? percent(given / asked) : NONE,
-    costOf(found.savedUsd),
+    found.savedUsd ? costOf(found.savedUsd) : NONE, // 0: nothing is known to be saved, as models without prices have it
     short(found.savedInput + found.savedOutput),
     count(found.answers),
     `${bytes(found.bytes)} of ${bytes(found.maxBytes)}`,
@@ -34,7 +34,7 @@ export function cached(signal) {
   const which = select("What to invalidate", WHICH, choose);
   const name = h("input", { "aria-label": "Name of the model or tag", required: true, autocomplete: "off", style: { width: "170px" } });
   const form = h("form.actions", { onsubmit: invalidate }, which, name, h("button.button", {}, "Invalidate"));
-  const note = h("p.quiet.foot-note", {}, "Since this process began; answers and size are the store's.");
+  const note = h("p.quiet.foot-note", {}, "Since this process started, except answers and size, which are those of the store.");
   const element = h("div", { role: "region", hidden: true, "aria-labelledby": "cache-title" }, h("h2", { id: "cache-title" }, "Answers from the cache"), state, list.element, note, form);
   choose();
 

@@ -35,7 +35,7 @@ const TOTALS = [
   ["Of unknown cost", (sums) => [`${count(unknown(sums))}`, less(unknown(sums), [[sums.unknown, "usage"], [sums.unpriced, "a price"]].filter(([number]) => number).map(([number, what]) => `${count(number)} without ${what}`).join(", "))]],
   ["Tokens in", (sums) => [short(tokensIn(sums)), less(sums.tokens.cached, `${short(sums.tokens.cached)} cached`)]],
   ["Tokens out", (sums) => [short(tokensOut(sums)), less(sums.tokens.reasoning, `${short(sums.tokens.reasoning)} reasoning`)]],
-  ["Attempts", (sums) => [count(sums.attempts), less(sums.failed, `${count(sums.failed)} failed`), less(sums.from_cache, `${count(sums.from_cache)} from the cache saved ${cost(sums.saved_nano)}`)]],
+  ["Attempts", (sums) => [count(sums.attempts), less(sums.failed, `${count(sums.failed)} failed`), less(sums.from_cache, `${count(sums.from_cache)} from the cache${sums.saved_nano ? ` saved ${cost(sums.saved_nano)}` : ""}`)]],
 ];
 
 const columns = (by) => [[by, "name"], ["Spent", "num"], ["Share", "fill"], ["Tokens in", "num"], ["Tokens out", "num"], ["Attempts", "num"], ["Latency", "num"]];
