@@ -1,4 +1,4 @@
-"""Cached answers, and the face of the stores that have them."""
+"""Cached answers, and the interface of the stores that keep them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def extra_of(model: str, response_model: str, lines: bytes, tags: Sequence[str])
 
 
 class CachedAnswer(Struct, frozen=True, gc=False):
-    """An answer, without what is of its own request. ``at``: when it came, in Unix seconds.
+    """An answer, without what belongs to its own request. ``at``: when it was stored, in Unix seconds.
 
     ``cost``: nano-USD; ``input``, ``output``: tokens. ``None`` is not known.
     """
@@ -79,7 +79,7 @@ NOTHING: Final[Found] = (None, 0)
 
 
 class StoreSurvey(Struct, frozen=True):
-    """``size`` in bytes, of ``most``. ``evicted``: answers that this process dropped for want of room."""
+    """``size`` in bytes, of ``most``. ``evicted``: answers that this process removed to make room."""
 
     answers: int
     size: int
@@ -91,7 +91,7 @@ class StoreSurvey(Struct, frozen=True):
 class AnswerStore(ABC):
     """Where answers are. A store that cannot be reached has none: no method raises for that.
 
-    ``shared``: between processes, so that one of them leads (``lead``) where all would ask a provider.
+    ``shared``: between processes, so that one of them leads (``lead``) where all would call a provider.
     """
 
     shared: ClassVar[bool]
@@ -139,10 +139,10 @@ class AnswerStore(ABC):
 
     @abstractmethod
     def resize(self, most: int) -> None:
-        """Hold at most so many bytes from now on."""
+        """Hold at most ``most`` bytes from now on."""
 
     async def lead(self, key: bytes, seconds: float) -> bool:
-        """Whether this process is to ask a provider. At most for ``seconds`` no other one is."""
+        """Whether this process leads, so that it calls a provider. No other one leads for at most ``seconds``."""
         return True
 
     async def led(self, key: bytes) -> bool:

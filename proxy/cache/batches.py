@@ -1,7 +1,7 @@
 """Answers calls for embeddings: from the cache, by a provider, or some inputs by one and some by the other.
 
-Of calls that want the same inputs at the same time, one asks a provider for them, and the others wait. A call waits
-before it asks for anything itself, so that two calls never wait for each other.
+Of calls with the same inputs at the same time, one sends them to a provider, and the others wait. A call waits before
+it sends anything itself, so that two calls never wait for each other.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ Vectors: TypeAlias = Mapping[bytes, CachedAnswer]  # by the key of the input
 
 
 class CachedBatches:
-    """``dispatch`` asks providers."""
+    """``dispatch`` calls providers."""
 
     def __init__(self, keeper: AnswerKeeper, dispatch: DispatchCall) -> None:
         self._keeper = keeper
         self._dispatch = dispatch
-        self._flights: dict[bytes, Flight[Vectors]] = {}  # by the key of each input that a provider is asked for
+        self._flights: dict[bytes, Flight[Vectors]] = {}  # by the key of each input that is sent
 
     async def answer(
         self, wanted: Wanted, form: EmbeddingForm, inputs: Sequence[Raw], keys: Sequence[bytes], wait: float
@@ -97,12 +97,12 @@ class CachedBatches:
         return waited
 
     def _flight_of(self, keys: Sequence[bytes], wanted: Wanted) -> Flight[Vectors] | None:
-        """One that asks for any of these. Not from before an invalidation that the request came after."""
+        """The flight of any of these. Not one from before an invalidation that the request came after."""
         flights = (self._flights.get(key) for key in keys)
         return next((each for each in flights if each is not None and each.moment >= wanted.moment), None)
 
     async def _lead(self, wanted: Wanted, batch: EmbeddingBatch, seconds: float) -> None:
-        """Ask for what is missing, for others too. Between processes, only one of equal calls does."""
+        """Request what is missing, also for other calls. Between processes, only one of equal calls does."""
         flights, store = self._flights, self._keeper.store
         flight: Flight[Vectors] = Flight(wanted.moment)
         missing = [batch.keys[place] for place in batch.missing]
@@ -136,7 +136,7 @@ class CachedBatches:
             await self._hit(wanted, batch)
 
     async def _ask(self, wanted: Wanted, batch: EmbeddingBatch) -> Vectors:
-        """Ask a provider for what is missing. Returns what was stored."""
+        """Request what is missing from a provider. Returns what was stored."""
         responder, call = wanted.responder, wanted.call
         self._keeper.counters.note_miss(responder)
         if not batch.whole:

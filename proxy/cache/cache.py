@@ -36,7 +36,7 @@ from proxy.routing.plan import Plan
 
 
 class ResponseCache:
-    """``dispatch`` asks providers. ``ledger`` records what was saved. ``wall`` returns Unix seconds."""
+    """``dispatch`` calls providers. ``ledger`` records what was saved. ``wall`` returns Unix seconds."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class ResponseCache:
     def _pass(
         self, dispatcher: Dispatcher, responder: Responder, plan: Plan, call: Call, headers: CacheHeaders
     ) -> Awaitable[None]:
-        """Answer a request that is not cached. Raises GatewayError if it asks for a cached answer only."""
+        """Answer a request that is not cached. Raises GatewayError if it allows only a cached answer."""
         self.counters.note_bypass(responder)
         if headers.directives.only:
             raise not_cached()
@@ -164,7 +164,7 @@ class ResponseCache:
         return found if found.moment >= wanted.moment else None
 
     async def _lead(self, wanted: Wanted) -> None:
-        """Ask a provider, unless another process does."""
+        """Call a provider, unless another process does."""
         key, store, wait = wanted.key, self.store, self._terms.wait
         self._flights[key] = wanted.moment
         answer: CachedAnswer | None = None

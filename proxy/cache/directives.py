@@ -26,7 +26,7 @@ _tag: Final = re.compile(rf"[!-+\--~]{{1,{LONGEST_TAG}}}").fullmatch
 
 
 class Directives(Struct, frozen=True):
-    """``look``: a cached answer may be given. ``keep``: the answer may be stored. ``only``: no provider may be asked.
+    """``look``: a cached answer may be given. ``keep``: the answer may be stored. ``only``: no provider may be called.
 
     ``max_age``: seconds; ``None``: as old as the configuration has it.
     """

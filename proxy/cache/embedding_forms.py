@@ -42,7 +42,7 @@ class EmbeddingForm(ABC):
 
     @abstractmethod
     def answer(self, vectors: bytes, model: str) -> bytes:
-        """An answer that no provider was asked for. ``vectors``: its items, as a JSON array."""
+        """An answer without a provider. ``vectors``: its items, as a JSON array."""
 
 
 class _OpenAIVector(Struct):

@@ -1,7 +1,7 @@
-"""Calls for embeddings, input by input: a batch asks a provider only for what is missing.
+"""Calls for embeddings, input by input: of a batch, only what is missing is sent to a provider.
 
 Each input has a key of its own, and each vector is an answer of its own, as the bytes that the provider sent. Usage is
-the provider's, of what it was asked.
+the provider's, for the inputs that were sent.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class EmbeddingBatch(Struct, eq=False):
 def batch_of(
     form: EmbeddingForm, inputs: Sequence[Raw], keys: Sequence[bytes], found: Sequence[CachedAnswer | None]
 ) -> EmbeddingBatch:
-    """What is to be asked for. An input that comes twice is asked for once."""
+    """A call with the inputs that have to be sent. An input that comes twice is sent once."""
     places: dict[bytes, int] = {}
     for place, (key, known) in enumerate(zip(keys, found, strict=True)):
         if known is None:
@@ -80,7 +80,7 @@ class BatchOutlet(OutletWrapper):
         self.fetched: Sequence[bytes] = ()
 
     def send(self, status: int, header_lines: bytes, body: bytes = b"") -> None:
-        """Raises BrokenAnswer if a part of the vectors was asked for, and others came."""
+        """Raises BrokenAnswer if a part of the inputs was sent, and the vectors are not theirs."""
         if status == 200:
             body = self._completed(body)
         self.outlet.send(status, header_lines, body)
@@ -109,4 +109,4 @@ class BatchOutlet(OutletWrapper):
 
 
 def _unusable() -> GatewayError:
-    return BrokenAnswer("The provider's answer has other embeddings than it was asked for.")
+    return BrokenAnswer("The provider's response does not have the embeddings that were requested.")

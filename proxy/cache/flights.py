@@ -1,4 +1,4 @@
-"""Single flight: of equal requests at the same time, one asks a provider, and the others wait for its answer."""
+"""Single flight: of equal requests at the same time, one is sent to a provider, and the others wait for its answer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STALE: Final = NotShared.STALE
 
 
 class Flight(Generic[T]):
-    """One request that asks a provider. Each follower has a future of its own, as it may be canceled.
+    """One request that is sent to a provider. Each follower has a future of its own, as it may be canceled.
 
     ``moment``: of its look at the store, which is the number of invalidations so far.
     """
@@ -45,7 +45,7 @@ class Flight(Generic[T]):
             return None
 
     def land(self, answer: T | NotShared | None) -> None:
-        """Give the answer to all followers; ``None``: each has to ask for itself."""
+        """Give the answer to all followers; ``None``: each calls a provider itself."""
         for future in self._followers:
             if not future.done():
                 future.set_result(answer)

@@ -6,7 +6,7 @@ local names, sizes, total, cuts, counter, members = KEYS[1], KEYS[2], KEYS[3], K
 if ARGV[3] == '1' then
   local moment = redis.call('INCR', counter)
   local group = ARGV[2]
-  if redis.call('HLEN', cuts) >= tonumber(ARGV[5]) then  -- running requests store nothing: rather too few than wrong ones
+  if redis.call('HLEN', cuts) >= tonumber(ARGV[5]) then  -- running requests store nothing, so no wrong answer
     redis.call('DEL', cuts)
     group = ARGV[6]
   end

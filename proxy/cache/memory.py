@@ -62,7 +62,7 @@ class MemoryAnswers(AnswerStore):
     async def invalidate(self, groups: Sequence[str]) -> int:
         self._moment += 1
         if len(self._cuts) + len(groups) > MOST_CUTS:
-            self._cuts = {ALL: self._moment}  # running requests store nothing: rather too few than wrong ones
+            self._cuts = {ALL: self._moment}  # running requests store nothing, so no wrong answer
         self._cuts.update((group, self._moment) for group in groups)
         if ALL in groups:
             number = len(self._answers)

@@ -17,7 +17,7 @@ from proxy.redis import RedisClient
 def open_cache(
     config: Config, redis: RedisClient | None, dispatch: DispatchCall, ledger: Ledger | None, log: Log
 ) -> ResponseCache:
-    """``dispatch`` asks providers. Nothing is connected to before the first request of a cache that is on."""
+    """``dispatch`` calls providers. No connection is made before the first request of a cache that is on."""
     most = int(config.cache.max_mb * MEGABYTE)
     store: AnswerStore
     if config.cache.store == "redis":

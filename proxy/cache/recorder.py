@@ -1,7 +1,7 @@
 """Copies a plain answer on its way to the client; ``stream_recorder`` copies streams.
 
-It is the outlet nearest to the relay: hooks see an answer from the cache as they see one from a provider. What is of
-the request alone is left out: the member ``_router``, and header lines.
+It is the outlet nearest to the relay: hooks see an answer from the cache as they see one from a provider. What belongs
+to the request alone is left out: the member ``_router``, and header lines.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Answers in Redis, for all replicas: compressed, bounded, and one replica leads where all would ask a provider.
+"""Answers in Redis, for all replicas: compressed, bounded, and one replica leads where all would call a provider.
 
 An answer is a key of its own that expires. Beside them are the names by expiry, their sizes with the sum, and the names
-of each group. Scripts keep these together. For want of room the answers that expire first are removed.
+of each group. Scripts keep these together. To make room, the answers that expire first are removed.
 
-Without Redis there are no answers: requests go to providers, and it is asked again after ``PAUSE``.
+Without Redis there are no answers: requests go to providers, and the next command is sent after ``PAUSE``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Gives a cached answer: the same events or the same body, with what is of the request that gets it."""
+"""Sends a cached answer: the same events or the same body, with what belongs to the new request."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _named(provider: str, name: str) -> bytes:
 
 @lru_cache(maxsize=1024)
 def _usual_metadata(provider: str, name: str, status: Literal["hit", "stale"]) -> bytes:
-    """The metadata of an answer that no provider was asked for, with a place for its age."""
+    """The metadata of an answer from the cache, without attempts, with a place for its age."""
     cache = CacheMetadata(status, _AGE)
     metadata = RouterMetadata(provider, name, 0, fallback_used=False, errors=[], cache=cache)
     encoded = msgspec.json.encode(metadata).replace(b"%", b"%%")

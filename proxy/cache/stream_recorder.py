@@ -1,4 +1,4 @@
-"""Copies a stream on its way to the client, without comments and pings, which are of their own time and request."""
+"""Copies a stream on its way to the client, without comments and pings, which belong to their request."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class CacheTerms:
         self._version = version_of(config) if config.cache.enabled else ""
         self._hooked = bool(config.hooks)
         deadline = config.routing.deadline_secs or math.inf
-        self.wait = min(config.cache.wait_secs, deadline / 2)  # seconds; then there is time to ask a provider
+        self.wait = min(config.cache.wait_secs, deadline / 2)  # seconds; then there is time to call a provider
         self.usual = self.rules.usual  # what applies to every request; ``None``: the rules say it
         self._shapes: dict[Place, Shape] = {}
 

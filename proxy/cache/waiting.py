@@ -1,4 +1,4 @@
-"""Waiting for another process that asks a provider for the same answer."""
+"""Waiting for another process that calls a provider for the same answer."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ HIT: Final = b"x-router-cache: hit\r\n"
 STALE: Final = b"x-router-cache: stale\r\n"
 MISS: Final = b"x-router-cache: miss\r\n"
 BYPASS: Final = b"x-router-cache: bypass\r\n"
-_ABSENT: Final = "The cache has no answer to this request, which allows no other (x-router-cache, Cache-Control)."
+_ABSENT: Final = "The cache has no answer to this request, and its x-router-cache or Cache-Control allows no other."
 
 
 class Wanted(Struct, eq=False, gc=False):
@@ -87,7 +87,7 @@ class CacheCounters(Struct):
         responder.request.response_lines += BYPASS
 
     def note_saved(self, responder: Responder, answer: CachedAnswer) -> None:
-        """Note what an answer once took, and now did not."""
+        """Note the cost and the tokens that an answer from the cache saves."""
         exchange, cost = responder.exchange, answer.cost
         if cost is not None:
             self.cost += cost
@@ -97,7 +97,7 @@ class CacheCounters(Struct):
 
 
 def not_cached() -> GatewayError:
-    """RFC 9111, section 5.2.1.7. SDKs repeat a 504, which would not change what is stored."""
+    """RFC 9111, section 5.2.1.7. SDKs would retry a 504, in vain."""
     fault = GatewayError(_ABSENT, status=504, code="not_cached")
     fault.should_retry = False
     return fault
