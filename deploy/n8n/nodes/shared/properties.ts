@@ -96,7 +96,7 @@ export function modelProperties(show: IDisplayOptions['show'] = {}): INodeProper
 			placeholder: 'Add Filter',
 			default: {},
 			description:
-				'What the gateway chooses by if it chooses the model. Prefer Fast also chooses among the providers of a named model.',
+				'Requirements for the model that the gateway chooses. Prefer Fast also chooses among the providers of a named model.',
 			options: [
 				{
 					displayName: 'JSON Answers',
