@@ -91,7 +91,8 @@ class StoreSurvey(Struct, frozen=True):
 class AnswerStore(ABC):
     """Where answers are. A store that cannot be reached has none: no method raises for that.
 
-    ``shared``: between processes, so that one of them leads (``lead``) where all would call a provider.
+    ``shared``: between processes, so that one of them leads where all would call a provider. A process begins to lead
+    for a key with ``lead`` or ``find_or_lead``, and ends it with ``put`` or ``release``.
     """
 
     shared: ClassVar[bool]
@@ -102,7 +103,16 @@ class AnswerStore(ABC):
 
     @abstractmethod
     def put(self, key: bytes, answer: CachedAnswer, moment: int) -> Awaitable[None] | None:
-        """Store an answer, unless one of its groups was invalidated after ``moment``."""
+        """Store an answer, unless one of its groups was invalidated after ``moment``. Ends the lead of this process."""
+
+    async def find_or_lead(self, key: bytes, seconds: float) -> tuple[Found, bool]:
+        """``find`` and, where that finds nothing, ``lead``. The second is whether this process leads.
+
+        It does also if another request of this process has taken the lead.
+        """
+        found = self.find(key)
+        found = found if isinstance(found, tuple) else await found
+        return found, found[0] is None and await self.lead(key, seconds)
 
     async def find_all(self, keys: Sequence[bytes]) -> tuple[list[CachedAnswer | None], int]:
         """The answers in the order of ``keys``, and the moment."""
@@ -146,7 +156,7 @@ class AnswerStore(ABC):
         return True
 
     async def led(self, key: bytes) -> bool:
-        """Whether a process leads."""
+        """Whether another process leads."""
         return False
 
     async def release(self, key: bytes) -> None:

@@ -96,6 +96,8 @@ class ResponseCache:
             return self._batches.answer(wanted, form, inputs, keys, wait)
         else:
             wanted.key = shape.key(members.values, headers.lines)
+        if self.store.shared and headers.directives is USUAL and terms.wait:
+            return self._answered_or_led(wanted, terms.wait)
         found = self.store.find(wanted.key)
         return self._answered(wanted, found) if isinstance(found, tuple) else self._answered_later(wanted, found)
 
@@ -110,6 +112,18 @@ class ResponseCache:
 
     async def _answered_later(self, wanted: Wanted, found: Awaitable[Found]) -> None:
         await self._answered(wanted, await found)
+
+    async def _answered_or_led(self, wanted: Wanted, seconds: float) -> None:
+        """Look up the answer, and take the lead without one. ``_lead`` ends it, maybe that of an equal request."""
+        try:
+            found, leads = await self.store.find_or_lead(wanted.key, seconds)
+        except asyncio.CancelledError:
+            if wanted.key not in self._flights:  # the store may have given the lead
+                await self.store.release(wanted.key)
+            raise
+        if found[0] is None:
+            wanted.leads = leads
+        await self._answered(wanted, found)
 
     def _answered(self, wanted: Wanted, found: Found, *, waits: bool = True) -> Awaitable[None]:
         directives, (answer, wanted.moment) = wanted.directives, found
@@ -152,6 +166,7 @@ class ResponseCache:
             self.counters.note_miss(wanted.responder)
             await self._give_stale(wanted, wanted.stale)
         else:
+            wanted.leads = None  # the first one has ended it
             await self._answered(wanted, (None, wanted.moment), waits=False)
 
     def _flight(self, wanted: Wanted) -> Flight[CachedAnswer] | None:
@@ -164,20 +179,20 @@ class ResponseCache:
         return found if found.moment >= wanted.moment else None
 
     async def _lead(self, wanted: Wanted) -> None:
-        """Call a provider, unless another process does."""
+        """Call a provider, unless another process does. Ends the lead of this process."""
         key, store, wait = wanted.key, self.store, self._terms.wait
         self._flights[key] = wanted.moment
         answer: CachedAnswer | None = None
-        leads = left = False
+        left = False
         try:
-            if wanted.directives is USUAL and wait:
-                leads = True  # Redis may have it even if this is canceled before it says so
-                leads = await store.lead(key, wait)
-                if not leads:
-                    answer = await wait_for_leader(
-                        store, key, wait, lambda found: self.keeper.is_fresh(found, wanted.policy)
-                    )
+            if wanted.leads is None and wanted.directives is USUAL and wait:
+                wanted.leads = await store.lead(key, wait)
+            if wanted.leads is False:
+                answer = await wait_for_leader(
+                    store, key, wait, lambda found: self.keeper.is_fresh(found, wanted.policy)
+                )
             if answer is None:
+                wanted.leads = wanted.leads or None  # an equal request that follows may have taken it meanwhile
                 await self._ask(wanted)
                 return
         except (ClientGone, asyncio.CancelledError):
@@ -187,7 +202,7 @@ class ResponseCache:
             flight = self._flights.pop(key)
             if isinstance(flight, Flight):
                 flight.land(LEFT if left else answer or wanted.stored)
-            if leads:
+            if wanted.leads is not False and wait:
                 await store.release(key)
         self.counters.waited += 1
         await self._hit(wanted, answer)
@@ -211,6 +226,7 @@ class ResponseCache:
             storing = keeper.keep(wanted, recorder)
             if storing is not None:
                 await storing
+                wanted.leads = False
         except GatewayError as fault:
             stale, responder.outlet = wanted.stale, outlet
             if stale is None or recorder.begun or not is_of_providers(fault):

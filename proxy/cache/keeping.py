@@ -98,9 +98,10 @@ class AnswerKeeper:
         return self.store.put(wanted.key, answer, wanted.moment)
 
     async def put_later(self, key: bytes, answer: CachedAnswer, moment: int) -> None:
-        """Store an answer, unless too many bytes wait for a slow store."""
+        """Store an answer, unless too many bytes wait for a slow store. Ends the lead of this process."""
         recordings, size = self.recordings, len(answer.body)
         if recordings.used + size > recordings.most:
+            await self.store.release(key)
             return
         recordings.used += size
         try:

@@ -1,13 +1,15 @@
--- Stores an answer, and removes others until all of them fit.
--- KEYS: names by expiry (sorted set), sizes with groups (hash), total (number), cuts (hash).
+-- Stores an answer, and removes others until all of them fit. Ends the lead of this process, also if it stores nothing.
+-- KEYS: names by expiry (sorted set), sizes with groups (hash), total (number), cuts (hash), lead of the answer.
 -- ARGV: prefix of answers, name, value, milliseconds until it expires, most bytes, overhead, moment, groups' prefix, most
--- answers that may be evicted, groups, the first of them that of all answers. Returns the number of answers that were
--- evicted, -1 if a group was invalidated after the moment. The answer is not stored if there is still no room for it.
+-- answers that may be evicted, process, groups, the first of them that of all answers. Returns the number of answers that
+-- were evicted, -1 if a group was invalidated after the moment. The answer is not stored if there is still no room for it.
 -- All keys have the prefix of KEYS, with its hash tag, so that they are on one node of a cluster.
 local names, sizes, total, cuts = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local prefix, name, value, life = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local most, overhead, moment, groups = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
-local evictions, first_group = tonumber(ARGV[9]), 10
+local evictions, process, first_group = tonumber(ARGV[9]), ARGV[10], 11
+if redis.call('GET', KEYS[5]) == process then redis.call('DEL', KEYS[5]) end
+if life <= 0 then return 0 end
 for at = first_group, #ARGV do
   local cut = redis.call('HGET', cuts, ARGV[at])
   if cut and tonumber(cut) > moment then return -1 end

@@ -65,6 +65,7 @@ class RedisAnswers(AnswerStore):
         self._answers, self._leads, self._groups = prefix + b"a:", prefix + b"lead:", prefix + b"group:"
         self._names, self._sizes, self._total = prefix + b"names", prefix + b"sizes", prefix + b"total"
         self._cuts, self._counter = prefix + b"cuts", prefix + b"moment"
+        self._look: Any = self._commands.register_script((_HERE / "look.lua").read_text())
         self._put: Any = self._commands.register_script((_HERE / "put.lua").read_text())
         self._invalidate: Any = self._commands.register_script((_HERE / "invalidate.lua").read_text())
         self._release: Any = self._commands.register_script(_RELEASE)
@@ -82,6 +83,17 @@ class RedisAnswers(AnswerStore):
             return NOTHING
         packed, moment = found
         return (None if packed is None else await self._unpacked(packed)), int(moment or 0)
+
+    async def find_or_lead(self, key: bytes, seconds: float) -> tuple[Found, bool]:
+        keys = [self._answers + key, self._leads + key, self._counter]
+        found = await self._try(lambda: self._look(keys=keys, args=[self._nonce, _milliseconds(seconds)]))
+        if found is None:
+            return NOTHING, not self._up
+        packed, moment, leads = found
+        if packed is None:
+            return (None, int(moment or 0)), leads == 1
+        answer = await self._unpacked(packed)
+        return (answer, int(moment or 0)), answer is None and await self.lead(key, seconds)
 
     async def find_all(self, keys: Sequence[bytes]) -> tuple[list[CachedAnswer | None], int]:
         answers: list[CachedAnswer | None] = []
@@ -104,37 +116,34 @@ class RedisAnswers(AnswerStore):
         await self.put_all(((key, answer),), moment)
 
     async def put_all(self, answers: Sequence[tuple[bytes, CachedAnswer]], moment: int) -> None:
-        keys = [self._names, self._sizes, self._total, self._cuts]
         for portion in portions(answers):
             calls = []
             for number, (key, answer) in enumerate(portion, 1):
                 if number % YIELD == 0:
                     await asyncio.sleep(0)
-                life = int((answer.kept_until - self._wall()) * 1000)
-                if life > 0:
-                    packed = pack(answer) if len(answer.body) < LARGE else await asyncio.to_thread(pack, answer)
-                    calls.append(self._arguments(key, answer, packed, life, moment))
-            results = await self._try(partial(self._store, keys, calls)) if calls else None
+                packed = pack(answer) if len(answer.body) < LARGE else await asyncio.to_thread(pack, answer)
+                calls.append((key, self._arguments(key, answer, packed, moment)))
+            results = await self._try(partial(self._store, calls))
             self._evicted += sum(number for number in results or () if number > 0)
 
-    async def _store(self, keys: Sequence[bytes], calls: Sequence[Sequence[bytes | int]]) -> Sequence[int]:
+    async def _store(self, calls: Sequence[tuple[bytes, Sequence[bytes | int]]]) -> Sequence[int]:
         """What the script returns for each call."""
+        shared = self._names, self._sizes, self._total, self._cuts
         if len(calls) == 1:
-            return (await self._put(keys=keys, args=calls[0]),)
+            key, arguments = calls[0]
+            return (await self._put(keys=[*shared, self._leads + key], args=arguments),)
         pipeline = self._commands.pipeline(transaction=False)
-        for arguments in calls:
-            await self._put(keys=keys, args=arguments, client=pipeline)
+        for key, arguments in calls:
+            await self._put(keys=[*shared, self._leads + key], args=arguments, client=pipeline)
         results: Sequence[int] = await pipeline.execute()
         return results
 
-    def _arguments(
-        self, key: bytes, answer: CachedAnswer, packed: bytes, life: int, moment: int
-    ) -> Sequence[bytes | int]:
-        """Of the script that stores. ``life``: in milliseconds."""
-        facts = answer.facts
+    def _arguments(self, key: bytes, answer: CachedAnswer, packed: bytes, moment: int) -> Sequence[bytes | int]:
+        """Of the script that stores."""
+        facts, life = answer.facts, int((answer.kept_until - self._wall()) * 1000)
         overhead = OVERHEAD + facts.extra + GROUP * len(facts.tags)
         groups = [group.encode("utf-8", "surrogatepass") for group in (ALL, *facts.groups)]
-        bounds = (life, self._most, overhead, moment, self._groups, MOST_EVICTED)
+        bounds = (life, self._most, overhead, moment, self._groups, MOST_EVICTED, self._nonce)
         return [self._answers, key, packed, *bounds, *groups]
 
     async def invalidate(self, groups: Sequence[str]) -> int:
@@ -163,12 +172,12 @@ class RedisAnswers(AnswerStore):
         self._most = most
 
     async def lead(self, key: bytes, seconds: float) -> bool:
-        life = max(int(seconds * 1000), 1)
+        life = _milliseconds(seconds)
         taken = await self._try(lambda: self._commands.set(self._leads + key, self._nonce, nx=True, px=life))
         return taken is not None or not self._up
 
     async def led(self, key: bytes) -> bool:
-        return bool(await self._try(lambda: self._commands.exists(self._leads + key)))
+        return await self._try(lambda: self._commands.get(self._leads + key)) not in (None, self._nonce)
 
     async def release(self, key: bytes) -> None:
         await self._try(lambda: self._release(keys=[self._leads + key], args=[self._nonce]))
@@ -214,3 +223,8 @@ class RedisAnswers(AnswerStore):
         except (msgspec.DecodeError, ValueError):  # of another version
             return None
         return answer if self._wall() < answer.kept_until else None
+
+
+def _milliseconds(seconds: float) -> int:
+    """At least 1, as Redis has it for keys that expire."""
+    return max(int(seconds * 1000), 1)

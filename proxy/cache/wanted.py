@@ -30,6 +30,7 @@ _ABSENT: Final = "The cache has no answer to this request, and its x-router-cach
 class Wanted(Struct, eq=False, gc=False):
     """``moment``: of the look at the store. ``stale``: an answer that is given if no provider answers.
 
+    ``leads``: whether this process leads for others; ``None`` is not known.
     ``stored``: what a provider answered, if it is stored, or why equal requests that wait get nothing else.
     """
 
@@ -42,6 +43,7 @@ class Wanted(Struct, eq=False, gc=False):
     directives: Directives
     tags: tuple[str, ...]
     moment: int = 0
+    leads: bool | None = None
     stale: CachedAnswer | None = None
     stored: CachedAnswer | NotShared | None = None
 

@@ -129,6 +129,13 @@ class AnswerContract:
         await put(store, answer_of(b"new", at=self.noon, tags=("red",)))
         assert (await find(store)) == answer_of(b"new", at=self.noon, tags=("red",))
 
+    async def test_a_process_leads_where_nothing_is_found(self, store: AnswerStore) -> None:
+        _, moment = await moment_of(store)
+        assert await store.find_or_lead(KEY, 30.0) == ((None, moment), True)
+        assert not await store.led(KEY)  # by another one
+        await put(store, answer_of(at=self.noon))
+        assert await store.find_or_lead(KEY, 30.0) == ((answer_of(at=self.noon), moment), False)
+
     async def test_answers_are_found_and_stored_together(self, store: AnswerStore) -> None:
         keys = [number.to_bytes(32) for number in range(250)]
         answers = [answer_of(key, at=self.noon) for key in keys]

@@ -175,8 +175,36 @@ async def test_one_process_leads(store: RedisAnswers, client: RedisClient) -> No
     await other.release(KEY)  # not its own
     assert await other.led(KEY)
     await store.release(KEY)
-    assert not await store.led(KEY)
+    assert not await other.led(KEY)
     assert await other.lead(KEY, 30.0)
+    assert await store.led(KEY)
+
+
+async def test_a_look_that_finds_nothing_takes_the_lead(store: RedisAnswers, client: RedisClient) -> None:
+    other = another(client)
+    assert await store.find_or_lead(KEY, 30.0) == ((None, 0), True)
+    assert await other.find_or_lead(KEY, 30.0) == ((None, 0), False)
+    assert await store.find_or_lead(KEY, 30.0) == ((None, 0), True)  # another request of the same process
+    assert await other.led(KEY)
+
+
+@pytest.mark.parametrize("stored", [True, False])
+async def test_who_stores_an_answer_does_not_lead_any_more(
+    store: RedisAnswers, client: RedisClient, stored: bool
+) -> None:
+    other = another(client)
+    await store.lead(KEY, 30.0)
+    await put(other, answer_of(at=time.time()))
+    assert await other.led(KEY)  # it has ended its own only
+    await store.put(KEY, answer_of(at=time.time() - (0 if stored else 1e6)), 0)
+    assert not await other.led(KEY)
+
+
+async def test_a_lead_expires(store: RedisAnswers, client: RedisClient, prefix: str) -> None:
+    await store.find_or_lead(KEY, 30.0)
+    await store.lead(OTHER, 30.0)
+    for key in (KEY, OTHER):
+        assert 0 < await client.commands.pttl(f"{{{prefix}}}:cache:lead:".encode() + key) <= 30_000
 
 
 async def test_what_another_version_has_stored_is_no_answer(
@@ -185,6 +213,8 @@ async def test_what_another_version_has_stored_is_no_answer(
     for value in (b"", b"\xff\x00", b"\x98\x02"):
         await client.commands.set(f"{{{prefix}}}:cache:a:".encode() + KEY, value)
         assert await find(store) is None
+        assert await store.find_or_lead(KEY, 30.0) == ((None, 0), True)
+        await store.release(KEY)
 
 
 async def test_without_redis_there_are_no_answers_and_requests_go_on() -> None:
@@ -198,6 +228,7 @@ async def test_without_redis_there_are_no_answers_and_requests_go_on() -> None:
         await server.kill()
         assert await find(store) is None
         assert await store.lead(KEY, 30.0)  # so that it asks a provider
+        assert await store.find_or_lead(KEY, 30.0) == ((None, 0), True)
         assert (await store.survey()).up is False
         with pytest.raises(Overloaded):
             await store.invalidate(["all"])

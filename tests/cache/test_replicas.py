@@ -115,6 +115,114 @@ async def test_a_replica_that_waits_asks_once_the_other_one_has_failed() -> None
         assert len(up.requests) == 2
 
 
+@pytest.mark.parametrize(
+    ("answer", "calls"),
+    [(json_answer(completion("Hello")), 2), (json_answer(error_json("wrong"), 400), 2), (sse_answer(*EVENTS), 2)],
+)
+async def test_a_miss_takes_two_calls_of_redis_and_leaves_no_lead(answer: list[Any], calls: int) -> None:
+    async with Upstream() as up, replicas(up) as (one, _):
+        up.queue(answer)
+        made = calls_of(one)
+        client = await one.client()
+        assert state(await ask(client, STREAM if len(answer) > 2 else CALL)) == "miss"
+        await until(lambda: one.app.serving.running == 0, "the request to end")
+        assert len(made) == calls
+        assert await leads(one) == []
+
+
+async def test_a_stale_answer_that_is_found_takes_a_lead_of_its_own() -> None:
+    async with Upstream() as up, replicas(up, ttlSecs=60, staleSecs=600) as (one, _):
+        clock = Clock(one)
+        up.queue(json_answer(completion("Old")), json_answer(error_json("down"), 503))
+        client = await one.client()
+        await ask(client)
+        clock.seconds += 61
+        made = calls_of(one)
+        assert state(await ask(client)) == "stale"
+        await until(lambda: one.app.serving.running == 0, "the request to end")
+        assert len(made) == 3
+        assert await leads(one) == []
+
+
+async def test_a_client_that_leaves_ends_the_lead_that_a_look_may_have_taken() -> None:
+    async with Upstream() as up, replicas(up) as (one, _):
+        store, looked, gate = one.app.cache.store, asyncio.Event(), asyncio.Event()
+        look = store.find_or_lead
+
+        async def slow(key: bytes, seconds: float) -> Any:
+            found = await look(key, seconds)
+            looked.set()
+            await gate.wait()
+            return found
+
+        store.find_or_lead = slow  # type: ignore[method-assign]
+        client = await one.client()
+        asking = asyncio.ensure_future(ask(client))
+        await looked.wait()
+        assert len(await leads(one)) == 1
+        asking.cancel()
+        client.close()
+        await until(lambda: one.app.serving.running == 0, "the request to end")
+        assert await leads(one) == []
+
+
+async def test_a_request_ends_the_lead_that_one_took_that_waits_for_it() -> None:
+    """The first request waits for the other replica. Once that has failed, the second one takes the lead."""
+    async with Upstream() as up, replicas(up) as (one, other):
+        held, gate = other.app.cache.store, asyncio.Event()
+        up.queue([Wait(gate), *json_answer(error_json("wrong"), 400)])
+        up.on(lambda request: json_answer(error_json("wrong"), 400))
+        store, led, look = one.app.cache.store, one.app.cache.store.led, one.app.cache.store.find_or_lead
+        waiting, goes_on, led_here = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def looked(key: bytes, seconds: float) -> Any:
+            found, leads = await look(key, seconds)
+            if leads:
+                led_here.set()
+            return found, leads
+
+        async def slow(key: bytes) -> bool:
+            waiting.set()
+            await goes_on.wait()
+            return await led(key)
+
+        store.led, store.find_or_lead = slow, looked  # type: ignore[method-assign]
+        first = asyncio.ensure_future(ask(await other.client()))
+        await until(lambda: len(up.requests) == 1, "the other replica to send")
+        second = asyncio.ensure_future(ask(await one.client()))
+        await waiting.wait()
+        gate.set()
+        await first
+        await until(lambda: other.app.serving.running == 0, "the other replica to end")
+        assert await leads(one) == []
+        third = asyncio.ensure_future(ask(await one.client()))
+        await led_here.wait()
+        assert await held.led(next(iter(one.app.cache._flights)))
+        goes_on.set()
+        assert [(await each).status for each in (second, third)] == [400, 400]
+        await until(lambda: one.app.serving.running == 0, "all requests to end")
+        assert await leads(one) == []
+
+
+def calls_of(gateway: Gateway) -> list[Any]:
+    """Gets an element for each call that the store of the gateway makes from now on."""
+    store, made = gateway.app.cache.store, []
+    call = store._try
+
+    async def counted(*given: Any) -> Any:
+        made.append(given)
+        return await call(*given)
+
+    store._try = counted
+    return made
+
+
+async def leads(gateway: Gateway) -> list[bytes]:
+    """Of all replicas."""
+    store = gateway.app.cache.store
+    return [name async for name in store._commands.scan_iter(store._leads + b"*")]
+
+
 async def test_answers_are_invalidated_for_all_replicas() -> None:
     async with Upstream() as up, replicas(up) as (one, other):
         up.on(lambda request: json_answer(completion("Hello")))
