@@ -19,7 +19,7 @@ Check: TypeAlias = Callable[[Call], Reason | None]  # why the answer to a reques
 
 MOST_BODY: Final = 1024 * 1024  # bytes; hashing more would hold the loop for a millisecond
 
-# Members by which a model may call tools, or search: what they find changes, and what they do is to be done each time.
+# Members by which a model may call tools, or search. Results change, and actions must happen for each request.
 _TOOLS: Final = frozenset(
     (
         *("tools", "functions", "mcp_servers", "web_search_options", "plugins", "container"),
@@ -114,7 +114,7 @@ def _has_any(values: Mapping[str, msgspec.Raw], names: frozenset[str]) -> bool:
 
 
 def _too_hot(bound: float, call: Call) -> Reason | None:
-    """A temperature that is no number is too hot."""
+    """A temperature that is no number counts as too high."""
     try:
         temperature = _number(call.members.values["temperature"])
     except msgspec.DecodeError:  # of a wrong type, too
@@ -123,7 +123,7 @@ def _too_hot(bound: float, call: Call) -> Reason | None:
 
 
 def _configured_too_hot(bound: float, call: Call) -> Reason | None:
-    """The same of Gemini's calls."""
+    """The same for calls of Gemini's API."""
     values = call.members.values
     for name in _CONFIGS:
         raw = values.get(name)

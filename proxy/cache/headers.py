@@ -11,7 +11,7 @@ from msgspec import Struct
 from multidict import CIMultiDict
 
 from proxy.cache.directives import CACHE_CONTROL, HEADER, TAGS, Directives, directives_of, tags_of
-from proxy.cache.key import Countings, counted
+from proxy.cache.key import CountedHeaders, counted
 from proxy.caches import Memo
 
 Lines: TypeAlias = tuple[tuple[bytes, bytes], ...]
@@ -33,9 +33,9 @@ class HeaderReader:
     """Reads the headers of requests. ``forwarded``: lower-case names of those that some provider gets as they are."""
 
     def __init__(self, forwarded: frozenset[bytes]) -> None:
-        countings = Countings(forwarded)
-        self._selectors = _Selectors(countings).__getitem__
-        self._meaning = _ReadHeaders(countings).__getitem__
+        counted_headers = CountedHeaders(forwarded)
+        self._selectors = _Selectors(counted_headers).__getitem__
+        self._meaning = _ReadHeaders(counted_headers).__getitem__
 
     def read(self, headers: Lines) -> CacheHeaders:
         """Raises ClientFault."""
@@ -45,12 +45,12 @@ class HeaderReader:
 class _Selectors(Memo[tuple[bytes, ...], tuple[bool, ...]]):
     """Which headers say anything to the cache, by the names of all headers of a request."""
 
-    def __init__(self, countings: Countings) -> None:
+    def __init__(self, counted_headers: CountedHeaders) -> None:
         super().__init__()
-        self._countings = countings
+        self._counted_headers = counted_headers
 
     def compute(self, key: tuple[bytes, ...]) -> tuple[bool, ...]:
-        find = self._countings.__getitem__
+        find = self._counted_headers.__getitem__
         return tuple([bool(find(name)) or name.lower() in _DIRECTIVES for name in key])
 
     def is_cacheable(self, key: tuple[bytes, ...]) -> bool:
@@ -60,15 +60,15 @@ class _Selectors(Memo[tuple[bytes, ...], tuple[bool, ...]]):
 class _ReadHeaders(Memo[Lines, CacheHeaders]):
     """By the headers that say anything."""
 
-    def __init__(self, countings: Countings) -> None:
+    def __init__(self, counted_headers: CountedHeaders) -> None:
         super().__init__()
-        self._countings = countings
+        self._counted_headers = counted_headers
 
     def compute(self, key: Lines) -> CacheHeaders:
         headers = CIMultiDict(
             [(name.decode("latin-1"), value.decode("utf-8", "surrogateescape")) for name, value in key]
         )
-        return CacheHeaders(directives_of(headers), tags_of(headers), counted(key, self._countings))
+        return CacheHeaders(directives_of(headers), tags_of(headers), counted(key, self._counted_headers))
 
     def is_cacheable(self, key: Lines) -> bool:
         return sum(len(name) + len(value) for name, value in key) <= _LONGEST

@@ -74,7 +74,7 @@ class AnswerKeeper:
     # -- what is stored ----------------------------------------------------------------------------
 
     def keep(self, wanted: Wanted, recorder: AnswerRecorder) -> Awaitable[None] | None:
-        """Store an answer if it is whole, and note it. Not the fallback's, as the client asked for another model.
+        """Store an answer if it is whole, and note it. Not the fallback's, as the client requested another model.
 
         Awaitable only if the store has to wait.
         """

@@ -2,7 +2,7 @@
 
 Pure. It is a SHA-256 over everything that the answer depends on, each part with its length before it, so that no two
 lists of parts are the same bytes. Members of the body count as they came, sorted by name: nothing is encoded again.
-SHA-256, as a client must not be able to find a request with the key of another one.
+It is SHA-256, so that no client can make a request with the key of another one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from proxy.cache.embedding_forms import EmbeddingForm
 from proxy.caches import Memo
 from proxy.wire.attribution import HEADERS as ATTRIBUTION
 
-# Headers of the gateway that change no answer. All its other ones do: criteria, and what may come.
+# Headers of the gateway that change no answer. All others may: criteria, and headers of later versions.
 _NEUTRAL: Final = frozenset(
     (
         *(str(name).encode() for name in ATTRIBUTION),
@@ -31,18 +31,18 @@ _NEUTRAL: Final = frozenset(
     )
 )
 _PREFIXES: Final = (b"x-router-", b"openai-", b"anthropic-")
-# Every provider gets these, and may follow them. SDKs send the usual lines of their own accord.
+# Every provider gets these, and its answer may depend on them. SDKs send the lines of ``_USUAL`` by default.
 _FORM: Final = frozenset((b"accept", b"accept-language", b"content-language"))
 _USUAL: Final = frozenset(((b"accept", b"*/*"), (b"accept", b"application/json"), (b"accept-language", b"*")))
 
 
-class Asked(Struct, frozen=True):
+class KeyContext(Struct, frozen=True):
     """What an answer depends on beside the body and the headers.
 
     ``scope``: who may share the answer. ``access``: models and providers that the client may use; ``""``: all.
     ``version``: of the configuration that chooses who answers. ``provider``: the only one that may answer, if the path
-    names it. ``model``: what the path or a hook has in its place. ``query``: as providers get it. ``form``: plain, or a
-    stream.
+    names it. ``model``: of the path or of a hook, if not of the body. ``query``: as providers get it. ``form``:
+    plain, or a stream.
     """
 
     version: str
@@ -55,7 +55,7 @@ class Asked(Struct, frozen=True):
     form: str
 
 
-class Countings(Memo[bytes, bytes]):
+class CountedHeaders(Memo[bytes, bytes]):
     """The lower-case name of a header that counts for the key, by its spelling; ``b""`` for all others.
 
     ``more``: names in lower case, of headers that some provider gets as the client sent them.
@@ -74,9 +74,9 @@ class Countings(Memo[bytes, bytes]):
         return len(key) <= 64
 
 
-def counted(headers: Sequence[tuple[bytes, bytes]], countings: Countings) -> list[bytes]:
-    """The lines of the headers that count, in a fixed order: of one name they stay as they came."""
-    find = countings.__getitem__
+def counted(headers: Sequence[tuple[bytes, bytes]], counted_headers: CountedHeaders) -> list[bytes]:
+    """The lines of the headers that count, sorted by name. Lines of one name keep their order."""
+    find = counted_headers.__getitem__
     lines = [(name, value) for each, value in headers if (name := find(each)) and (name, value) not in _USUAL]
     if not lines:
         return []
@@ -84,9 +84,9 @@ def counted(headers: Sequence[tuple[bytes, bytes]], countings: Countings) -> lis
     return [part for line in lines for part in line]
 
 
-def prefix_of(asked: Asked) -> bytes:
+def prefix_of(context: KeyContext) -> bytes:
     """The first part of a key. It is the same for many requests."""
-    texts = [text.encode("utf-8", "surrogatepass") for text in structs.astuple(asked)]
+    texts = [text.encode("utf-8", "surrogatepass") for text in structs.astuple(context)]
     return b"%b;%b" % (",".join([str(len(text)) for text in texts]).encode(), b"".join(texts))
 
 
@@ -94,7 +94,7 @@ class Shape:
     """What requests with the same names of members have in common.
 
     ``prefix``: what their keys begin with. ``check``: decides whether they are cached (``eligible``); ``None``: they
-    are. ``embeds``: how calls for many embeddings have them; ``None``: they are other calls.
+    are. ``embeds``: the form of a call for embeddings that are cached by input; ``None``: another call.
     """
 
     __slots__ = ("_head", "_in_order", "_names", "check", "embeds")
@@ -127,7 +127,7 @@ class Shape:
 
         The rest of the call, which may be large, is hashed once.
         """
-        lines = (b"input", *headers)  # of an odd number, so that no key of a whole request is the same
+        lines = (b"input", *headers)  # an odd number, so that no whole request has such a key
         rest = b"\0".join([values[each] for each in self._names if each != name])
         common = sha256(b"".join((self._head, f"{list(map(len, lines))}".encode(), *lines, rest, b"\0")))
         keys = []

@@ -1,4 +1,4 @@
-"""Answers in the memory of the process: bounded bytes, least recently used first, each until its time."""
+"""Answers in the memory of the process: bounded bytes, the least recently used evicted first, each until it expires."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A cached answer as bytes: its facts as MessagePack, then its body, compressed.
 
-zlib, as each Python has it: replicas of any version read each other's answers.
+zlib, as every Python has it: replicas with different Pythons read each other's answers.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def pack(answer: CachedAnswer) -> bytes:
 
 
 def unpack(packed: bytes) -> CachedAnswer:
-    """Raises msgspec.DecodeError, and ValueError for another version or a body that is not what it was."""
+    """Raises msgspec.DecodeError, and ValueError for another ``VERSION`` or a damaged body."""
     found = _decode(packed)
     if found.version != VERSION:
         raise ValueError(f"version {found.version}")

@@ -16,8 +16,8 @@ from proxy.server.outlet import Outlet, OutletWrapper
 from proxy.wire.sse import LF
 
 _JSON: Final = b"application/json"
-_JSON_LINE: Final = b"\nContent-Type: application/json\r\n"  # as nearly all plain answers have it, behind ``Date``
-_CONTENT_TYPE: Final = b"\nContent-Type: "  # as most providers have it, behind ``Date``; the expression takes longer
+_JSON_LINE: Final = b"\nContent-Type: application/json\r\n"  # as nearly all plain answers have it, after ``Date``
+_CONTENT_TYPE: Final = b"\nContent-Type: "  # as most providers have it, after ``Date``; the pattern below is slower
 _content_type: Final = re.compile(rb"^content-type:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE).search
 _kept_lines: Final = re.compile(rb"^x-router-(?:dropped|patched):[^\r\n]*\r\n", re.MULTILINE).findall
 _ROUTER: Final = b',"_router":'  # our own is the last one: within a string the quotes would be escaped
@@ -73,7 +73,7 @@ def content_type_of(header_lines: bytes) -> bytes:
 
 
 def kept_lines(header_lines: bytes) -> bytes:
-    """The lines that say what the translation lost and what patches changed, which is so for each request."""
+    """The lines that name what a translation lost and what patches changed. They hold for each equal request."""
     return b"".join(_kept_lines(header_lines))
 
 

@@ -1,4 +1,4 @@
-"""What the configuration says about requests and their keys, compiled."""
+"""The section ``cache``, compiled: which requests are cached, and what their keys begin with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from msgspec import UNSET, structs
 from proxy.cache.eligible import check_of
 from proxy.cache.embedding_forms import FORMS
 from proxy.cache.headers import HeaderReader
-from proxy.cache.key import Asked, Shape, prefix_of
+from proxy.cache.key import KeyContext, Shape, prefix_of
 from proxy.cache.rules import CachePolicy, CacheRules, scope_of
 from proxy.config.provider_schema import ProviderSettings
 from proxy.config.schema import Config
@@ -35,7 +35,7 @@ Place: TypeAlias = tuple[str, Client | None, CachePolicy, Provider | None, str, 
 
 
 def _text_of(value: object) -> str:
-    """The values of a provider's headers are secrets, which count, as they may name an account."""
+    """The text of a secret. Values of a provider's headers are secrets, and count, as they may name an account."""
     if not isinstance(value, Secret):
         raise NotImplementedError(f"a configuration has a {type(value).__name__}")
     return str(value)
@@ -85,7 +85,7 @@ class CacheTerms:
         return self._prefix(exchange.endpoint.path, exchange.caller, policy, route.pinned, query, model, call.stream)
 
     def _replaced(self, call: Call, route: Route) -> str:
-        """What decides instead of the body: the model of the path, or what hooks made of the call."""
+        """What counts beside the body: the model of the path, or what hooks made of the call."""
         if not self._hooked:
             return call.model or "" if route.model else ""
         body = "" if call.body is call.members.body else call.body.hex()  # a hook replaced one of them
@@ -103,7 +103,7 @@ class CacheTerms:
     ) -> bytes:
         access = ALL if client is None else client.access
         return prefix_of(
-            Asked(
+            KeyContext(
                 self._version,
                 scope_of(policy.scope, client),
                 "" if access is ALL else _encode(access).decode(),

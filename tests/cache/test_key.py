@@ -10,18 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw, structs
 
-from proxy.cache.key import Asked, Countings, Shape, counted, pairs_key, prefix_of
+from proxy.cache.key import CountedHeaders, KeyContext, Shape, counted, pairs_key, prefix_of
 from proxy.dialects.table import CHAT, EMBEDDINGS
 
-ASKED = Asked("v1", "owner:ann", "", "chat/completions", "", "", "", "plain")
+ASKED = KeyContext("v1", "owner:ann", "", "chat/completions", "", "", "", "plain")
 BODY = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "temperature": 0}
 
 
-def key_of(body: Any, asked: Asked = ASKED, headers: list[tuple[bytes, bytes]] | None = None) -> bytes:
+def key_of(body: Any, asked: KeyContext = ASKED, headers: list[tuple[bytes, bytes]] | None = None) -> bytes:
     written = body if isinstance(body, bytes) else json.dumps(body).encode()
     call = CHAT.requests.read(written)
     asked = structs.replace(asked, form="stream" if call.stream else "plain")
-    members, lines = call.members, counted(headers or [], Countings())
+    members, lines = call.members, counted(headers or [], CountedHeaders())
     if members.pairs is not None:
         return pairs_key(prefix_of(asked), members.pairs, lines)
     return Shape(prefix_of(asked), tuple(members.values)).key(members.values, lines)
@@ -61,7 +61,7 @@ def test_of_members_with_one_name_all_count() -> None:
     assert key_of(b'{"model":"m","a":1,"a":2}') != key_of(b'{"model":"m","a":2,"a":1}')
 
 
-@pytest.mark.parametrize("field", [name for name in Asked.__struct_fields__ if name != "form"])
+@pytest.mark.parametrize("field", [name for name in KeyContext.__struct_fields__ if name != "form"])
 def test_who_asks_where_counts(field: str) -> None:
     assert key_of(BODY, structs.replace(ASKED, **{field: "other"})) != key_of(BODY)
 
@@ -91,14 +91,14 @@ def test_who_asks_where_counts(field: str) -> None:
     ],
 )
 def test_which_headers_count(name: str, counts: bool) -> None:
-    lines = counted([(name.encode(), b"1")], Countings([b"x-custom"]))
+    lines = counted([(name.encode(), b"1")], CountedHeaders([b"x-custom"]))
     assert lines == ([name.lower().encode(), b"1"] if counts else [])
 
 
 @pytest.mark.parametrize("line", [(b"Accept", b"*/*"), (b"accept", b"application/json"), (b"accept-language", b"*")])
 def test_what_sdks_send_without_being_asked_does_not_count(line: tuple[bytes, bytes]) -> None:
-    assert counted([line], Countings()) == []
-    assert counted([line, (b"openai-beta", b"1")], Countings()) == [b"openai-beta", b"1"]
+    assert counted([line], CountedHeaders()) == []
+    assert counted([line, (b"openai-beta", b"1")], CountedHeaders()) == [b"openai-beta", b"1"]
 
 
 def test_headers_count_in_any_order_and_spelling() -> None:

@@ -41,9 +41,10 @@ class InvalidatedView(Struct, rename="camel"):
 
 class CacheView(Struct, rename="camel"):
     """``answers``, ``bytes`` of ``maxBytes``: in the store, which all replicas share if it is Redis. ``up``: the store
-    answers. The rest is of this process: requests by what the cache did, ``waited`` of the hits for the first of equal
-    requests, ``stored`` and ``evicted`` answers, and what hits have saved as far as it is known: ``savedUsd``,
-    ``savedInput`` and ``savedOutput`` in tokens. ``inputs``: of calls for embeddings, found one by one.
+    answers. The rest is of this process: requests by what the cache did. ``waited``: hits that waited for the first of
+    equal requests. ``stored``: answers that were passed to the store. ``evicted``: answers removed to make room.
+    ``inputs``: inputs of calls for embeddings that were cached. ``savedUsd``, ``savedInput`` and ``savedOutput``
+    (tokens): what hits have saved, as far as it is known.
     """
 
     enabled: bool
