@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from proxy.config.schema import Config
 
-_SHARED_BY: Final = {"owner": "the keys of an owner", "key": "each key", "shared": "all clients"}
+_SCOPES: Final = {
+    "owner": "shared by the keys of an owner",
+    "key": "separate for each key",
+    "shared": "shared by all clients",
+}
 _STORES: Final = {"memory": "in memory", "redis": "in Redis"}
 
 
@@ -19,5 +23,5 @@ def overview(config: Config) -> Iterator[str]:
         rules = f", {len(cache.rules)} rules" if cache.rules[1:] else ", 1 rule" if cache.rules else ""
         yield (
             f"cache: answers for {cache.ttl_secs:g} s, at most {cache.max_mb:g} MB {_STORES[cache.store]},"
-            f" for {_SHARED_BY[cache.scope]}{rules}"
+            f" {_SCOPES[cache.scope]}{rules}"
         )
