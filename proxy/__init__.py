@@ -23,7 +23,7 @@ net/             what both sides use: clocks, header rules, buffers
 observe/         log, metrics, traces, observers of exchanges
 demo/            a built-in provider for trying the gateway out
 database/        SQLite or PostgreSQL: engine, migrations, API keys
-redis            the client that limits and shared breakers use
+redis/           the client that limits, breakers and caches share
 exchange         the facts of one request with all its attempts
 identity         the client that a credential stands for
 routing/         catalog, plan, strategies, live state: pure

@@ -17,7 +17,7 @@ from proxy.ledger.opening import open_ledger, open_recorder, require_broker
 from proxy.ledger.recorder.status import RecorderStatus
 from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 from proxy.runtime.shutdown import ShutdownStack
 
 

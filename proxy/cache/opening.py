@@ -11,7 +11,7 @@ from proxy.cache.wanted import DispatchCall
 from proxy.config.schema import Config
 from proxy.ledger.ledger import Ledger
 from proxy.observe.log import Log
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 
 
 def open_cache(

@@ -22,7 +22,7 @@ from proxy.cache.base import ALL, NOTHING, AnswerStore, CachedAnswer, Found, Sto
 from proxy.cache.packing import pack, unpack
 from proxy.errors import Overloaded
 from proxy.observe.log import Log
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 
 PAUSE: Final = 1.0  # seconds without a command after one has failed
 OVERHEAD: Final = (

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from proxy.fleet.script import READ, WRITE
 from proxy.fleet.updates import BreakerMessage, BreakerUpdate, decode, encode
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 
 HEARTBEAT_SECS: Final = 5.0  # a connection that is silent for longer is tested
 

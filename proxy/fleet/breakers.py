@@ -17,7 +17,7 @@ from proxy.breakers.breaker import Breaker, State
 from proxy.fleet.board import HEARTBEAT_SECS, Board, Subscription, stored
 from proxy.fleet.updates import BreakerMessage, UpdateQueue, decode, update_of
 from proxy.observe.log import Log
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 
 FIRST_DELAY: Final = 0.25  # seconds until the next attempt to connect, doubled each time
 MAX_DELAY: Final = 5.0

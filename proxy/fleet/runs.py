@@ -15,7 +15,7 @@ from proxy.budgets.book import Book
 from proxy.budgets.runs import DEEPEST, IDLE_SECS, MOST_RUNS
 from proxy.caches import ExpiringCache
 from proxy.observe.log import Log
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 
 ASK_AGAIN: Final = 3600.0  # seconds; a key that is in use never expires
 PAUSE: Final = 5.0  # seconds without a question after Redis did not answer, so that not every call waits for it

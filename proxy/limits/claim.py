@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from proxy.limits.failover import StoreDown
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 
 
 async def claim(redis: RedisClient, text: str, seconds: float) -> bool:

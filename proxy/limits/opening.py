@@ -17,7 +17,7 @@ from proxy.limits.shared_budgets import SharedBudgets
 from proxy.limits.shared_spend import RedisSpend
 from proxy.limits.snapshot import Tally
 from proxy.observe.log import Log
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 
 
 def open_limiter(config: Config, redis: RedisClient | None, tally: Tally, log: Log, process: str = "") -> Limiter:

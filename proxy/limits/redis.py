@@ -28,7 +28,7 @@ from proxy.limits.shared_budgets import SharedBudgets, fail
 from proxy.limits.shared_counters import FIRST_GRACE, GRACE, SharedCounters
 from proxy.limits.store_take import StoreTake
 from proxy.limits.survey import Found, survey
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 
 _MOST_TAKES = 500  # in one call
 _FLUSH_DELAY = 0.02  # seconds that a settlement waits for a take to be sent with

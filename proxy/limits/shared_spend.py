@@ -11,7 +11,7 @@ from proxy.budgets.thresholds import SpendUnavailable
 from proxy.limits.claim import claim
 from proxy.limits.counter_sums import THOUSAND, counter_name
 from proxy.limits.failover import StoreDown
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 
 _SPENT: Final = b"s:"  # begins the fields of what processes spent, see counters.lua
 

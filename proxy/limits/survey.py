@@ -12,7 +12,7 @@ from typing import Any
 from proxy.limits.base import Limit
 from proxy.limits.bucket import refill
 from proxy.limits.failover import StoreDown
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 
 MOST_SCANNED = 10_000  # keys of one limit; the others are ignored
 MICROSECONDS = 1e6

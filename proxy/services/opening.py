@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from proxy.limits.limiter import Limiter
     from proxy.observe.log import Log
     from proxy.observe.metrics import Metrics
-    from proxy.redis import RedisClient
+    from proxy.redis.client import RedisClient
     from proxy.relay.context import TransportContext
     from proxy.runtime.shutdown import ShutdownStack
     from proxy.services.discovery.consul.registration import OwnRegistration

@@ -19,7 +19,7 @@ import uvloop
 from proxy.budgets.base import BudgetCounter, SpendBudget
 from proxy.limits.base import Cost, Limit
 from proxy.limits.redis import RedisStore
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 from tests.support.services import redis_prefix, redis_url
 
 LIMIT_MS = 3.0

@@ -18,7 +18,7 @@ from proxy.cache.packing import pack, unpack
 from proxy.cache.redis import LARGE, MOST_EVICTED, RedisAnswers
 from proxy.errors import Overloaded
 from proxy.observe.log import Log
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 from tests.cache.answers import KEY, OTHER, answer_of
 from tests.cache.contract import Advance, AnswerContract, find, put
 from tests.support.services import OwnRedis, redis_prefix, redis_url

@@ -8,7 +8,7 @@ from typing import Any
 
 from proxy.breakers.breaker import Breaker, Policy, State
 from proxy.fleet.breakers import SharedBreakers
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 from proxy.routing.live import Registry
 from tests.support.clock import FakeClock
 from tests.support.patience import within

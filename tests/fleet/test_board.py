@@ -8,7 +8,7 @@ import pytest
 from proxy.breakers.breaker import RemoteEvent
 from proxy.fleet.board import Board, stored
 from proxy.fleet.updates import BreakerMessage, BreakerUpdate, decode
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 from tests.support.patience import within
 from tests.support.services import redis_prefix, redis_url
 

@@ -12,7 +12,7 @@ from proxy.breakers.breaker import Change
 from proxy.fleet.board import Board
 from proxy.fleet.breakers import SharingState
 from proxy.fleet.updates import BreakerUpdate, decode
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 from tests.fleet.replica import CHAT, EMBEDDINGS, POLICY, Replica
 from tests.support.clock import MIDNIGHT
 from tests.support.patience import PATIENCE, until, within

@@ -10,7 +10,7 @@ import pytest
 
 from proxy.budgets.runs import DEEPEST, IDLE_SECS, Lineage
 from proxy.fleet.runs import ASK_AGAIN, PAUSE, SharedLineage
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 from tests.support import Upstream, completion, json_answer
 from tests.support.gateway import Gateway, one_provider
 from tests.support.ports import free_port

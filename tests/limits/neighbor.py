@@ -12,7 +12,7 @@ from pathlib import Path
 
 from proxy.limits.base import Cost, Limit
 from proxy.limits.redis import RedisStore
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 from tests.limits.budget_contract import counter
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,7 +11,7 @@ from proxy.limits.base import Cost, Limit, Store, Verdict
 from proxy.limits.failover import Failover, Policy
 from proxy.limits.memory import Memory
 from proxy.limits.redis import RedisStore
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 from tests.limits.budget_contract import BudgetContract
 from tests.limits.contract import Advance, Contract, resolved
 from tests.support import until, within

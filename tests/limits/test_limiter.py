@@ -17,7 +17,7 @@ from proxy.limits.opening import open_limiter
 from proxy.limits.rules import Rules
 from proxy.observe.log import Log
 from proxy.observe.metrics import Metrics
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 
 LIMITED = RateLimiting(enabled=True, per_client=Limits(requests_per_hour=1))
 

@@ -12,7 +12,7 @@ from proxy.limits.base import Cost, Limit, Verdict
 from proxy.limits.batch import Batch, ScriptReply
 from proxy.limits.failover import StoreDown
 from proxy.limits.redis import RedisStore
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 from tests.limits import neighbor
 from tests.limits.budget_contract import BudgetContract
 from tests.limits.contract import Advance, Contract
@@ -412,7 +412,7 @@ async def test_a_failure_reaches_all_waiting_takes(own: OwnRedis) -> None:
 async def test_an_idle_connection_closed_by_redis_is_not_a_failure(
     own: OwnRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("proxy.limits.script_connection._IDLE", 0.0)
+    monkeypatch.setattr("proxy.redis.connection.IDLE", 0.0)
     async with opened(own.url) as store:
         await store.take([ONCE], 1)
         await own.kill()

@@ -2,66 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from proxy.limits.failover import StoreDown
-from proxy.limits.script_connection import ScriptConnection, packed
+from proxy.limits.script_connection import ScriptConnection
+from proxy.redis.connection import packed
+from tests.redis.fake_pool import FakeConnection, FakePool, Reply, raises
 
 exceptions = pytest.importorskip("redis.exceptions")
 
 SCRIPT = "return ARGV[1]"
 SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest().encode()
-
-Reply = Callable[[], Any]
-
-
-def raises(error: Exception) -> Reply:
-    def reply() -> Any:
-        raise error
-
-    return reply
-
-
-class FakeConnection:
-    """Answers each command with the next of ``replies``."""
-
-    def __init__(self, pool: FakePool) -> None:
-        self.pool = pool
-        self.closed = False
-
-    async def send_packed_command(self, command: bytes, check_health: bool) -> None:
-        self.pool.sent.append(command)
-
-    async def read_response(self) -> Any:
-        if not self.pool.replies:
-            await asyncio.Event().wait()
-        return self.pool.replies.pop(0)()
-
-    async def disconnect(self, nowait: bool) -> None:
-        self.closed = True
-
-
-class FakePool:
-    def __init__(self, *replies: Reply) -> None:
-        self.replies = list(replies)
-        self.sent: list[bytes] = []
-        self.opened: list[FakeConnection] = []
-        self.released: list[FakeConnection] = []
-
-    async def get_connection(self) -> FakeConnection:
-        self.opened.append(FakeConnection(self))
-        return self.opened[-1]
-
-    async def release(self, connection: FakeConnection) -> None:
-        self.released.append(connection)
 
 
 def linked(*replies: Reply, timeout: float = 30.0) -> tuple[ScriptConnection, FakePool]:
@@ -126,7 +81,7 @@ async def test_a_timeout_is_an_error_that_names_it() -> None:
 async def test_an_idle_connection_is_returned_to_the_pool_for_a_check(monkeypatch: pytest.MonkeyPatch) -> None:
     link, pool = linked(lambda: b"one", lambda: b"two")
     await link.call([], b"x")
-    monkeypatch.setattr("proxy.limits.script_connection._IDLE", -1.0)
+    monkeypatch.setattr("proxy.redis.connection.IDLE", -1.0)
     await link.call([], b"x")
     assert (len(pool.opened), pool.released, pool.opened[0].closed) == (2, pool.opened[:1], False)
 
@@ -138,10 +93,3 @@ async def test_closing_releases_the_connection_once() -> None:
     await link.close()
     await link.close()
     assert (pool.opened[0].closed, pool.released) == (True, pool.opened)
-
-
-@given(st.lists(st.binary(max_size=50), min_size=1, max_size=5))
-def test_commands_are_packed_as_redis_py_does(command: list[bytes]) -> None:
-    connection = pytest.importorskip("redis.asyncio.connection").Connection()
-    command[0] = b"EVALSHA"
-    assert packed(command) == b"".join(connection.pack_command(*command))

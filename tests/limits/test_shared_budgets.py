@@ -18,7 +18,7 @@ from proxy.limits.counter_seeds import SpendReader
 from proxy.limits.failover import BudgetsUnknown, Failover, Policy, StoreDown
 from proxy.limits.memory import Memory
 from proxy.limits.redis import RedisStore
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 from tests.limits import neighbor
 from tests.limits.budget_contract import copy, counter
 from tests.limits.contract import resolved

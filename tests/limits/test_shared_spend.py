@@ -11,7 +11,7 @@ from proxy.budgets.base import BudgetCounter
 from proxy.budgets.thresholds import SpendUnavailable
 from proxy.limits.redis import RedisStore
 from proxy.limits.shared_spend import RedisSpend
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 from tests.limits.budget_contract import counter
 from tests.support.patience import within
 from tests.support.ports import free_port

@@ -12,7 +12,7 @@ from proxy.limits.base import Cost, Limit
 from proxy.limits.failover import StoreDown
 from proxy.limits.redis import RedisStore
 from proxy.limits.survey import Found, survey
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 from tests.support.patience import PATIENCE
 from tests.support.services import redis_prefix, redis_url
 

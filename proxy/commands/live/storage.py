@@ -18,7 +18,7 @@ from proxy.events.broker.opening import missing_broker_package, open_dead_letter
 from proxy.events.settings import broker_settings
 from proxy.limits.failover import StoreDown
 from proxy.limits.script_connection import ScriptConnection
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 
 if TYPE_CHECKING:
     from proxy.commands.live.run import Check

@@ -6,7 +6,7 @@ from proxy.consul.client import ConsulClient
 from proxy.database.opening import LazyEngine
 from proxy.fleet.lease.alone import AloneLeases
 from proxy.fleet.lease.base import LeaseStore
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 
 
 def open_leases(

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any, Final
 
 from proxy.fleet.lease.base import LeaseUnavailable
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 
 # KEYS: the lease. ARGV: holder, milliseconds.
 _TAKE: Final = """

@@ -17,7 +17,7 @@ from proxy.errors import ConfigError
 from proxy.fleet.lease.lease import LEASE_SECS, Lease
 from proxy.fleet.lease.opening import open_leases
 from proxy.observe.log import Log
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 from proxy.services.health.board.opening import open_board
 from proxy.services.health.checker import CheckCounters
 from proxy.services.health.health import ServiceHealth

@@ -17,7 +17,7 @@ from proxy.limits.memory import Memory
 from proxy.limits.redis import RedisStore
 from proxy.limits.rules import Rules
 from proxy.observe.metrics import Metrics
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 from tests.control.admin import TWO, AdminServer
 from tests.support.gateway import to_config
 from tests.support.patience import PATIENCE

@@ -10,7 +10,7 @@ from proxy.consul.client import ConsulClient
 from proxy.database.address import address_of
 from proxy.database.health import DatabaseHealth
 from proxy.database.opening import LazyEngine
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 from tests.support.patience import PATIENCE
 
 if TYPE_CHECKING:

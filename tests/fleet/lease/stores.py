@@ -13,7 +13,7 @@ from proxy.consul.settings import target_of
 from proxy.database.migrate import upgrade
 from proxy.fleet.lease.base import LeaseStore
 from proxy.fleet.lease.opening import open_leases
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 from tests.database.databases import address, new_database
 from tests.fleet.lease.shared import Shared, lazy_engine
 from tests.ledger.recorder.databases import make_file

@@ -13,7 +13,7 @@ from proxy.addresses.book import AddressBook
 from proxy.client.plain_get import PlainGet
 from proxy.client.tls import context
 from proxy.config.service_schema import HealthCheck, ServerAddress, ServiceSettings
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 from proxy.runtime.loop import Loop
 from proxy.services.health.history import AddressHealth
 from proxy.services.health.opening import open_health

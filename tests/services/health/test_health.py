@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from proxy.database.migrate import upgrade
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 from tests.database.databases import address, new_database
 from tests.fleet.lease.shared import Shared, lazy_engine
 from tests.fleet.lease.stores import SHARED, WITH_CONSUL, Connector, shared_by

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from proxy.consul.client import ConsulClient
 from proxy.database.opening import LazyEngine
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 from proxy.services.health.board.base import HealthBoard
 
 

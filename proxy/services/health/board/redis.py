@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 from proxy.services.health.board.base import KEEP_SECS, PORTION, SharedResult
 
 # KEYS: hash, order. ARGV: ms to keep, then field and value of each result. Numbers in the order begin with the time, so

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 from proxy.services.health.board import base
 from proxy.services.health.board.redis import RedisBoard, decode
 from tests.fleet.lease.stores import Connector, shared_by

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from proxy.errors import ConfigError
-from proxy.redis import RedisClient
+from proxy.redis.client import RedisClient
 from tests.support.patience import PATIENCE
 from tests.support.services import OwnRedis
 

@@ -1,0 +1,5 @@
+"""The Redis server that replicas share.
+
+client.py       the pool of connections, and settings of all that use it
+connection.py   a connection that one user keeps, and scripts
+"""
