@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, ClassVar, Final, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 import msgspec
 
@@ -23,6 +23,8 @@ from proxy.cache.packing import pack, unpack
 from proxy.errors import Overloaded
 from proxy.observe.log import Log
 from proxy.redis.client import RedisClient
+from proxy.redis.connection import LuaScript
+from proxy.redis.pipeline import CommandPipeline
 
 PAUSE: Final = 1.0  # seconds without a command after one has failed
 OVERHEAD: Final = (
@@ -35,7 +37,12 @@ MOST_EVICTED: Final = 1000  # answers at a time; a script holds all clients of R
 MOST_CUTS: Final = 10_000  # groups whose invalidation is remembered
 
 _HERE: Final = Path(__file__).parent
-_RELEASE: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+_LOOK: Final = LuaScript((_HERE / "look.lua").read_text())
+_PUT: Final = LuaScript((_HERE / "put.lua").read_text())
+_INVALIDATE: Final = LuaScript((_HERE / "invalidate.lua").read_text())
+_RELEASE: Final = LuaScript(
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+)
 _DOWN: Final = "Redis does not answer; requests go to providers without the cache."
 _UP: Final = "Redis answers again; answers are cached."
 
@@ -55,7 +62,8 @@ class RedisAnswers(AnswerStore):
         now: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._commands = redis.commands
+        self._redis = CommandPipeline(redis)
+        self._bulk = CommandPipeline(redis)  # many answers, which others do not wait for
         self._timeout = redis.timeout
         self._most = most
         self._log = log
@@ -65,10 +73,6 @@ class RedisAnswers(AnswerStore):
         self._answers, self._leads, self._groups = prefix + b"a:", prefix + b"lead:", prefix + b"group:"
         self._names, self._sizes, self._total = prefix + b"names", prefix + b"sizes", prefix + b"total"
         self._cuts, self._counter = prefix + b"cuts", prefix + b"moment"
-        self._look: Any = self._commands.register_script((_HERE / "look.lua").read_text())
-        self._put: Any = self._commands.register_script((_HERE / "put.lua").read_text())
-        self._invalidate: Any = self._commands.register_script((_HERE / "invalidate.lua").read_text())
-        self._release: Any = self._commands.register_script(_RELEASE)
         self._nonce = token_hex(8).encode()
         self._paused_until = 0.0
         self._up = True
@@ -78,7 +82,7 @@ class RedisAnswers(AnswerStore):
         return f"<RedisAnswers {'up' if self._up else 'down'}>"
 
     async def find(self, key: bytes) -> Found:
-        found = await self._try(lambda: self._commands.mget(self._answers + key, self._counter))
+        found = await self._try(lambda: self._redis.call(b"MGET", self._answers + key, self._counter))
         if found is None:
             return NOTHING
         packed, moment = found
@@ -86,7 +90,7 @@ class RedisAnswers(AnswerStore):
 
     async def find_or_lead(self, key: bytes, seconds: float) -> tuple[Found, bool]:
         keys = [self._answers + key, self._leads + key, self._counter]
-        found = await self._try(lambda: self._look(keys=keys, args=[self._nonce, _milliseconds(seconds)]))
+        found = await self._try(lambda: self._redis.run(_LOOK, keys, (self._nonce, _milliseconds(seconds))))
         if found is None:
             return NOTHING, not self._up
         packed, moment, leads = found
@@ -100,7 +104,7 @@ class RedisAnswers(AnswerStore):
         moment = 0
         for portion in portions(keys):
             names = [*(self._answers + key for key in portion), self._counter]
-            found = await self._try(partial(self._commands.mget, names))
+            found = await self._try(partial(self._bulk.call, b"MGET", *names))
             if found is None:
                 answers += [None] * len(portion)
                 continue
@@ -126,25 +130,23 @@ class RedisAnswers(AnswerStore):
             results = await self._try(partial(self._store, calls))
             self._evicted += sum(number for number in results or () if number > 0)
 
-    async def _store(self, calls: Sequence[tuple[bytes, Sequence[bytes | int]]]) -> Sequence[int]:
+    async def _store(self, calls: Sequence[tuple[bytes, Sequence[bytes]]]) -> Sequence[int]:
         """What the script returns for each call."""
         shared = self._names, self._sizes, self._total, self._cuts
         if len(calls) == 1:
             key, arguments = calls[0]
-            return (await self._put(keys=[*shared, self._leads + key], args=arguments),)
-        pipeline = self._commands.pipeline(transaction=False)
-        for key, arguments in calls:
-            await self._put(keys=[*shared, self._leads + key], args=arguments, client=pipeline)
-        results: Sequence[int] = await pipeline.execute()
+            return (await self._redis.run(_PUT, (*shared, self._leads + key), arguments),)
+        running = (self._bulk.run(_PUT, (*shared, self._leads + key), arguments) for key, arguments in calls)
+        results: Sequence[int] = await asyncio.gather(*running)
         return results
 
-    def _arguments(self, key: bytes, answer: CachedAnswer, packed: bytes, moment: int) -> Sequence[bytes | int]:
+    def _arguments(self, key: bytes, answer: CachedAnswer, packed: bytes, moment: int) -> Sequence[bytes]:
         """Of the script that stores."""
         facts, life = answer.facts, int((answer.kept_until - self._wall()) * 1000)
         overhead = OVERHEAD + facts.extra + GROUP * len(facts.tags)
         groups = [group.encode("utf-8", "surrogatepass") for group in (ALL, *facts.groups)]
-        bounds = (life, self._most, overhead, moment, self._groups, MOST_EVICTED, self._nonce)
-        return [self._answers, key, packed, *bounds, *groups]
+        bounds = [b"%d" % bound for bound in (life, self._most, overhead, moment)]
+        return [self._answers, key, packed, *bounds, self._groups, b"%d" % MOST_EVICTED, self._nonce, *groups]
 
     async def invalidate(self, groups: Sequence[str]) -> int:
         removed = 0
@@ -154,7 +156,7 @@ class RedisAnswers(AnswerStore):
             keys = [self._names, self._sizes, self._total, self._cuts, self._counter, members]
             first, left = True, 1
             while left:
-                arguments: list[bytes | int] = [self._answers, name, int(first), self._groups, MOST_CUTS, ALL.encode()]
+                arguments = self._answers, name, b"%d" % first, self._groups, b"%d" % MOST_CUTS, ALL.encode()
                 number, left = await self._require(keys, arguments)
                 removed += number
                 first = False
@@ -173,20 +175,20 @@ class RedisAnswers(AnswerStore):
 
     async def lead(self, key: bytes, seconds: float) -> bool:
         life = _milliseconds(seconds)
-        taken = await self._try(lambda: self._commands.set(self._leads + key, self._nonce, nx=True, px=life))
+        taken = await self._try(lambda: self._redis.call(b"SET", self._leads + key, self._nonce, b"NX", b"PX", life))
         return taken is not None or not self._up
 
     async def led(self, key: bytes) -> bool:
-        return await self._try(lambda: self._commands.get(self._leads + key)) not in (None, self._nonce)
+        return await self._try(lambda: self._redis.call(b"GET", self._leads + key)) not in (None, self._nonce)
 
     async def release(self, key: bytes) -> None:
-        await self._try(lambda: self._release(keys=[self._leads + key], args=[self._nonce]))
+        await self._try(lambda: self._redis.run(_RELEASE, (self._leads + key,), (self._nonce,)))
 
     async def _counted(self) -> tuple[int, int]:
-        pipeline = self._commands.pipeline(transaction=False)
-        pipeline.zcount(self._names, self._wall() * 1000, "+inf")
-        pipeline.get(self._total)
-        answers, size = await pipeline.execute()
+        answers, size = await asyncio.gather(
+            self._redis.call(b"ZCOUNT", self._names, b"%d" % int(self._wall() * 1000), b"+inf"),
+            self._redis.call(b"GET", self._total),
+        )
         return answers, int(size or 0)
 
     async def _try(self, call: Callable[[], Awaitable[T]]) -> T | None:
@@ -207,11 +209,11 @@ class RedisAnswers(AnswerStore):
             self._log.info(_UP)
         return reply
 
-    async def _require(self, keys: Sequence[bytes], arguments: Sequence[bytes | int]) -> tuple[int, int]:
+    async def _require(self, keys: Sequence[bytes], arguments: Sequence[bytes]) -> tuple[int, int]:
         """One call of the script that invalidates. Raises Overloaded."""
         try:
             async with asyncio.timeout(self._timeout):
-                number, left = await self._invalidate(keys=keys, args=arguments)
+                number, left = await self._redis.run(_INVALIDATE, keys, arguments)
         except Exception as error:
             self._log.warning("Answers could not be invalidated.", why=f"{type(error).__name__}: {error}")
             raise Overloaded("Redis does not answer.", code="cache_unavailable") from None
@@ -225,6 +227,6 @@ class RedisAnswers(AnswerStore):
         return answer if self._wall() < answer.kept_until else None
 
 
-def _milliseconds(seconds: float) -> int:
+def _milliseconds(seconds: float) -> bytes:
     """At least 1, as Redis has it for keys that expire."""
-    return max(int(seconds * 1000), 1)
+    return b"%d" % max(int(seconds * 1000), 1)

@@ -2,4 +2,5 @@
 
 client.py       the pool of connections, and settings of all that use it
 connection.py   a connection that one user keeps, and scripts
+pipeline.py     commands of many callers in one write
 """

@@ -219,8 +219,9 @@ def calls_of(gateway: Gateway) -> list[Any]:
 
 async def leads(gateway: Gateway) -> list[bytes]:
     """Of all replicas."""
-    store = gateway.app.cache.store
-    return [name async for name in store._commands.scan_iter(store._leads + b"*")]
+    pattern = gateway.app.cache.store._leads + b"*"
+    async with redis.Redis.from_url(redis_url()) as client:
+        return [name async for name in client.scan_iter(pattern)]
 
 
 async def test_answers_are_invalidated_for_all_replicas() -> None:
