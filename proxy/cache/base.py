@@ -163,10 +163,6 @@ class AnswerStore(ABC):
         """End the lead of this process."""
         return
 
-    async def close(self) -> None:
-        """Release what the store holds."""
-        return
-
 
 def portions(sequence: Sequence[T]) -> Iterator[Sequence[T]]:
     """What is looked up or stored in one turn of the loop."""
