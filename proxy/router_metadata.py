@@ -115,7 +115,8 @@ def member_with_cost(exchange: Exchange, deployment: Deployment, cost: int | Non
 
 def comment(exchange: Exchange, deployment: Deployment, cost: int | UnsetType | None = UNSET) -> bytes:
     """The metadata as a comment of an event stream. ``cost``: in nano-USD, unset if it was not requested."""
-    document = _document(exchange, deployment, UNSET if cost is UNSET else _in_usd(cost))
+    cache = CacheMetadata("miss") if exchange.cache == "miss" else UNSET
+    document = _document(exchange, deployment, UNSET if cost is UNSET else _in_usd(cost), cache)
     return exchange.endpoint.dialect.writer.metadata_comment(document)
 
 
@@ -149,7 +150,12 @@ def _in_usd(cost: int | None) -> float | None:
     return None if cost is None else cost / NANO
 
 
-def _document(exchange: Exchange, deployment: Deployment, cost: float | UnsetType | None = UNSET) -> bytes:
+def _document(
+    exchange: Exchange,
+    deployment: Deployment,
+    cost: float | UnsetType | None = UNSET,
+    cache: CacheMetadata | UnsetType = UNSET,
+) -> bytes:
     return _encode(
         RouterMetadata(
             deployment.provider.name,
@@ -161,6 +167,7 @@ def _document(exchange: Exchange, deployment: Deployment, cost: float | UnsetTyp
             [Skipped(*each) for each in exchange.skipped] or UNSET,
             exchange.dropped or UNSET,
             cost,
+            cache,
         )
     )
 

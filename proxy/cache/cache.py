@@ -14,7 +14,7 @@ from proxy.cache.base import AnswerStore, CachedAnswer, Found
 from proxy.cache.batches import CachedBatches
 from proxy.cache.directives import USUAL
 from proxy.cache.eligible import MOST_BODY
-from proxy.cache.flights import LEFT, STALE, Flight, NotShared
+from proxy.cache.flights import LEFT, STALE, NotShared
 from proxy.cache.headers import CacheHeaders
 from proxy.cache.keeping import AnswerKeeper
 from proxy.cache.key import pairs_key
@@ -50,7 +50,7 @@ class ResponseCache:
         self.store, self.counters = store, self.keeper.counters
         self._dispatch = dispatch
         self._batches = CachedBatches(self.keeper, dispatch)
-        self._flights: dict[bytes, Flight[CachedAnswer] | int] = {}  # by key; the moment where no request waits
+        self._flights: dict[bytes, Wanted] = {}  # by key: the newest request for which equal ones wait
         self.adopt(config)
 
     def __repr__(self) -> str:
@@ -135,7 +135,7 @@ class ResponseCache:
         if directives.only:
             self.counters.note_miss(wanted.responder)
             raise not_cached()
-        if wanted.key in self._flights:
+        if self._first(wanted) is not None:
             return self._follow(wanted) if waits and directives is USUAL else self._ask(wanted)
         return self._lead(wanted) if self.store.shared else self._ask(wanted, leads=True)
 
@@ -157,8 +157,8 @@ class ResponseCache:
         now = asyncio.get_running_loop().time
         until = now() + self._terms.wait
         answer: CachedAnswer | NotShared | None = LEFT
-        while answer is LEFT and (left := until - now()) > 0 and (flight := self._flight(wanted)) is not None:
-            answer = await flight.follow(left)
+        while answer is LEFT and (left := until - now()) > 0 and (first := self._first(wanted)) is not None:
+            answer = await first.followed(left)
         if isinstance(answer, CachedAnswer):
             self.counters.waited += 1
             await self._hit(wanted, answer)
@@ -169,19 +169,28 @@ class ResponseCache:
             wanted.leads = None  # the first one has ended it
             await self._answered(wanted, (None, wanted.moment), waits=False)
 
-    def _flight(self, wanted: Wanted) -> Flight[CachedAnswer] | None:
-        """The flight to wait for. Not one that began before an invalidation, where this request came after it."""
-        found = self._flights.get(wanted.key, -1)
-        if isinstance(found, int):
-            if found < wanted.moment:
-                return None
-            found = self._flights[wanted.key] = Flight(found)
-        return found if found.moment >= wanted.moment else None
+    def _first(self, wanted: Wanted) -> Wanted | None:
+        """The equal request to wait for. Not one that began before an invalidation, where this one came after it."""
+        first = self._flights.get(wanted.key)
+        return None if first is None or first.moment < wanted.moment else first
+
+    def _end(self, wanted: Wanted, answer: CachedAnswer | NotShared | None) -> None:
+        """Give the answer to the requests that wait for this one."""
+        if self._flights.get(wanted.key) is wanted:  # else one that came after an invalidation took its place
+            del self._flights[wanted.key]
+        if wanted.flight is not None:
+            wanted.flight.land(answer)
+
+    def _outdate(self, refreshing: Wanted) -> None:
+        """Let no running request replace an answer that was refreshed meanwhile."""
+        first = self._flights.get(refreshing.key)
+        if refreshing.stored and first is not None and first.moment <= refreshing.moment:
+            first.outdated = True
 
     async def _lead(self, wanted: Wanted) -> None:
         """Call a provider, unless another process does. Ends the lead of this process."""
         key, store, wait = wanted.key, self.store, self._terms.wait
-        self._flights[key] = wanted.moment
+        self._flights[key] = wanted
         answer: CachedAnswer | None = None
         left = False
         try:
@@ -199,9 +208,7 @@ class ResponseCache:
             left = True
             raise
         finally:
-            flight = self._flights.pop(key)
-            if isinstance(flight, Flight):
-                flight.land(LEFT if left else answer or wanted.stored)
+            self._end(wanted, LEFT if left else answer or wanted.stored)
             if wanted.leads is not False and wait:
                 await store.release(key)
         self.counters.waited += 1
@@ -219,11 +226,13 @@ class ResponseCache:
         )
         self.counters.note_miss(responder)
         if leads:
-            self._flights[wanted.key] = wanted.moment
+            self._flights[wanted.key] = wanted
         left = False
         try:
             await self._dispatch(wanted.dispatcher, responder, wanted.plan, wanted.call)
             storing = keeper.keep(wanted, recorder)
+            if not wanted.directives.look:
+                self._outdate(wanted)
             if storing is not None:
                 await storing
                 wanted.leads = False
@@ -239,6 +248,5 @@ class ResponseCache:
             raise
         finally:
             recorder.release()
-            flight = self._flights.pop(wanted.key) if leads else None
-            if isinstance(flight, Flight):
-                flight.land(LEFT if left else wanted.stored)
+            if leads:
+                self._end(wanted, LEFT if left else wanted.stored)

@@ -92,6 +92,8 @@ class AnswerKeeper:
         else:
             answer = CachedAnswer(body, facts, self._wall(), cost, usage.input, usage.output)
         wanted.stored = answer
+        if wanted.outdated:
+            return None
         self.counters.stored += 1
         if self.store.shared:
             return self.put_later(wanted.key, answer, wanted.moment)

@@ -12,7 +12,7 @@ from proxy.cache.base import ALL, tag_group
 from proxy.cache.eligible import MOST_BODY
 from proxy.limits.reservation import Reservation
 from proxy.routing.deployment import Deployment
-from tests.cache.flows import CALL, STREAM, Clock, ask, cached, state
+from tests.cache.flows import CALL, STREAM, Clock, ask, cached, state, text
 from tests.support import (
     Chunk,
     Headers,
@@ -105,7 +105,8 @@ async def test_comments_and_metadata_of_one_request_are_not_for_others() -> None
         client = await gw.client()
         metadata = ("x-router-metadata", "true")
         first = await ask(client, STREAM, metadata)
-        assert b": _router" in first.body
+        comment = next(line for line in first.body.splitlines() if line.startswith(b": _router "))
+        assert json.loads(comment.removeprefix(b": _router "))["cache"] == {"status": "miss"}
         assert (await ask(client, STREAM)).body == b"".join(EVENTS)
         third = await ask(client, STREAM, metadata)
         comment = third.body.removeprefix(b"".join(EVENTS[:-1])).removesuffix(EVENTS[-1])
@@ -212,6 +213,38 @@ async def test_a_request_after_an_invalidation_does_not_wait_for_one_before_it()
         assert (state(answer), answer.json["choices"][0]["message"]["content"]) == ("miss", "New")
         gate.set()
         assert (await asking).json["choices"][0]["message"]["content"] == "Old"
+
+
+async def test_requests_after_an_invalidation_wait_for_the_first_of_them() -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        before, after = asyncio.Event(), asyncio.Event()
+        up.queue([Wait(before), *json_answer(completion("Old"))], [Wait(after), *json_answer(completion("New"))])
+        clients = [await gw.client() for _ in range(12)]
+        old = [asyncio.ensure_future(ask(client)) for client in clients[:2]]
+        await until(lambda: gw.app.serving.running == 2, "the requests before it to run")
+        await gw.app.cache.store.invalidate([ALL])
+        new = [asyncio.ensure_future(ask(client)) for client in clients[2:]]
+        await until(lambda: gw.app.serving.running == 12, "all requests to run")
+        before.set()
+        assert {text(answer) for answer in await asyncio.gather(*old)} == {"Old"}
+        after.set()
+        assert {text(answer) for answer in await asyncio.gather(*new)} == {"New"}
+        assert len(up.requests) == 2
+        assert not gw.app.cache._flights
+
+
+async def test_a_refreshed_answer_is_not_replaced_by_one_that_was_requested_before() -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        gate = asyncio.Event()
+        up.queue([Wait(gate), *json_answer(completion("Old"))], json_answer(completion("New")))
+        clients = [await gw.client() for _ in range(3)]
+        old = [asyncio.ensure_future(ask(client)) for client in clients[:2]]
+        await until(lambda: gw.app.serving.running == 2, "both requests to run")
+        await ask(clients[2], CALL, ("x-router-cache", "refresh"))
+        gate.set()
+        assert {text(answer) for answer in await asyncio.gather(*old)} == {"Old"}
+        assert text(await ask(clients[2])) == "New"
+        assert gw.app.cache.counters.stored == 1
 
 
 async def test_a_stale_answer_names_who_gave_it_once() -> None:

@@ -26,7 +26,7 @@ async def test_a_row_says_what_a_hit_has_saved() -> None:
         answer = await ask(client, CALL, ("x-router-run", "r1"), ("x-router-labels", "ticket=A"))
         assert state(answer) == "hit"
         await gw.settled(2)
-        first, second = sorted(spool.rows, key=lambda row: row.at)
+        second, first = sorted(spool.rows, key=lambda row: row.end)  # "cached", "ok"
         assert (first.end, first.cost, first.saved) == ("ok", 2_000_000, None)
         assert (second.end, second.attempt, second.answered, second.status) == ("cached", 0, True, 200)
         assert (second.cost, second.cost_source, second.saved) == (0, "none", 2_000_000)
