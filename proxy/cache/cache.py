@@ -179,7 +179,8 @@ class ResponseCache:
         if self._flights.get(wanted.key) is wanted:  # else one that came after an invalidation took its place
             del self._flights[wanted.key]
         if wanted.flight is not None:
-            wanted.flight.land(answer)
+            left = answer is None and wanted.responder.request.gone  # maybe after the last event
+            wanted.flight.land(LEFT if left else answer)
 
     def _outdate(self, refreshing: Wanted) -> None:
         """Let no running request replace an answer that was refreshed meanwhile."""

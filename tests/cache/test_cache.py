@@ -201,6 +201,28 @@ async def test_if_the_first_client_leaves_one_of_those_that_wait_takes_its_place
         assert not gw.app.cache._flights
 
 
+async def test_if_the_first_client_leaves_after_the_last_event_one_of_those_that_wait_takes_its_place() -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        gate = asyncio.Event()
+        up.queue([Headers(200, SSE_HEADERS), *map(Chunk, EVENTS), Wait(gate)], [Wait(gate), *sse_answer(*EVENTS)])
+        first = await gw.client()
+        await first.request("POST", "/v1/chat/completions", json=STREAM)
+        await until(lambda: len(up.requests) == 1, "the first request to be sent")
+        clients = [await gw.client() for _ in range(5)]
+        asking = [asyncio.ensure_future(ask(client, STREAM)) for client in clients]
+        await until(lambda: gw.app.serving.running == 6, "all requests to run")
+        await first.read_head()
+        received = b""
+        while not received.endswith(EVENTS[-1]):
+            received += await first.read_chunk()
+        first.close()
+        await until(lambda: len(up.requests) >= 2, "the second request to be sent")
+        gate.set()
+        answers = await asyncio.gather(*asking)
+        assert sorted(str(state(answer)) for answer in answers) == ["hit"] * 4 + ["miss"]
+        assert len(up.requests) == 2
+
+
 async def test_a_request_after_an_invalidation_does_not_wait_for_one_before_it() -> None:
     async with Upstream() as up, Gateway(cached(up)) as gw:
         gate = asyncio.Event()
