@@ -32,7 +32,7 @@ class _Rule(Struct, frozen=True, eq=False):
     policy: CachePolicy | None
 
     def matches(self, model: str, client: Client | None, headers: Mapping[str, str]) -> bool:
-        if self.models and not any(matches(model) for matches in self.models):
+        if self.models and not any(matches(name) for matches in self.models for name in (model, *model.split(","))):
             return False
         if self.clients and not (client is not None and any(_names(matches, client) for matches in self.clients)):
             return False
@@ -54,7 +54,7 @@ class CacheRules:
         return None if self._rules else self._usual
 
     def find(self, model: str, client: Client | None, headers: Mapping[str, str]) -> CachePolicy | None:
-        """What applies; ``None``: the request is not cached."""
+        """What applies; ``None``: the request is not cached. ``model``: one, or several with commas between them."""
         if not self._rules:
             return self._usual
         if self._by_header or len(model) > LONG:

@@ -15,8 +15,8 @@ CacheSecs = Annotated[float, Meta(gt=0, le=31_536_000)]
 class CacheRule(Section, frozen=True):
     """What applies to some requests: those that match all of ``models``, ``clients`` and ``headers``.
 
-    ``*`` matches any text. ``models``: as the client names them. ``clients``: their names, ids, or ids of keys.
-    ``headers``: of the request. Members that are unset are those of the section.
+    ``*`` matches any text. ``models``: as the client names them; of several, one has to match. ``clients``: their
+    names, ids, or ids of keys. ``headers``: of the request. Members that are unset are those of the section.
     """
 
     models: list[Name] = []

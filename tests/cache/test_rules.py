@@ -38,6 +38,13 @@ def test_the_first_rule_that_matches_applies() -> None:
     assert found(rules, "o11") is None
 
 
+def test_a_rule_for_a_model_applies_where_it_is_one_of_several() -> None:
+    rules = [CacheRule(models=["o1"], enabled=False), CacheRule(models=["gpt-*"], ttl_secs=5.0)]
+    assert found(rules, "gpt-4,o1") is None
+    assert found(rules, "m,gpt-4") == (5.0, "owner")
+    assert found(rules, "m,auto") == (100.0, "owner")
+
+
 def test_a_rule_for_clients_matches_names_and_ids() -> None:
     for pattern in ("ann", "key:*", "k1"):
         assert found([CacheRule(clients=[pattern], enabled=False)]) is None
