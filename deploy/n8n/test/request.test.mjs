@@ -8,6 +8,7 @@ const require = createRequire(import.meta.url);
 const {
 	apiOf,
 	criteriaOf,
+	dimensionsOf,
 	headersOf,
 	inputsOf,
 	limitsOf,
@@ -215,6 +216,15 @@ describe('inputs', () => {
 	it('are not empty', () => {
 		for (const input of ['', [], '[]', ['a', ''], [{}], undefined])
 			assert.throws(() => inputsOf(input), ParameterError);
+	});
+});
+
+describe('dimensions', () => {
+	it('are a number, which an expression may return as a text', () => {
+		assert.deepEqual(dimensionsOf({}), {});
+		assert.deepEqual(dimensionsOf({ dimensions: '' }), {});
+		assert.deepEqual(dimensionsOf({ dimensions: '256' }), { dimensions: 256 });
+		assert.throws(() => dimensionsOf({ dimensions: 'many' }), ParameterError);
 	});
 });
 

@@ -1,6 +1,7 @@
 /** The node Sluice, and its credentials: requests that it makes of items, and items that it makes of responses. */
 
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { createRequire } from 'node:module';
 import { describe, it } from 'node:test';
 
@@ -88,6 +89,13 @@ describe('chat', () => {
 			return { statusCode: 503, error: { message: 'busy' } };
 		};
 		await assert.rejects(run(chat, busy, { signal: canceling.signal }), /abort/);
+	});
+
+	it('leaves no listener at the signal of the workflow', async () => {
+		const { signal } = new AbortController();
+		const answers = [{ statusCode: 503, headers: { 'retry-after': '0' }, error: {} }, CHAT];
+		await run(chat, () => answers.shift(), { signal });
+		assert.deepEqual(getEventListeners(signal, 'abort'), []);
 	});
 
 	it('returns the whole response if it is not simplified', async () => {

@@ -5,6 +5,7 @@ import type { IDataObject, IExecuteFunctions } from 'n8n-workflow';
 import { call, type GatewayAnswer, type GatewayRequest, modelChoice } from '../shared/gateway';
 import {
 	criteriaOf,
+	dimensionsOf,
 	headersOf,
 	inputsOf,
 	limitsOf,
@@ -39,7 +40,7 @@ async function embeddings(node: IExecuteFunctions, item: number): Promise<IDataO
 	const options = node.getNodeParameter('embeddingOptions', item, {}) as IDataObject;
 	const { body, headers } = await send(node, item, '/embeddings', options, {
 		input: inputsOf(node.getNodeParameter('text', item)),
-		...(options.dimensions ? { dimensions: options.dimensions } : {}),
+		...dimensionsOf(options),
 		encoding_format: 'float',
 	});
 	return [node.getNodeParameter('simplify', item, true) ? embeddingResult(body, headers) : body];

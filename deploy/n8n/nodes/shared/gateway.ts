@@ -66,10 +66,16 @@ export async function call(
 
 /** Throws as soon as the workflow is canceled. */
 async function pause(ms: number, signal?: AbortSignal): Promise<void> {
-	const canceled = new Promise<never>((_, reject) =>
-		signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true }),
-	);
-	await Promise.race([sleep(ms), canceled]);
+	let cancel = () => {};
+	const canceled = new Promise<never>((_, reject) => {
+		cancel = () => reject(signal?.reason as Error);
+	});
+	signal?.addEventListener('abort', cancel);
+	try {
+		await Promise.race([sleep(ms), canceled]);
+	} finally {
+		signal?.removeEventListener('abort', cancel); // the signal is that of the whole workflow
+	}
 }
 
 /** The choice of models that the parameters of an item make. */

@@ -137,6 +137,12 @@ export function inputsOf(input: unknown): string[] {
 	return texts;
 }
 
+/** How many numbers each vector has, as a member of a request. */
+export function dimensionsOf(options: IDataObject): IDataObject {
+	const dimensions = numberOf('Dimensions', options.dimensions);
+	return dimensions ? { dimensions } : {};
+}
+
 function isPlain(value: unknown): boolean {
 	return typeof value === 'string' || typeof value === 'number';
 }
