@@ -79,10 +79,11 @@ class ResponseCache:
 
     def answer(self, dispatcher: Dispatcher, responder: Responder, plan: Plan, call: Call) -> Awaitable[None]:
         """Answer a call, from the cache or by a provider. Raises ClientFault for a wrong header, and what these do."""
-        terms, request, members = self._terms, responder.request, call.members
+        terms, request, exchange, members = self._terms, responder.request, responder.exchange, call.members
         headers = terms.headers.read(request.raw_headers)
-        policy = terms.usual or terms.rules.find(responder.exchange.model, responder.exchange.caller, request.headers)
-        if policy is None or not headers.directives.keep or len(call.body) > MOST_BODY:
+        policy = terms.usual or terms.rules.find(exchange.model, exchange.caller, request.headers)
+        outdated = exchange.catalog.config is not terms.config  # the key would say that the new models answered
+        if policy is None or outdated or not headers.directives.keep or len(call.body) > MOST_BODY:
             return self._pass(dispatcher, responder, plan, call, headers)
         shape = terms.shape(responder, call, policy)
         if shape.check is not None and shape.check(call) is not None:

@@ -48,6 +48,7 @@ class CacheTerms:
     """The section ``cache`` of one configuration, and what the keys of its requests begin with."""
 
     def __init__(self, config: Config) -> None:
+        self.config = config
         self.settings = config.cache
         self.rules = CacheRules(config.cache)
         self._allow = frozenset(config.cache.allow)

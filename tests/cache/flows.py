@@ -7,7 +7,7 @@ from typing import Any
 from proxy.cache.cache import ResponseCache
 from tests.cache.answers import NOON
 from tests.support import Answer, RawClient, Upstream
-from tests.support.gateway import Gateway, one_provider
+from tests.support.gateway import Gateway, one_provider, to_config
 
 CHAT = "/v1/chat/completions"
 CALL: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
@@ -20,6 +20,12 @@ def cached(up: Upstream, settings: dict[str, Any] | None = None, **sections: Any
 
 async def ask(client: RawClient, call: Any = CALL, *lines: tuple[str, str], path: str = CHAT) -> Answer:
     return await client.fetch("POST", path, json=call, headers=list(lines))
+
+
+def reload(gw: Gateway, source: dict[str, Any]) -> None:
+    """Put another configuration in force."""
+    config = to_config(source)
+    gw.app._adopt(config, gw.app.running._compiled(config, (), None))
 
 
 def state(answer: Answer) -> str | None:

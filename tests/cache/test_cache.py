@@ -12,7 +12,7 @@ from proxy.cache.base import ALL, tag_group
 from proxy.cache.eligible import MOST_BODY
 from proxy.limits.reservation import Reservation
 from proxy.routing.deployment import Deployment
-from tests.cache.flows import CALL, STREAM, Clock, ask, cached, state, text
+from tests.cache.flows import CALL, CHAT, STREAM, Clock, ask, cached, reload, state, text
 from tests.support import (
     Chunk,
     Headers,
@@ -28,7 +28,7 @@ from tests.support import (
     until,
 )
 from tests.support.answers import SSE_HEADERS
-from tests.support.gateway import Gateway, one_provider, to_config
+from tests.support.gateway import Gateway, one_provider
 
 EVENTS = chat_events("Hello", " world")
 
@@ -499,9 +499,9 @@ async def test_a_cache_that_is_switched_off_frees_its_memory() -> None:
         await ask(await gw.client())
         store = gw.app.cache.store
         assert store.glance().answers == 1
-        gw.app._adopt(to_config(one_provider(up)), gw.app.running.catalog)
+        reload(gw, one_provider(up))
         assert store.glance().answers == 0
-        gw.app._adopt(gw.config, gw.app.running.catalog)
+        reload(gw, cached(up))
         assert [state(await ask(await gw.client())) for _ in range(2)] == ["miss", "hit"]
 
 
@@ -516,13 +516,28 @@ async def test_a_rule_with_a_shorter_time_applies_to_what_others_have_stored() -
         assert state(await ask(client, CALL, ("x-fresh", "yes"))) == "miss"
 
 
+async def test_an_answer_of_the_models_before_a_reload_is_not_kept_for_those_after_it() -> None:
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        up.on(lambda request: json_answer(completion(json.loads(request.body)["model"])))
+        first, second = await gw.client(), await gw.client()
+        sent = first.encode("POST", CHAT, value=CALL)
+        await first.send(sent[:-1])
+        await until(lambda: gw.app.serving.running == 1, "the request to run")
+        reload(gw, cached(up, models=[{"name": "m", "provider": "up", "model": "new"}]))
+        await first.send(sent[-1:])
+        old = await first.read_answer()
+        assert (state(old), text(old)) == ("bypass", "up-model")
+        new = await ask(second)
+        assert (state(new), text(new)) == ("miss", "new")
+
+
 async def test_a_shorter_time_of_a_reload_applies_to_what_is_stored() -> None:
     async with Upstream() as up, Gateway(cached(up, {"ttlSecs": 60, "staleSecs": 600})) as gw:
         up.on(lambda request: json_answer(completion("Hello")))
         clock, client = Clock(gw), await gw.client()
         await ask(client)
         clock.seconds += 6
-        gw.app._adopt(to_config(cached(up, {"ttlSecs": 5})), gw.app.running.catalog)
+        reload(gw, cached(up, {"ttlSecs": 5}))
         up.on(lambda request: json_answer(error_json("down"), 503))
         answer = await ask(client)
         assert (answer.status, state(answer)) == (502, "miss")

@@ -18,7 +18,7 @@ from proxy.cache.base import ALL
 from proxy.dialects.call import Call
 from proxy.exchange import Exchange
 from proxy.hooks import HookReply
-from tests.cache.flows import CALL, CHAT, STREAM, Clock, cached, state
+from tests.cache.flows import CALL, CHAT, STREAM, Clock, cached, reload, state
 from tests.cache.flows import ask as asked
 from tests.support import (
     Answer,
@@ -35,7 +35,7 @@ from tests.support import (
     sse_answer,
 )
 from tests.support.answers import SSE_HEADERS
-from tests.support.gateway import Gateway, to_config
+from tests.support.gateway import Gateway
 
 README = Path(__file__).resolve().parents[2] / "proxy/cache/README.md"
 _, _, REST = README.read_text().partition("| case | `x-router-cache` |\n| --- | --- |\n")
@@ -267,11 +267,8 @@ async def _(scene: Scene) -> Answer:
 async def _(scene: Scene) -> Answer:
     client = await scene.start()
     await ask(client)
-    other = cached(scene.up, provider=CHAT_ONLY, models=[{"name": "m", "provider": "up", "model": "other-model"}])
-    running = scene.gw.app.running
-    config = to_config(other)
-    catalog = running._compiled(config, (), None)
-    scene.gw.app._adopt(config, catalog)
+    models = [{"name": "m", "provider": "up", "model": "other-model"}]
+    reload(scene.gw, cached(scene.up, provider=CHAT_ONLY, models=models))
     return await ask(client)
 
 
