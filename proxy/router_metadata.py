@@ -120,14 +120,14 @@ def comment(exchange: Exchange, deployment: Deployment, cost: int | UnsetType | 
     return exchange.endpoint.dialect.writer.metadata_comment(document)
 
 
-def from_cache(exchange: Exchange, name: str, cache: CacheMetadata, *, cost: bool) -> bytes:
-    """The metadata of an answer from the cache, as JSON. ``name``: of the deployment that once gave it. It costs
-    nothing, which is said with ``cost``.
+def from_cache(exchange: Exchange, name: str, cache: CacheMetadata, cost: int | UnsetType | None = UNSET) -> bytes:
+    """The metadata of an answer from the cache, as JSON. ``name``: of the deployment that once gave it. ``cost``: of
+    failed attempts, in nano-USD, unset if it was not requested.
     """
-    free = 0.0 if cost else UNSET
+    cost_usd = UNSET if cost is UNSET else _in_usd(cost)
     errors = failures(exchange)
     return _encode(
-        RouterMetadata(exchange.provider, name, len(exchange.attempts), False, errors, cost_usd=free, cache=cache)
+        RouterMetadata(exchange.provider, name, len(exchange.attempts), False, errors, cost_usd=cost_usd, cache=cache)
     )
 
 

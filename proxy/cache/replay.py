@@ -7,8 +7,10 @@ from functools import lru_cache
 from typing import Final, Literal
 
 import msgspec
+from msgspec import UNSET
 
 from proxy import router_metadata
+from proxy.billing import cost_so_far
 from proxy.cache.base import CachedAnswer
 from proxy.cache.stream_recorder import blocks_of
 from proxy.errors import ClientGone
@@ -39,7 +41,8 @@ async def replay(responder: Responder, answer: CachedAnswer, status: Literal["hi
         raise ClientGone
     wants_cost = request.rare and responder.wants_metadata
     if exchange.attempts or wants_cost:
-        document = router_metadata.from_cache(exchange, facts.name, CacheMetadata(status, age), cost=wants_cost)
+        cost = cost_so_far(exchange) if wants_cost else UNSET
+        document = router_metadata.from_cache(exchange, facts.name, CacheMetadata(status, age), cost)
     else:
         document = _usual_metadata(facts.provider, facts.name, status) % age
     if not facts.stream:

@@ -123,6 +123,19 @@ async def test_the_cost_of_a_hit_is_said_on_request() -> None:
         assert answer.json["_router"]["cost_usd"] == 0.0
 
 
+async def test_the_cost_of_a_stale_answer_is_that_of_the_failed_attempts() -> None:
+    models = [{"name": "m", "provider": "up", "model": "up-model", "inputPrice": 1000.0, "outputPrice": 1000.0}]
+    async with Upstream() as up, Gateway(cached(up, {"ttlSecs": 60, "staleSecs": 60}, models=models)) as gw:
+        up.queue(json_answer(completion("Hello")))
+        clock, client = Clock(gw), await gw.client()
+        await ask(client)
+        clock.seconds += 61
+        up.on(lambda request: json_answer(error_json("too late"), 504))  # the provider may bill what it has read
+        answer = await ask(client, CALL, ("x-router-metadata", "true"))
+        assert state(answer) == "stale"
+        assert answer.json["_router"]["cost_usd"] > 0
+
+
 async def test_an_answer_gets_older() -> None:
     async with Upstream() as up, Gateway(cached(up)) as gw:
         up.queue(json_answer(completion("Hello")))
