@@ -56,10 +56,11 @@ export function cached(signal) {
 
   async function invalidate(event) {
     event.preventDefault();
-    const given = which.value === "all" ? "all answers" : `${which.selectedOptions[0].text.toLowerCase()} ${name.value}`;
+    const named = name.value.trim(); // with spaces around it, it would match nothing
+    const given = which.value === "all" ? "all answers" : `${which.selectedOptions[0].text.toLowerCase().replace(" a ", " the ")} ${named}`;
     if (!(await confirm({ title: `Invalidate ${given}?`, text: "Requests go to providers until answers are cached again.", yes: "Invalidate them", grave: true }))) return;
     try {
-      const { invalidated } = await post("/admin/cache/invalidate", { [which.value]: which.value === "all" || [name.value] });
+      const { invalidated } = await post("/admin/cache/invalidate", { [which.value]: which.value === "all" || [named] });
       toast(`Answers removed: ${count(invalidated)}`);
     } catch (error) {
       toast(error.message, "bad");
