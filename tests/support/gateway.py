@@ -11,6 +11,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -48,14 +49,21 @@ def one_provider(up: Upstream, *, provider: dict[str, Any] | None = None, **sect
 def to_config(source: str | Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Config:
     """Load YAML text or a mapping, which may include ``models``, with the real loader.
 
-    Unless named: a free port, at most 1 s to drain, the admin token ``ADMIN``, and no ledger.
+    Unless named: a free port, at most 1 s to drain, the admin token ``ADMIN``, no ledger, and ``data_folder``.
     """
     mapping = _mapping(source)
     mapping["server"] = {"port": 0, "drainSecs": 1} | mapping.get("server", {})
     mapping["admin"] = {"token": ADMIN} | mapping.get("admin", {})
     mapping["ledger"] = NO_LEDGER | mapping.get("ledger", {})
+    mapping.setdefault("dataDir", data_folder().name)
     with tempfile.TemporaryDirectory() as folder:
         return load(_write(mapping, Path(folder)), environ or {}).config
+
+
+@cache
+def data_folder() -> tempfile.TemporaryDirectory[str]:
+    """Where gateways keep what they write, until these tests end: never where the user's own gateway has it."""
+    return tempfile.TemporaryDirectory(prefix="sluice-data-")
 
 
 def _mapping(source: str | Mapping[str, Any]) -> dict[str, Any]:
@@ -239,6 +247,7 @@ class GatewayProcess(Process):
             mapping = _mapping(self._source)
             mapping["admin"] = {"token": ADMIN} | mapping.get("admin", {})
             mapping["ledger"] = NO_LEDGER | mapping.get("ledger", {})
+            mapping.setdefault("dataDir", data_folder().name)
             path = _write(mapping, Path(folder))
             self.args = ["serve", "--config", str(path), "--port", "0", *self._more]
             await super().start()
