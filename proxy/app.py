@@ -12,8 +12,8 @@ from proxy.addresses.book import AddressBook
 from proxy.admission import open_admission
 from proxy.auth.credentials import Credentials
 from proxy.cache.cache import ResponseCache
+from proxy.cache.counters import BYPASS
 from proxy.cache.opening import open_cache
-from proxy.cache.wanted import BYPASS
 from proxy.client.dial import Dialer
 from proxy.config.left_out import LeftOutModel
 from proxy.config.listening import own_settings

@@ -20,11 +20,10 @@ from typing import Literal
 from multidict import CIMultiDictProxy, istr
 
 from proxy.billing import bill
-from proxy.cache.wanted import DispatchCall
 from proxy.config.schema import ServerSettings as Settings
 from proxy.dialects.call import Call
 from proxy.dialects.patches.base import prepare
-from proxy.dispatch.choice import dispatch_call
+from proxy.dispatch.choice import DispatchCall, dispatch_call
 from proxy.dispatch.dispatcher import Dispatcher
 from proxy.dispatch.list_fetcher import ListFetcher
 from proxy.dispatch.planning import plan_call

@@ -19,8 +19,10 @@ from proxy.cache.embedding_forms import EmbeddingForm
 from proxy.cache.embeddings import CONTENT_TYPE, BatchOutlet, EmbeddingBatch, batch_of
 from proxy.cache.flights import LEFT, Flight, NotShared
 from proxy.cache.keeping import AnswerKeeper
+from proxy.cache.lookup import Lookup
+from proxy.cache.refusals import not_cached
 from proxy.cache.waiting import wait_while_led
-from proxy.cache.wanted import DispatchCall, Wanted, not_cached
+from proxy.dispatch.choice import DispatchCall
 from proxy.errors import ClientGone
 
 Vectors: TypeAlias = Mapping[bytes, CachedAnswer]  # by the key of the input
@@ -35,58 +37,58 @@ class CachedBatches:
         self._flights: dict[bytes, Flight[Vectors]] = {}  # by the key of each input that is sent
 
     async def answer(
-        self, wanted: Wanted, form: EmbeddingForm, inputs: Sequence[Raw], keys: Sequence[bytes], wait: float
+        self, lookup: Lookup, form: EmbeddingForm, inputs: Sequence[Raw], keys: Sequence[bytes], wait: float
     ) -> None:
         """``keys``: of the inputs. ``wait``: seconds that calls for the same inputs may take; 0: none is waited for."""
-        known = await self._known(wanted, keys)
-        waited = wait > 0 and bool(self._flights) and await self._wait(wanted, keys, known, wait)
-        batch = _batch_of_one_model(wanted, form, inputs, keys, known)
+        known = await self._known(lookup, keys)
+        waited = wait > 0 and bool(self._flights) and await self._wait(lookup, keys, known, wait)
+        batch = _batch_of_one_model(lookup, form, inputs, keys, known)
         if not batch.missing:
             self._keeper.counters.waited += waited
-            await self._hit(wanted, batch)
-        elif wanted.directives.only:
-            self._keeper.counters.note_miss(wanted.responder)
+            await self._hit(lookup, batch)
+        elif lookup.directives.only:
+            self._keeper.counters.note_miss(lookup.responder)
             raise not_cached()
         elif wait:
-            await self._lead(wanted, batch, wait)
+            await self._lead(lookup, batch, wait)
         else:
-            await self._ask(wanted, batch)
+            await self._ask(lookup, batch)
 
-    async def _known(self, wanted: Wanted, keys: Sequence[bytes]) -> list[CachedAnswer | None]:
-        keeper, directives = self._keeper, wanted.directives
-        found, wanted.moment = await keeper.store.find_all(keys)
+    async def _known(self, lookup: Lookup, keys: Sequence[bytes]) -> list[CachedAnswer | None]:
+        keeper, directives = self._keeper, lookup.directives
+        found, lookup.moment = await keeper.store.find_all(keys)
         if not directives.look:
             return [None] * len(keys)
         return [
-            each if each is not None and keeper.is_fresh(each, wanted.policy, directives) else None for each in found
+            each if each is not None and keeper.is_fresh(each, lookup.policy, directives) else None for each in found
         ]
 
-    async def _hit(self, wanted: Wanted, batch: EmbeddingBatch) -> None:
+    async def _hit(self, lookup: Lookup, batch: EmbeddingBatch) -> None:
         """Answer with what is known. It is as old as its oldest part."""
-        self._keeper.counters.note_hit(wanted.responder)
-        self._note_saved(wanted, batch)
+        self._keeper.counters.note_hit(lookup.responder)
+        self._note_saved(lookup, batch)
         oldest = min((each for each in batch.vectors if each is not None), key=attrgetter("at"))
-        exchange, model = wanted.responder.exchange, oldest.facts.response_model
-        answer = structs.replace(oldest, body=batch.answer(exchange.model if wanted.call.aliased else model))
-        await self._keeper.give(wanted.responder, answer, "hit")
+        exchange, model = lookup.responder.exchange, oldest.facts.response_model
+        answer = structs.replace(oldest, body=batch.answer(exchange.model if lookup.call.aliased else model))
+        await self._keeper.give(lookup.responder, answer, "hit")
 
-    def _note_saved(self, wanted: Wanted, batch: EmbeddingBatch) -> None:
+    def _note_saved(self, lookup: Lookup, batch: EmbeddingBatch) -> None:
         counters = self._keeper.counters
         for answer in batch.vectors:
             if answer is not None:
                 counters.inputs += 1
-                counters.note_saved(wanted.responder, answer)
+                counters.note_saved(lookup.responder, answer)
 
     # -- calls for the same inputs -----------------------------------------------------------------
 
     async def _wait(
-        self, wanted: Wanted, keys: Sequence[bytes], known: list[CachedAnswer | None], seconds: float
+        self, lookup: Lookup, keys: Sequence[bytes], known: list[CachedAnswer | None], seconds: float
     ) -> bool:
         """Add to ``known`` what other calls get, until one of them has nothing to share. Returns whether any had."""
         time = asyncio.get_running_loop().time
         until, waited = time() + seconds, False
         while (left := until - time()) > 0:
-            flight = self._flight_of([key for key, each in zip(keys, known, strict=True) if each is None], wanted)
+            flight = self._flight_of([key for key, each in zip(keys, known, strict=True) if each is None], lookup)
             vectors = None if flight is None else await flight.follow(left)
             if vectors is LEFT:
                 continue
@@ -96,15 +98,15 @@ class CachedBatches:
             known[:] = [vectors.get(key) if each is None else each for key, each in zip(keys, known, strict=True)]
         return waited
 
-    def _flight_of(self, keys: Sequence[bytes], wanted: Wanted) -> Flight[Vectors] | None:
+    def _flight_of(self, keys: Sequence[bytes], lookup: Lookup) -> Flight[Vectors] | None:
         """The flight of any of these. Not one from before an invalidation that the request came after."""
         flights = (self._flights.get(key) for key in keys)
-        return next((each for each in flights if each is not None and each.moment >= wanted.moment), None)
+        return next((each for each in flights if each is not None and each.moment >= lookup.moment), None)
 
-    async def _lead(self, wanted: Wanted, batch: EmbeddingBatch, seconds: float) -> None:
+    async def _lead(self, lookup: Lookup, batch: EmbeddingBatch, seconds: float) -> None:
         """Request what is missing, also for other calls. Between processes, only one of equal calls does."""
         flights, store = self._flights, self._keeper.store
-        flight: Flight[Vectors] = Flight(wanted.moment)
+        flight: Flight[Vectors] = Flight(lookup.moment)
         missing = [batch.keys[place] for place in batch.missing]
         flights.update(dict.fromkeys(missing, flight))
         vectors: dict[bytes, CachedAnswer] = {}
@@ -116,11 +118,11 @@ class CachedBatches:
                 leads = await store.lead(name, seconds)
                 if not leads:
                     await wait_while_led(store, name, seconds)
-                    known = await self._known(wanted, batch.keys)
-                    batch = _batch_of_one_model(wanted, batch.form, batch.inputs, batch.keys, known)
+                    known = await self._known(lookup, batch.keys)
+                    batch = _batch_of_one_model(lookup, batch.form, batch.inputs, batch.keys, known)
                     vectors.update((key, each) for key, each in zip(batch.keys, batch.vectors, strict=True) if each)
             if batch.missing:
-                vectors.update(await self._ask(wanted, batch))
+                vectors.update(await self._ask(lookup, batch))
         except (ClientGone, asyncio.CancelledError):
             left = True
             raise
@@ -133,11 +135,11 @@ class CachedBatches:
                 await store.release(name)
         if not batch.missing:
             self._keeper.counters.waited += 1
-            await self._hit(wanted, batch)
+            await self._hit(lookup, batch)
 
-    async def _ask(self, wanted: Wanted, batch: EmbeddingBatch) -> Vectors:
+    async def _ask(self, lookup: Lookup, batch: EmbeddingBatch) -> Vectors:
         """Request what is missing from a provider. Returns what was stored."""
-        responder, call = wanted.responder, wanted.call
+        responder, call = lookup.responder, lookup.call
         self._keeper.counters.note_miss(responder)
         if not batch.whole:
             body = b"".join(call.segments({batch.form.inputs: batch.request()}))
@@ -147,9 +149,9 @@ class CachedBatches:
                 reduced.use_model(call.model)
             call = responder.call = reduced
         outlet = responder.outlet = BatchOutlet(responder.outlet, batch)
-        await self._dispatch(wanted.dispatcher, responder, wanted.plan, call)
+        await self._dispatch(lookup.dispatcher, responder, lookup.plan, call)
         if outlet.fetched:
-            self._note_saved(wanted, batch)
+            self._note_saved(lookup, batch)
         if not outlet.fetched or responder.exchange.fallback_used:
             return {}
         size = sum(len(batch.inputs[place]) for place in batch.missing)  # the provider reports the sum
@@ -157,11 +159,11 @@ class CachedBatches:
             (batch.keys[place], vector, len(batch.inputs[place]) / size)
             for place, vector in zip(batch.missing, outlet.fetched, strict=True)
         ]
-        return await self._keeper.keep_vectors(wanted, parts, CONTENT_TYPE)
+        return await self._keeper.keep_vectors(lookup, parts, CONTENT_TYPE)
 
 
 def _batch_of_one_model(
-    wanted: Wanted,
+    lookup: Lookup,
     form: EmbeddingForm,
     inputs: Sequence[Raw],
     keys: Sequence[bytes],
@@ -171,7 +173,7 @@ def _batch_of_one_model(
     batch = batch_of(form, inputs, keys, known)
     models = {each.facts.upstream_model for each in known if each is not None}
     if models and batch.missing:
-        plan, model = wanted.plan, wanted.responder.exchange.model
+        plan, model = lookup.plan, lookup.responder.exchange.model
         tiers = plan.tiers if plan.fallback_tier is None else (*plan.tiers, plan.fallback_tier)
         models.update(each.upstream_model or model for tier in tiers for each in tier.deployments)
     return batch if len(models) < 2 else batch_of(form, inputs, keys, [None] * len(keys))

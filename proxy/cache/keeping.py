@@ -9,12 +9,13 @@ from typing import Final, Literal
 
 from proxy.billing import cost_so_far
 from proxy.cache.base import AnswerFacts, AnswerStore, CachedAnswer, extra_of
+from proxy.cache.counters import CacheCounters
 from proxy.cache.directives import USUAL, Directives
+from proxy.cache.lookup import Lookup
 from proxy.cache.recorder import AnswerRecorder, content_type_of, kept_lines
 from proxy.cache.replay import replay
 from proxy.cache.rules import CachePolicy
 from proxy.cache.stream_recorder import EVENT_STREAM, Recordings
-from proxy.cache.wanted import CacheCounters, Wanted
 from proxy.config.cache_schema import CacheSettings
 from proxy.ledger.entry import answering
 from proxy.ledger.ledger import Ledger
@@ -73,12 +74,12 @@ class AnswerKeeper:
 
     # -- what is stored ----------------------------------------------------------------------------
 
-    def keep(self, wanted: Wanted, recorder: AnswerRecorder) -> Awaitable[None] | None:
+    def keep(self, lookup: Lookup, recorder: AnswerRecorder) -> Awaitable[None] | None:
         """Store an answer if it is whole, and note it. Not the fallback's, as the client requested another model.
 
         Awaitable only if the store has to wait.
         """
-        body, exchange = recorder.copy(), wanted.responder.exchange
+        body, exchange = recorder.copy(), lookup.responder.exchange
         if body is None or len(body) > self.recordings.largest or exchange.fallback_used or exchange.outcome in _FAILED:
             return None
         attempt = answering(exchange)
@@ -86,18 +87,18 @@ class AnswerKeeper:
             return None
         header_lines, usage, cost = recorder.header_lines, exchange.usage, cost_so_far(exchange)
         lines = kept_lines(header_lines) if exchange.dropped or exchange.patches else b""
-        facts = self.facts(wanted, content_type_of(header_lines), attempt.deployment, lines)
+        facts = self.facts(lookup, content_type_of(header_lines), attempt.deployment, lines)
         if usage is None:
             answer = CachedAnswer(body, facts, self._wall(), cost)
         else:
             answer = CachedAnswer(body, facts, self._wall(), cost, usage.input, usage.output)
-        wanted.stored = answer
-        if wanted.outdated:
+        lookup.stored = answer
+        if lookup.outdated:
             return None
         self.counters.stored += 1
         if self.store.shared:
-            return self.put_later(wanted.key, answer, wanted.moment)
-        return self.store.put(wanted.key, answer, wanted.moment)
+            return self.put_later(lookup.key, answer, lookup.moment)
+        return self.store.put(lookup.key, answer, lookup.moment)
 
     async def put_later(self, key: bytes, answer: CachedAnswer, moment: int) -> None:
         """Store an answer, unless too many bytes wait for a slow store. Ends the lead of this process."""
@@ -114,15 +115,15 @@ class AnswerKeeper:
             recordings.used -= size
 
     async def keep_vectors(
-        self, wanted: Wanted, parts: list[tuple[bytes, bytes, float]], content_type: bytes
+        self, lookup: Lookup, parts: list[tuple[bytes, bytes, float]], content_type: bytes
     ) -> dict[bytes, CachedAnswer]:
         """Store vectors of one answer: the key of each, its bytes, and its share of what the answer took."""
         kept: dict[bytes, CachedAnswer] = {}
-        exchange = wanted.responder.exchange
+        exchange = lookup.responder.exchange
         attempt = answering(exchange)
         if attempt is None:
             return kept
-        facts = self.facts(wanted, content_type, attempt.deployment)
+        facts = self.facts(lookup, content_type, attempt.deployment)
         now, cost, usage = self._wall(), cost_so_far(exchange), exchange.usage
         tokens = None if usage is None else usage.input
         for key, vector, share in parts:
@@ -130,16 +131,16 @@ class AnswerKeeper:
                 answer = CachedAnswer(vector, facts, now, _part(cost, share), _part(tokens, share), 0)
                 kept[key] = answer
         self.counters.stored += len(kept)
-        await self.store.put_all(list(kept.items()), wanted.moment)
+        await self.store.put_all(list(kept.items()), lookup.moment)
         return kept
 
-    def facts(self, wanted: Wanted, content_type: bytes, deployment: Deployment, lines: bytes = b"") -> AnswerFacts:
+    def facts(self, lookup: Lookup, content_type: bytes, deployment: Deployment, lines: bytes = b"") -> AnswerFacts:
         """The facts of an answer: one object for all that have the same."""
-        exchange, policy, known = wanted.responder.exchange, wanted.policy, self._facts
+        exchange, policy, known = lookup.responder.exchange, lookup.policy, self._facts
         key = deployment, exchange.model, exchange.response_model, content_type, policy
         facts = known.get(key)
-        if facts is None or wanted.tags or lines:
-            extra = extra_of(exchange.model, exchange.response_model, lines, wanted.tags)
+        if facts is None or lookup.tags or lines:
+            extra = extra_of(exchange.model, exchange.response_model, lines, lookup.tags)
             facts = AnswerFacts(
                 content_type.startswith(EVENT_STREAM),
                 content_type,
@@ -149,7 +150,7 @@ class AnswerKeeper:
                 deployment.name,
                 exchange.request_model,
                 exchange.response_model,
-                wanted.tags,
+                lookup.tags,
                 policy.ttl,
                 self._stale_secs,
                 extra,

@@ -7,8 +7,8 @@ from proxy.cache.cache import ResponseCache
 from proxy.cache.keeping import MEGABYTE
 from proxy.cache.memory import MemoryAnswers
 from proxy.cache.redis import RedisAnswers
-from proxy.cache.wanted import DispatchCall
 from proxy.config.schema import Config
+from proxy.dispatch.choice import DispatchCall
 from proxy.ledger.ledger import Ledger
 from proxy.observe.log import Log
 from proxy.redis.client import RedisClient

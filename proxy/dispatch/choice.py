@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from typing import get_args
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias, get_args
 
 from proxy.config.schema import Recovery
 from proxy.dialects.call import Call
@@ -22,6 +22,8 @@ from proxy.responder import Responder
 from proxy.routing.plan import Plan
 
 RECOVERY = "x-router-stream-recovery"
+
+DispatchCall: TypeAlias = Callable[[Dispatcher, Responder, Plan, Call], Awaitable[None]]
 
 
 def dispatch_call(dispatcher: Dispatcher, responder: Responder, plan: Plan, call: Call) -> Awaitable[None]:

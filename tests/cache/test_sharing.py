@@ -93,8 +93,8 @@ async def test_long_names_are_not_kept_in_tables() -> None:
         states = [state(await ask(client, call)) for call in calls for _ in range(2)]
         states += [state(await ask(client, CALL, path=f"{CHAT}?a={'x' * 5000}")) for _ in range(2)]
         assert states == ["miss", "hit"] * 3
-        terms = gw.app.cache._terms
-        for table in (terms._shapes, terms.rules._known, gw.app.cache.keeper._facts):
+        compiled = gw.app.cache._compiled
+        for table in (compiled._shapes, compiled.rules._known, gw.app.cache.keeper._facts):
             assert "x" * 5000 not in repr(list(table))
 
 

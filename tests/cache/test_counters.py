@@ -1,23 +1,13 @@
-"""What the cache notes of a request."""
+"""What the cache notes of requests."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
 from msgspec.structs import replace
 
-from proxy.cache.wanted import CacheCounters, is_of_providers
-from proxy.errors import (
-    BudgetExceeded,
-    ClientFault,
-    GatewayError,
-    Overloaded,
-    RateLimited,
-    ShuttingDown,
-    UpstreamFault,
-)
+from proxy.cache.counters import CacheCounters
 from tests.cache.answers import answer_of
 
 
@@ -44,21 +34,3 @@ def test_what_is_saved_is_summed_as_far_as_it_is_known() -> None:
     other = responder()
     counters.note_saved(other, replace(answer_of(), cost=None))
     assert other.exchange.saved is None
-
-
-@pytest.mark.parametrize(
-    ("fault", "stale"),
-    [
-        (UpstreamFault("x", status=502), True),
-        (UpstreamFault("x", status=429), True),
-        (Overloaded("x"), True),
-        (UpstreamFault("x", status=404), False),
-        (ClientFault("x", status=500), False),
-        (RateLimited("model", "tokensPerMinute", retry_after=1), False),
-        (BudgetExceeded("x"), False),
-        (ShuttingDown("x"), False),
-        (GatewayError("x", status=500), False),
-    ],
-)
-def test_which_errors_a_stale_answer_replaces(fault: GatewayError, stale: bool) -> None:
-    assert is_of_providers(fault) is stale

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from proxy.cache.terms import CacheTerms, version_of
+from proxy.cache.compiled import CompiledCacheSettings, version_of
 from tests.support.gateway import to_config
 
 PROVIDER = {"baseUrl": "http://127.0.0.1:1/v1", "apiKey": "secret-key"}
@@ -30,7 +30,7 @@ def version(**sections: Any) -> str:
     ],
 )
 def test_a_request_that_has_waited_has_time_to_be_sent(sections: dict[str, Any], seconds: float) -> None:
-    assert CacheTerms(to_config(BASE | sections)).wait == seconds
+    assert CompiledCacheSettings(to_config(BASE | sections)).wait == seconds
 
 
 def test_equal_configurations_share_answers() -> None:

@@ -44,7 +44,7 @@ def _text_of(value: object) -> str:
 _encode = msgspec.json.Encoder(order="sorted", enc_hook=_text_of).encode
 
 
-class CacheTerms:
+class CompiledCacheSettings:
     """The section ``cache`` of one configuration, and what the keys of its requests begin with."""
 
     def __init__(self, config: Config) -> None:
