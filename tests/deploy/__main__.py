@@ -33,7 +33,8 @@ class Result(NamedTuple):
 
 def main() -> int:
     chosen = _chosen()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # A shell lets what it runs in the background ignore SIGINT, and the children would inherit that.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     results: list[Result] = []
     try:
