@@ -379,7 +379,7 @@ class Follower:
 
     def __init__(self, folder: Path, config: dict[str, Any], clock: FakeClock) -> None:
         self.path = folder / "config.yaml"
-        self.config = {"server": {"port": 0, "drainSecs": 1}} | config
+        self.config = {"dataDir": str(folder / "data"), "server": {"port": 0, "drainSecs": 1}} | config
         self.clock = clock
         env_file = folder / "empty.env"
         env_file.touch()

@@ -29,6 +29,7 @@ class House:
         self.env_file = folder / "my.env"
         self.up = up
         self.config: dict[str, Any] = {
+            "dataDir": str(folder / "data"),
             "server": {"port": 0, "drainSecs": 1},
             "providers": {"up": {"baseUrl": up.url, "apiKey": "${KEY}"}},
             "models": [{"name": "one", "provider": "up"}],
