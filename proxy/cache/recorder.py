@@ -13,7 +13,6 @@ from typing import Final
 from proxy.dialects.base import Writer
 from proxy.exchange import Exchange
 from proxy.server.outlet import Outlet, OutletWrapper
-from proxy.wire.sse import LF
 
 _JSON: Final = b"application/json"
 _JSON_LINE: Final = b"\nContent-Type: application/json\r\n"  # as nearly all plain answers have it, after ``Date``
@@ -66,7 +65,7 @@ def content_type_of(header_lines: bytes) -> bytes:
     if _JSON_LINE in header_lines:
         return _JSON
     at = header_lines.find(_CONTENT_TYPE)
-    if at == 0 or (at > 0 and header_lines[at - 1] == LF):
+    if at >= 0:
         return header_lines[at + len(_CONTENT_TYPE) : header_lines.find(b"\r", at)]
     found = _content_type(header_lines)
     return b"" if found is None else found[1]
