@@ -111,3 +111,68 @@ async def test_streams_of_google_are_replayed_in_the_form_that_the_query_asks_fo
         assert b"world" in second.body
         other = f"/v1beta/models/m:streamGenerateContent{'' if query else '?alt=sse'}"
         assert state(await ask(client, CONTENTS, path=other)) == "miss"
+
+
+def contents(answer: Any) -> str:
+    return str(answer.json["candidates"][0]["content"]["parts"][0]["text"])
+
+
+async def test_the_model_in_the_path_counts() -> None:
+    async with Upstream() as up, Gateway(cached(up, models=MODELS)) as gw:
+        up.on(echo)
+        client = await gw.client()
+        paths = [f"/v1beta/models/{name}:generateContent" for name in "mnmn"]
+        answers = [await ask(client, CONTENTS, path=path) for path in paths]
+        assert [(state(answer), contents(answer)) for answer in answers] == [
+            ("miss", "large"),
+            ("miss", "small"),
+            ("hit", "large"),
+            ("hit", "small"),
+        ]
+
+
+async def test_the_path_counts() -> None:
+    """A body that two APIs understand has an answer in the form of each."""
+    call = CALL | {"max_tokens": 100}
+    async with Upstream() as up, Gateway(cached(up)) as gw:
+        up.on(echo)
+        client = await gw.client()
+        chat, message = await ask(client, call), await ask(client, call, path="/v1/messages")
+        assert (state(chat), state(message)) == ("miss", "miss")
+        assert (text(chat), message.json["content"][0]["text"]) == ("up-model", "up-model")
+
+
+async def test_the_provider_in_the_path_counts() -> None:
+    async with Upstream() as one, Upstream() as two:
+        providers = {name: {"baseUrl": up.url, "apiKey": "secret-key"} for name, up in (("one", one), ("two", two))}
+        models = [{"name": "m", "provider": name, "model": f"of-{name}"} for name in providers]
+        one.on(echo)
+        two.on(echo)
+        async with Gateway(cached(one, providers=providers, models=models)) as gw:
+            client = await gw.client()
+            paths = [f"/proxy/{name}/chat/completions" for name in ("one", "two", "one", "two")]
+            answers = [await ask(client, path=path) for path in paths]
+            assert [(state(answer), text(answer)) for answer in answers] == [
+                ("miss", "of-one"),
+                ("miss", "of-two"),
+                ("hit", "of-one"),
+                ("hit", "of-two"),
+            ]
+
+
+async def test_the_models_that_a_key_may_use_count() -> None:
+    """Keys of one owner share answers, but ``auto`` is not the same for each."""
+    auth = owned("ann", "ann")
+    for key, name in zip(auth["keys"], "mn", strict=True):
+        key["models"] = [name]
+    async with Upstream() as up, Gateway(cached(up, models=MODELS, auth=auth)) as gw:
+        up.on(echo)
+        client = await gw.client()
+        call = CALL | {"model": "auto"}
+        answers = [await ask(client, call, ("Authorization", f"Bearer key-{number}")) for number in (0, 1, 0, 1)]
+        assert [(state(answer), text(answer)) for answer in answers] == [
+            ("miss", "large"),
+            ("miss", "small"),
+            ("hit", "large"),
+            ("hit", "small"),
+        ]
