@@ -257,7 +257,7 @@ def engine(folder: Path) -> Iterator[Engine]:
         yield found
     finally:
         left = found.remove()
-    assert left == []
+    assert left == [], left
 
 
 def base_tar() -> Path:
