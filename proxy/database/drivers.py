@@ -66,7 +66,11 @@ def _sqlite(path: str, patience: float, options: dict[str, Any]) -> AsyncEngine:
     def set_up(connection: Any, _entry: object) -> None:
         connection.run_async(lambda driver: _set_up(driver, patience))
 
-    arguments = {"timeout": patience, "isolation_level": None}  # the driver begins no transactions of its own
+    arguments: dict[str, Any] = {
+        "timeout": patience,
+        "isolation_level": None,  # the driver begins no transactions of its own
+        "async_creator_fn": _connect_sqlite,
+    }
     url = URL.create("sqlite+aiosqlite", database=path)
     engine = create_async_engine(url, connect_args=arguments, **options, **_common())
     event.listen(engine.sync_engine, "do_connect", lambda *_: _make_private(Path(path)))
@@ -116,6 +120,25 @@ def _make_private(file: Path) -> None:
         os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
     except FileExistsError:
         pass
+
+
+async def _connect_sqlite(*arguments: Any, **options: Any) -> aiosqlite.Connection:
+    """Connect. Where that fails or is canceled, wait for the connection's thread: aiosqlite leaves it behind, and it
+    would report to an event loop that may be closed by then.
+    """
+    import aiosqlite
+
+    connection = aiosqlite.connect(*arguments, **options)
+    connection._thread.daemon = True  # as SQLAlchemy does: a file that hangs does not keep the process
+    opening = asyncio.ensure_future(connection)
+    try:
+        return await asyncio.shield(opening)
+    except BaseException:
+        await asyncio.wait((opening,))
+        if not opening.cancelled() and opening.exception() is None:
+            await connection.close()
+        connection._thread.join()
+        raise
 
 
 async def _set_up(connection: aiosqlite.Connection, patience: float) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import stat
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -15,11 +17,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from proxy.database import drivers
-from proxy.database.engine import Engine
+from proxy.database.engine import GRACE, Engine
 from proxy.database.health import DatabaseHealth, Unreachable
 from proxy.errors import ConfigError
 from tests.database.databases import KINDS, Forwarder, address, new_database
-from tests.support.patience import PATIENCE, within
+from tests.support.patience import PATIENCE, until, within
 
 Opener = Callable[..., Engine]
 
@@ -147,6 +149,44 @@ async def test_a_call_that_is_canceled_as_the_engine_closes_leaves_no_task(url: 
         await within(engine.close(), "the end of all connections")
         left = asyncio.all_tasks() - {asyncio.current_task(), asking}
         assert not [task for task in left if "aiosqlite" in repr(task) or "Engine" in repr(task)]
+
+
+def threads_of_sqlite() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if "_connection_worker_thread" in thread.name}
+
+
+async def test_closing_waits_for_a_connection_that_is_being_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its thread would report to a loop that is closed by then."""
+    before, begun, opens = threads_of_sqlite(), threading.Event(), threading.Event()
+    connect = sqlite3.connect
+
+    def held(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        begun.set()
+        assert opens.wait(PATIENCE)
+        return connect(*arguments, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", held)
+    engine = Engine(address(f"sqlite:///{tmp_path}/a.db"), DatabaseHealth(), time_limit=PATIENCE)
+    asking = asyncio.create_task(engine.read(one))
+    await until(begun.is_set, "the connection")
+    closing = asyncio.create_task(engine.close())
+    closed, _ = await asyncio.wait((closing,), timeout=4 * GRACE)
+    opens.set()
+    await within(closing, "the end of all connections")
+    assert not closed
+    assert threads_of_sqlite() == before
+    await asyncio.wait((asking,))
+
+
+async def test_a_file_that_cannot_be_opened_leaves_no_thread(tmp_path: Path) -> None:
+    before = threads_of_sqlite()
+    engine = Engine(address(f"sqlite:///{tmp_path}"), DatabaseHealth(), time_limit=PATIENCE)  # a folder
+    with pytest.raises(Unreachable, match="unable to open database file"):
+        await engine.read(one)
+    assert threads_of_sqlite() == before
+    await engine.close()
 
 
 async def test_an_engine_that_was_closed_opens_no_connection(url: str, opened: Opener) -> None:
