@@ -66,7 +66,7 @@ class AmqpPublisher:
             if now - self._looked_at >= DEAD_PAUSE_SECS:
                 self._looked_at = now
                 try:
-                    link = await self._open()
+                    link, _ = await self._open()
                     if not await link.blocked():
                         await self._topology.count(link, self._topology.names.dead)
                 except BrokerUnavailable:
@@ -88,10 +88,10 @@ class AmqpPublisher:
     async def _publish(self, messages: Sequence[BrokerMessage]) -> None:
         for _ in range(ROUNDS):
             try:
-                link = await self._open()
+                link, confirms = await self._open()
                 if reason := await link.blocked():
                     raise BrokerUnavailable(reason)
-                refused = await self._send([each for each in messages if each not in self._safe])
+                refused = await self._send(confirms, [each for each in messages if each not in self._safe])
                 lost = await self._topology.restore(link)
                 if lost:
                     self._safe.clear()
@@ -105,16 +105,15 @@ class AmqpPublisher:
             return
         raise BrokerUnavailable("queues are deleted as fast as they are made")
 
-    async def _send(self, messages: Sequence[BrokerMessage]) -> str:
+    async def _send(self, confirms: AmqpConfirms, messages: Sequence[BrokerMessage]) -> str:
         """Returns why one of them was refused; ``""``: all are safe."""
-        assert self._confirms is not None
         at = datetime.now(UTC)
         start = 0
         while start < len(messages):
             window = messages[start : start + self._width]
             start += len(window)
             width, self._width = self._width, 1  # if it fails
-            found = await self._confirms.send([self._outgoing(each, at) for each in window])
+            found = await confirms.send([self._outgoing(each, at) for each in window])
             self._safe.update(each for each, refused in zip(window, found, strict=True) if refused == SAFE)
             if refused := next(filter(None, found), ""):
                 return refused
@@ -127,11 +126,11 @@ class AmqpPublisher:
         properties = persistent(message.id, message.type, message.content_type, headers, at)
         return OutgoingMessage(self._exchange, message.type, properties, message.body)
 
-    async def _open(self) -> AmqpLink:
+    async def _open(self) -> tuple[AmqpLink, AmqpConfirms]:
         if self._closed:
             raise BrokerUnavailable("the connection to the broker is closed")
         if self._link is not None and self._link.open and self._confirms is not None and self._confirms.open:
-            return self._link
+            return self._link, self._confirms
         await self._drop()
         link = self._link = await self._dialer.connect()
         if self._closed:  # meanwhile
@@ -139,9 +138,9 @@ class AmqpPublisher:
             raise BrokerUnavailable("the connection to the broker is closed")
         self._safe.clear()  # a queue may have been deleted meanwhile
         await self._topology.open(link)
-        self._confirms = AmqpConfirms(await link.channel(confirms=True), link)
+        confirms = self._confirms = AmqpConfirms(await link.channel(confirms=True), link)
         self._log("Connected to RabbitMQ.", place=link.place, exchange=self._exchange)
-        return link
+        return link, confirms
 
     async def _fail(self) -> None:
         """Close the connection, unless it is blocked: it goes on when the alarm ends."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
 
 from proxy.events.broker import amqp_publisher
+from proxy.events.broker.amqp_confirms import AmqpConfirms, OutgoingMessage
 from proxy.events.broker.amqp_link import AmqpLink
-from proxy.events.broker.amqp_publisher import AmqpPublisher
+from proxy.events.broker.amqp_publisher import MOST, AmqpPublisher
 from proxy.events.broker.base import BrokerMessage, BrokerUnavailable
 from proxy.events.broker.opening import open_publisher
 from tests.support.patience import until, within
@@ -300,6 +301,23 @@ async def test_close_ends_a_publish_in_progress(exchange: RabbitExchange, opened
     with pytest.raises(BrokerUnavailable):
         await within(task, "the publish to fail")
     assert "closed" in await refusal(publisher)
+
+
+async def test_close_between_two_windows_ends_a_publish(
+    exchange: RabbitExchange, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher = opened()
+    send = AmqpConfirms.send
+
+    async def sent_last(confirms: AmqpConfirms, messages: Sequence[OutgoingMessage]) -> list[str]:
+        found = await send(confirms, messages)
+        await publisher.close()
+        return found
+
+    monkeypatch.setattr(AmqpConfirms, "send", sent_last)
+    with pytest.raises(BrokerUnavailable):
+        await publisher.publish([event(number) for number in range(MOST + 1)])
+    assert await exchange.ids(exchange.names.usage) == [f"evt_{number}" for number in range(MOST)]
 
 
 async def test_close_without_a_connection_is_nothing(opened: Opened) -> None:
