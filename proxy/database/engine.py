@@ -23,6 +23,8 @@ T = TypeVar("T")
 GRACE = 0.25
 TIME_LIMIT = 2.0  # seconds, for a transaction from the wait for a connection to its commit
 
+_CLOSED = "it was closed"
+
 
 class Engine:
     """Connects at the first use, which also runs the missing migrations.
@@ -90,7 +92,7 @@ class Engine:
 
     async def _run(self, engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[T]], time_limit: float) -> T:
         if self._closed:  # SQLAlchemy would open a connection that nobody closes
-            raise Unreachable("it was closed")
+            raise Unreachable(_CLOSED)
         began = time.monotonic()
         try:
             result = await self._limited(self._transaction(engine, work), time_limit)
@@ -121,15 +123,23 @@ class Engine:
             self._abandon(task)
         if task in self._canceled:
             raise TimeoutError(f"no answer within {time_limit:g} s")
+        if task.cancelled():  # by ``close``
+            raise Unreachable(_CLOSED)
         return task.result()
 
     async def _upgraded(self) -> None:
         if self._current:
             return
         if self._upgrade is None or self._upgrade.done():
+            if self._closed:  # ``close`` has seen which tasks it waits for
+                raise Unreachable(_CLOSED)
             self._upgrade = asyncio.get_running_loop().create_task(self._run_migrations())
             self._upgrade.add_done_callback(_retrieve)
-        await asyncio.shield(self._upgrade)  # a caller that is canceled does not cancel it for the others
+        upgrade = self._upgrade
+        await asyncio.wait((upgrade,))  # a caller that is canceled does not cancel it for the others
+        if upgrade.cancelled():  # by ``close``
+            raise Unreachable(_CLOSED)
+        upgrade.result()
 
     async def _run_migrations(self) -> None:
         await upgrade(self._address)

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import stat
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from proxy.database import drivers
+from proxy.database.address import Address
 from proxy.database.engine import GRACE, Engine
 from proxy.database.health import DatabaseHealth, Unreachable
 from proxy.errors import ConfigError
@@ -135,6 +136,63 @@ async def test_closing_does_not_wait_for_what_is_stuck(url: str) -> None:
     asking.cancel()  # it runs only later; the engine cancels its work by itself
     await within(engine.close(), "the end of all connections")
     assert not engine._running
+
+
+async def test_a_call_that_closing_ends_raises_unreachable(url: str) -> None:
+    engine = Engine(address(url), DatabaseHealth(), time_limit=PATIENCE)
+    begun = asyncio.Event()
+
+    async def stuck(_connection: AsyncConnection) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    asking = asyncio.create_task(engine.read(stuck))
+    await within(begun.wait(), "a connection")
+    await within(engine.close(), "the end of all connections")
+    with pytest.raises(Unreachable, match="it was closed"):
+        await within(asking, "the end of the call")
+    assert engine.state.up
+
+
+@pytest.mark.parametrize("call", [lambda engine: engine.ready(), lambda engine: engine.read(one)])
+async def test_migrations_that_closing_ends_are_unreachable(
+    call: Callable[[Engine], Coroutine[Any, Any, object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = asyncio.Event()
+
+    async def endless(_address: Address) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("proxy.database.engine.upgrade", endless)
+    engine = Engine(address(f"sqlite:///{tmp_path}/a.db"), DatabaseHealth(), time_limit=PATIENCE)
+    asking = asyncio.create_task(call(engine))
+    await within(begun.wait(), "the migrations")
+    await within(engine.close(), "the end of the migrations")
+    with pytest.raises(Unreachable, match="it was closed"):
+        await within(asking, "the end of the call")
+
+
+@pytest.mark.parametrize("turns", range(4))  # of the loop, before the engine closes
+async def test_closing_leaves_no_migrations_behind(turns: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    running: set[str] = set()
+
+    async def endless(_address: Address) -> None:
+        running.add("migrations")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            running.clear()
+
+    monkeypatch.setattr("proxy.database.engine.upgrade", endless)
+    engine = Engine(address(f"sqlite:///{tmp_path}/a.db"), DatabaseHealth(), time_limit=PATIENCE)
+    asking = asyncio.create_task(engine.read(one))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await within(engine.close(), "the end of all connections")
+    assert not running
+    with pytest.raises(Unreachable, match="it was closed"):
+        await within(asking, "the end of the call")
 
 
 async def test_a_call_that_is_canceled_as_the_engine_closes_leaves_no_task(url: str) -> None:
