@@ -178,6 +178,11 @@ def reasons(place: str) -> Iterator[None]:
         raise BrokerUnavailable(f"{place} does not respond") from None
     except (aiormq.AMQPError, OSError, RuntimeError, ValueError) as error:
         raise BrokerUnavailable(f"{place}: {_reason(error)}") from None
+    except Exception as error:
+        # aiormq ends what waits with a plain Exception where the connection ended right behind a frame.
+        if type(error) is not Exception:
+            raise
+        raise BrokerUnavailable(f"{place}: the connection ended") from None
 
 
 def _reason(error: Exception) -> str:

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from pamqp.frame import marshal
+from pamqp.heartbeat import Heartbeat
 
 from proxy.events.broker import amqp_link
 from proxy.events.broker.amqp_link import AmqpDialer, place_of, reasons
@@ -141,6 +143,33 @@ async def test_a_cancellation_of_the_task_stays_one() -> None:
 async def test_a_cancellation_by_aiormq_is_a_lost_connection() -> None:
     with pytest.raises(BrokerUnavailable, match="here: the connection ended"), reasons("here"):
         raise asyncio.CancelledError
+
+
+async def test_a_connection_that_ends_right_behind_a_frame_is_a_lost_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    readers: list[asyncio.StreamReader] = []
+    connect = asyncio.open_connection
+
+    async def seen(*arguments: Any, **options: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await connect(*arguments, **options)
+        readers.append(reader)
+        return reader, writer
+
+    monkeypatch.setattr(asyncio, "open_connection", seen)
+    link = await AmqpDialer(BrokerSettings((at_broker(),)), "test").connect()
+    channel = await link.channel(confirms=True)
+    confirmation = channel.create_future()  # of a message
+    readers[0].feed_data(marshal(Heartbeat(), 0))
+    readers[0].feed_eof()
+    with pytest.raises(BrokerUnavailable, match="here: the connection ended"), reasons("here"):
+        await within(confirmation, "the end of the connection")
+    await link.close()
+
+
+def test_a_defect_is_no_reason() -> None:
+    with pytest.raises(ArithmeticError), reasons("here"):
+        raise ArithmeticError
 
 
 async def test_the_name_is_on_the_connection() -> None:
