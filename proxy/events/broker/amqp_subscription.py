@@ -175,6 +175,8 @@ class AmqpSubscription:
             await self._drop()
             try:
                 link = self._link = await self._dialer.connect()
+                if self._closed:  # meanwhile
+                    raise BrokerUnavailable("the subscription is closed")
                 await self._topology.open(link)
             except BrokerUnavailable:
                 await self._drop()

@@ -57,6 +57,7 @@ class NatsSession:
         self._single = False  # there are not enough servers for replicas: said once
         self._opening = asyncio.Lock()
         self._known = False  # the consumers were there once: one that is missing was deleted
+        self._closed = False
 
     def __repr__(self) -> str:
         return f"<NatsSession {self.names.prefix}: {self._connection}>"
@@ -76,6 +77,8 @@ class NatsSession:
             raise
 
     async def close(self) -> None:
+        """What uses the connection, or waits for one, fails with BrokerUnavailable."""
+        self._closed = True
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
@@ -85,6 +88,7 @@ class NatsSession:
             return await self._opened()
 
     async def _opened(self) -> NatsConnection:
+        self._check()
         if self._connection is not None:
             if not self._connection.closed:
                 return self._connection
@@ -96,7 +100,9 @@ class NatsSession:
             self._failures += 1
             raise
         try:
+            self._check()
             await self._prepare(connection)
+            self._check()
         except JetStreamRefused as reason:
             await self._drop(connection)
             raise BrokerUnavailable(f"JetStream: {reason}") from None
@@ -105,6 +111,10 @@ class NatsSession:
             raise
         self._connection = connection
         return connection
+
+    def _check(self) -> None:
+        if self._closed:
+            raise BrokerUnavailable("the connection to the broker is closed")
 
     async def _drop(self, connection: NatsConnection) -> None:
         """Close a connection after a failure. The next one is to the next address."""

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from proxy.events.broker.amqp_link import AmqpDialer, AmqpLink
 from proxy.events.broker.amqp_publisher import AmqpPublisher
 from proxy.events.broker.amqp_subscription import AmqpSubscription
 from proxy.events.broker.base import BrokerMessage, BrokerUnavailable
@@ -229,6 +230,27 @@ async def test_close_ends_a_wait(readers: Readers) -> None:
         await within(waiting, "the end")
     with pytest.raises(BrokerUnavailable, match="closed"):
         await subscription.waiting()
+
+
+async def test_close_ends_a_wait_for_the_connection(readers: Readers, monkeypatch: pytest.MonkeyPatch) -> None:
+    connecting, connects, links = asyncio.Event(), asyncio.Event(), list[AmqpLink]()
+    connect = AmqpDialer.connect
+
+    async def held(dialer: AmqpDialer) -> AmqpLink:
+        connecting.set()
+        await connects.wait()
+        links.append(await connect(dialer))
+        return links[-1]
+
+    monkeypatch.setattr(AmqpDialer, "connect", held)
+    subscription = readers()
+    waiting = asyncio.ensure_future(anext(subscription.batches(10, 0.01)))
+    await within(connecting.wait(), "the connection")
+    await subscription.close()
+    connects.set()
+    with pytest.raises(BrokerUnavailable, match="closed"):
+        await within(waiting, "the end")
+    assert [each.open for each in links] == [False]
 
 
 async def test_many_arrive_in_their_order(readers: Readers, exchange: RabbitExchange) -> None:

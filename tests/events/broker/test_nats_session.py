@@ -9,8 +9,9 @@ from msgspec import Raw
 from proxy.events.broker import nats_session
 from proxy.events.broker.base import BrokerUnavailable
 from proxy.events.broker.nats import open_publisher
-from proxy.events.broker.nats_connection import NO_PEERS, JetStreamRefused, NatsConnection
+from proxy.events.broker.nats_connection import NO_PEERS, JetStreamRefused, NatsConnection, connect
 from proxy.events.broker.nats_stream import stream_names
+from proxy.events.settings import BrokerSettings
 from tests.events.broker.nats_tools import (
     Said,
     ask,
@@ -77,6 +78,29 @@ async def test_a_consumer_that_was_deleted_is_made_again_and_gets_what_was_just_
     assert text.startswith("A durable consumer was missing")
     assert fields["consumers"] == "analytics_events, billing_usage"
     assert "sluice events replay" in fields["remedy"]
+
+
+async def test_closing_ends_a_wait_for_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    connecting, connects, made = asyncio.Event(), asyncio.Event(), list[NatsConnection]()
+
+    async def held(chosen: BrokerSettings, address: str) -> NatsConnection:
+        connecting.set()
+        await connects.wait()
+        made.append(await connect(chosen, address))
+        return made[-1]
+
+    monkeypatch.setattr(nats_session, "connect", held)
+    async with OwnNats() as nats:
+        publisher = open_publisher(settings(nats.url), Said(), Said())
+        task = asyncio.ensure_future(publisher.publish([event("a")]))
+        await within(connecting.wait(), "the connection")
+        await publisher.close()
+        connects.set()
+        with pytest.raises(BrokerUnavailable, match="is closed"):
+            await within(task, "the publication to end")
+        assert [each.closed for each in made] == [True]
+        assert await publisher.dead() == -1  # opens no other one
+        assert len(made) == 1
 
 
 async def test_one_server_that_should_be_three_keeps_one_copy_and_says_so() -> None:
