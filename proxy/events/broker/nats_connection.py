@@ -315,8 +315,13 @@ def _settle(future: asyncio.Future[None]) -> None:
 
 
 async def _ended(client: Client) -> None:
+    """Close it, also where the server does not read."""
     try:
         async with asyncio.timeout(1.0):
             await client.close()
     except (NatsError, OSError, TimeoutError, AssertionError, AttributeError):
         pass  # closed before it was whole
+    finally:
+        writer: asyncio.StreamWriter | None = getattr(getattr(client, "_transport", None), "_io_writer", None)
+        if writer is not None:
+            writer.transport.abort()  # what is still to be sent would hold the socket

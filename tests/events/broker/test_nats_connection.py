@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from proxy.events.broker.base import BrokerUnavailable
 from proxy.events.broker.nats import open_publisher
-from proxy.events.broker.nats_connection import CLOSED_EARLY
+from proxy.events.broker.nats_connection import CLOSED_EARLY, connect
 from tests.events.broker.nats_tools import (
     Said,
     event,
@@ -17,7 +18,7 @@ from tests.events.broker.nats_tools import (
     settings,
 )
 from tests.support.nats import OwnNats
-from tests.support.patience import within
+from tests.support.patience import until, within
 from tests.support.ports import free_port
 from tests.support.tls import Authority
 
@@ -101,6 +102,34 @@ async def test_closing_ends_a_publication() -> None:
         with pytest.raises(BrokerUnavailable):
             await within(task, "the publication to end")
         nats.resume()
+
+
+async def test_nothing_is_sent_after_closing_though_the_server_did_not_read() -> None:
+    size, reads, received = 32_000_000, asyncio.Event(), asyncio.get_running_loop().create_future()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"max_payload": 100000000, "headers": true}\r\n')
+        while await reader.readline() != b"PING\r\n":
+            pass
+        writer.write(b"PONG\r\n")
+        await reads.wait()
+        count = 0
+        with suppress(ConnectionError):
+            while piece := await reader.read(1 << 20):
+                count += len(piece)
+        writer.close()
+        received.set_result(count)
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with listening:
+        connection = await connect(settings(), f"nats://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
+        transport: Any = connection._client._transport
+        sending = asyncio.ensure_future(connection.send("subject", bytes(size)))
+        await until(transport._io_writer.transport.get_write_buffer_size, "a full socket")
+        await within(connection.close(), "the close")
+        reads.set()
+        assert await within(received, "the end of the socket") < size
+        await asyncio.gather(sending, return_exceptions=True)
 
 
 async def test_tls_with_a_client_certificate(tmp_path: Path) -> None:
