@@ -25,9 +25,11 @@ class RedisClient:
         self.prefix = prefix
         self.timeout = timeout
         try:
-            from redis.asyncio import ConnectionPool, Redis
+            from redis.asyncio import Redis
             from redis.asyncio.retry import Retry
             from redis.backoff import NoBackoff
+
+            from proxy.redis.pool import ClosablePool
         except ImportError:
             raise ConfigError([_MISSING]) from None
         # No retries: callers have something better to do meanwhile, and decide when to call again. No timeouts of
@@ -36,7 +38,7 @@ class RedisClient:
         options: dict[str, Any] = {"socket_timeout": None, "socket_connect_timeout": None, "protocol": 2}
         try:
             # redis-py annotates both of its forms at once, with `await` and without.
-            self.pool: Any = ConnectionPool.from_url(url, retry=Retry(NoBackoff(), 0), **options)
+            self.pool: Any = ClosablePool.from_url(url, retry=Retry(NoBackoff(), 0), **options)
         except (ValueError, TypeError):
             raise ConfigError(["redis.url is not understood by redis-py"]) from None  # not quoted: it has a password
         self.commands: Any = Redis(connection_pool=self.pool)
@@ -47,5 +49,5 @@ class RedisClient:
         return int(self.pool.connection_kwargs.get("db") or 0)
 
     async def close(self) -> None:
-        """Close every connection, those in use included."""
-        await self.pool.disconnect()
+        """Close every connection, those in use included. Later calls raise redis-py's ConnectionError."""
+        await self.pool.close()
