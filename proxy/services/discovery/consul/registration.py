@@ -138,7 +138,11 @@ class OwnRegistration:
             "Meta": {"pid": str(os.getpid())},
             "Check": check,
         }
-        reply = await self._put("agent/service/register", body)
+        try:
+            reply = await self._put("agent/service/register", body)
+        except asyncio.CancelledError:
+            self._registered = True  # perhaps: the agent may have it
+            raise
         if not reply.found:
             raise ConsulUnavailable("the agent knows no /v1/agent/service/register: is it Consul?")
         self._registered = True

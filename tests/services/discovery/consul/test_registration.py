@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import pytest
 
 from proxy.config.service_schema import ConsulRegistration
+from proxy.consul.client import ConsulClient, ConsulReply
 from proxy.services.discovery.consul.registration import OwnAddress, OwnRegistration, own_address
 from tests.consul.clients import client_of
 from tests.support.consul import FakeConsul
-from tests.support.patience import until
+from tests.support.patience import until, within
 
 GATE = "sluice-10.0.0.1-8080"
 SETTINGS = ConsulRegistration(enabled=True, tags=["v1"])
@@ -140,6 +141,31 @@ async def test_a_stop_without_the_agent_ends() -> None:
         assert len(seen.lines) == 2
         assert "its TTL does it" in seen.lines[-1]
         await agent.start()
+
+
+async def test_a_registration_that_a_stop_interrupts_is_taken_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    put, arrived = ConsulClient.put, asyncio.Event()
+
+    async def unanswered(
+        client: ConsulClient, path: str, params: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> ConsulReply:
+        reply = await put(client, path, params, body)
+        if path == "agent/service/register":
+            arrived.set()
+            await asyncio.Event().wait()
+        return reply
+
+    monkeypatch.setattr(ConsulClient, "put", unanswered)
+    async with FakeConsul() as agent, client_of(agent) as client:
+        lines: list[str] = []
+        own = OwnRegistration(SETTINGS, OwnAddress("10.0.0.1", 8080), client, lines.append, lines.append)
+        own.start()
+        await within(arrived.wait(), "the registration")
+        await own.drain()
+        assert status(agent) == "critical"
+        await own.close()
+        assert status(agent) == "gone"
+        assert lines == []
 
 
 @pytest.mark.parametrize(
