@@ -230,8 +230,11 @@ class RecorderChild:
             start_new_session=True,
         )
         assert process.stdin is not None
-        with process.stdin as pipe:
-            pipe.write(msgspec.json.encode(self._settings))  # a pipe has room for it
+        try:
+            with process.stdin as pipe:
+                pipe.write(msgspec.json.encode(self._settings))  # a pipe has room for it
+        except BrokenPipeError:
+            pass  # it ended at once: its exit status says so
         return process
 
     def _let_go(self) -> None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from subprocess import Popen
 from typing import Any
 
 import msgspec
@@ -223,6 +224,22 @@ async def test_a_recorder_that_cannot_be_started_is_told(
     await until(lambda: log.lines, "the notice")
     await supervisor.stop()
     assert log.lines[0]["message"] == "The recorder cannot be started."
+
+
+async def test_a_recorder_that_ends_before_it_gets_its_settings_has_ended(
+    settings: RecorderSettings, log: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(*arguments: Any, **options: Any) -> Popen[bytes]:
+        process = Popen(*arguments, **options)
+        process.wait()
+        return process
+
+    monkeypatch.setattr(child, "Popen", ended)
+    supervisor = RecorderChild(settings, log.log, "", (sys.executable, "-c", "raise SystemExit(7)"))
+    supervisor.start()
+    await until(lambda: log.lines, "the notice")
+    await supervisor.stop()
+    assert (log.lines[0]["message"], log.lines[0]["status"]) == ("The recorder ended. It is started again.", 7)
 
 
 async def test_the_stop_does_not_wait_long_for_a_database_that_is_down(
