@@ -86,8 +86,8 @@ class Thresholds:
             self._look(counter, refused=True)
 
     async def close(self) -> None:
-        """Wait for the claims that were made."""
-        if self._tasks:
+        """Wait for the claims that were made, and for those that are made meanwhile."""
+        while self._tasks:
             await asyncio.wait(self._tasks)
 
     # -- internals ----------------------------------------------------------------------------------

@@ -284,6 +284,15 @@ async def test_a_refusal_while_the_spend_is_read_is_not_missed() -> None:
     assert not reports.thresholds._tasks  # what is reported is not read again
 
 
+async def test_a_charge_as_it_closes_is_reported() -> None:
+    shared = Shared()
+    reports, first, second = Reports(shared), counter_of(name="daily"), counter_of(name="hourly")
+    shared.counters = [first]
+    reports.thresholds.listeners.append(lambda _: reports.spend(second, 500) if not second.spent else None)
+    reports.spend(first, 500)
+    assert await reports.ended() == [50, 50]
+
+
 async def test_a_store_that_is_down_reports_twice_rather_than_not() -> None:
     shared = Shared()
     shared.down = True
