@@ -99,6 +99,7 @@ class _Process:
         finally:
             syncing.cancel()
             looking.cancel()
+            await asyncio.wait((syncing, looking))  # a publisher in use would leave its exchanges at the broker
             if self._sending is not None:
                 await self._sending.close()
             self._report(last=True)

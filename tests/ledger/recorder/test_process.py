@@ -105,6 +105,36 @@ async def test_a_recorder_without_work_shows_that_it_lives(
     living.end()
 
 
+async def test_the_broker_is_closed_after_the_last_look_at_its_dead_letters(
+    tmp_path: Path, where: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = WritingGateway(tmp_path / "spool")  # as long as it lives, the recorder does
+    working = _Process(settings_in(tmp_path, where), tmp_path / "spool", ListLog())
+    begun, order = asyncio.Event(), list[str]()
+    close = working._database.close
+
+    async def look() -> int:
+        begun.set()
+        try:
+            return await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            order.append("looked")
+
+    async def closed() -> None:
+        order.append("closes")
+        await close()
+
+    monkeypatch.setattr(working, "_dead", look)
+    monkeypatch.setattr(working._database, "close", closed)
+    running = asyncio.create_task(working.run())
+    await within(begun.wait(), "a look")
+    working._stop.set()
+    assert await within(running, "the end") == DONE
+    assert order == ["looked", "closes"]
+    gateway.end()
+
+
 def test_only_one_recorder_works_in_a_folder(tmp_path: Path, where: Address) -> None:
     settings = settings_in(tmp_path, where)
     (tmp_path / "spool").mkdir()
