@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 
 import pytest
@@ -186,6 +187,8 @@ async def test_the_same_port_serves_again_after_a_stop() -> None:
         await up.stop()
         with pytest.raises(ConnectionRefusedError):
             await RawClient(port).connect()
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", port))  # nor does the kernel give it to whoever asks for a free one
         await up.start()
         up.queue(json_answer(1))
         async with RawClient(port) as client:

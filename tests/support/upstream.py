@@ -345,6 +345,7 @@ class Upstream:
         self._early: Callable[[Request], Script | None] = lambda request: None
         self._turn = 0
         self._changed = asyncio.Event()
+        self._place: socket.socket | None = None  # keeps the port while nothing listens there
 
     # scripting
 
@@ -406,15 +407,33 @@ class Upstream:
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
+        self._leave_place()
         self._server = await loop.create_server(lambda: Connection(self), self.host, self.port, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Close the listener and reset open connections. ``start`` may follow, on the same port."""
+        """Close the listener and reset open connections. ``start`` may follow, on the same port, which stays ours."""
+        self._server.close()
+        self._keep_place()
+        await self._end_all()
+
+    async def _end_all(self) -> None:
         self._server.close()
         for connection in self.connections:
             await connection.end()
         await within(self._server.wait_closed(), f"{self!r} to close")
+
+    def _keep_place(self) -> None:
+        """Bind the port, which then refuses connections: nobody else who asks for a free one gets it."""
+        self._leave_place()
+        self._place = socket.socket(socket.AF_INET6 if ":" in self.host else socket.AF_INET)
+        self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._place.bind((self.host, self.port))
+
+    def _leave_place(self) -> None:
+        if self._place is not None:
+            self._place.close()
+            self._place = None
 
     async def __aenter__(self) -> Upstream:
         await self.start()
@@ -423,7 +442,8 @@ class Upstream:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.stop()
+        self._leave_place()
+        await self._end_all()
         if error is None:
             assert not self.mistakes, self.mistakes
 
