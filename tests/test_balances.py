@@ -13,11 +13,11 @@ import pytest
 
 from proxy.auth.signing import claims_of, sign
 from proxy.config.schema import Jwt
-from proxy.ledger.recorder.folders import has_segments, is_recorded
 from tests.database.databases import KINDS, new_database
 from tests.support import Answer, Upstream, completion, json_answer
 from tests.support.gateway import ADMIN, GatewayProcess, one_provider
-from tests.support.patience import until, within
+from tests.support.patience import within
+from tests.support.recorder import recorder_ended, recorder_works
 
 CHAT = "/v1/chat/completions"
 CALL = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 10}
@@ -78,12 +78,13 @@ async def users(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
             dataDir=str(tmp_path / "data"),
             ledger={"enabled": True},
         )
+        spool = tmp_path / "data" / "spool"
         async with GatewayProcess(source) as gateway:
             yield Users(gateway)
+            await recorder_works(spool)
             gateway.signal(signal.SIGTERM)
             await gateway.wait()
-        spool = tmp_path / "data" / "spool"  # the next test may get the same database
-        await until(lambda: not has_segments(spool) and not is_recorded(spool), "the recorder to end")
+        await recorder_ended(spool)  # the next test may get the same database
 
 
 async def test_each_answered_call_is_a_transaction_and_lowers_the_balance(users: Users) -> None:

@@ -15,6 +15,7 @@ from tests.events.tools import SECRET, signature
 from tests.support.answers import chat_events, completion, json_answer, sse_answer
 from tests.support.gateway import ADMIN, Gateway, one_provider
 from tests.support.patience import until, within
+from tests.support.recorder import recorder_works
 from tests.support.services import redis_prefix, redis_url
 from tests.support.upstream import Upstream
 from tests.support.zones import noon_zone
@@ -131,6 +132,7 @@ async def test_events_of_the_last_requests_are_sent_after_the_stop(up: Upstream,
         receiver.on(lambda request: json_answer({}))
         config, key = with_events(up, tmp_path, receiver, BUDGET)
         async with Gateway(config) as gw:
+            await recorder_works(tmp_path / "spool")
             for _ in range(3):
                 await ask(gw, key)
         requests = [await receiver.request(number) for number in range(2)]

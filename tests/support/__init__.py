@@ -11,6 +11,7 @@ recorded   the recorded provider traffic
 ports      free ports (imported by its own name)
 clock      a clock controlled by the test
 recorded_ledger  a ledger in memory (imported by its own name)
+recorder   waits for the recorder of a gateway process (imported by its own name)
 lives      live state of deployments, and a check for leaks (imported by its own name)
 pump       an event relay without sockets, for every split of a stream (imported by its own name, like gateway)
 tls        certificates for one test run
