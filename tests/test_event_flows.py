@@ -30,6 +30,7 @@ from tests.support import Answer, Upstream, completion, json_answer
 from tests.support.gateway import ADMIN, Gateway, one_provider
 from tests.support.patience import until, within
 from tests.support.ports import free_port
+from tests.support.recorder import recorder_ended
 
 CHAT = "/v1/chat/completions"
 CALL = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 10}
@@ -49,6 +50,7 @@ async def up() -> AsyncIterator[Upstream]:
 async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
     async with new_database(request.param, tmp_path) as url:
         yield url
+        await recorder_ended(tmp_path / "spool")  # the next test may get the same database
 
 
 @pytest.fixture(autouse=True)
