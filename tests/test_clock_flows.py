@@ -164,11 +164,16 @@ async def test_comments_do_not_reset_the_first_content_timeout() -> None:
 
 
 async def test_first_content_does_not_limit_the_rest_of_the_stream() -> None:
+    clock, go = LoopClock(), asyncio.Event()
     async with Upstream() as up, Gateway(one_provider(up, timeouts=only(firstContent=0.1))) as gw:
         head, *chunks = sse_answer(*EVENTS)
-        up.queue([head, *chunks[:2], Wait(after(0.3)), *chunks[2:]])
-        answer = await (await gw.client()).fetch("POST", CHAT, json=STREAM)
-        assert answer.body == b"".join(EVENTS)
+        up.queue([head, *chunks[:2], Wait(go), *chunks[2:]])
+        client = await gw.client()
+        await client.request("POST", CHAT, json=STREAM)
+        assert (await client.read_head()).status == 200  # with the first content
+        await clock.advance(0.3)
+        go.set()
+        assert await client.read_body() == b"".join(EVENTS)
 
 
 @BOTH
@@ -244,13 +249,14 @@ async def test_the_idle_timeout_after_content_is_an_in_band_error() -> None:
 
 
 async def test_the_total_timeout_ends_an_endless_stream() -> None:
+    clock = LoopClock()
     async with Upstream() as up, Gateway(one_provider(up, timeouts=only(total=0.3))) as gw:
         endless = dripping(Chunk(EVENTS[1]), 0.01)
         up.queue(step for steps in ([Headers(200, SSE_HEADERS)], endless) for step in steps)
         client = await gw.client()
         await client.request("POST", CHAT, json=STREAM)
         assert (await client.read_head()).status == 200
-        *events, last = await client.read_events()
+        *events, last = await clock.advance_until(asyncio.ensure_future(client.read_events()))
         assert set(events) == {EVENTS[1]}
         assert in_band(last)["code"] == "timeout_total"
         assert (await gw.settled())["outcome"] == "broken"

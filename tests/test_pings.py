@@ -105,7 +105,7 @@ async def test_events_before_the_first_content_are_sent_with_it(begun: list[Any]
 
 
 async def test_pings_are_sent_between_events_only() -> None:
-    go = asyncio.Event()
+    go, clock = asyncio.Event(), LoopClock()
     half = len(EVENTS[2]) // 2
     async with Upstream() as up, Gateway(config(up)) as gw:
         head, *chunks = sse_answer(*EVENTS)
@@ -115,7 +115,9 @@ async def test_pings_are_sent_between_events_only() -> None:
         await client.request("POST", CHAT, json=STREAM)
         assert (await client.read_head()).status == 200
         assert [await client.read_event() for _ in range(2)] == EVENTS[:2]
-        await pinged(client, 2)
+        for _ in range(2):
+            await clock.advance(0.15)
+            await pinged(client)
         go.set()
         assert [event for event in await client.read_events() if event != PING] == EVENTS[2:]
 
