@@ -93,6 +93,7 @@ def store_of(gw: Gateway) -> Memory:
 
 async def test_the_openai_package_streams_with_a_key_and_gets_its_own_errors_without(up: Upstream) -> None:
     own = {"name": "a", "hash": HASH, "models": ["m"], "limits": {"requestsPerHour": 2}}
+    LoopClock()  # each second takes one from Retry-After
     both = one_provider(up, **keys(own), **limits())
     both["models"].append({"name": "other", "provider": "up"})
     async with Gateway(both) as gw:
@@ -362,6 +363,7 @@ async def test_without_authentication_and_rate_limiting_there_is_no_limiter(up: 
 
 async def test_headers_report_the_tightest_bucket_and_a_429_names_the_level(up: Upstream) -> None:
     levels = {"global": {"requestsPerHour": 100}, "perClient": {"requestsPerHour": 20, "burstSize": 2}}
+    LoopClock()  # each second takes one from Retry-After
     async with Gateway(one_provider(up, **limits(**levels))) as gw:
         client = await gw.client()
         seen = []
