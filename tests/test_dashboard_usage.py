@@ -211,9 +211,11 @@ async def test_what_the_cache_saved_is_shown_and_answers_are_invalidated(browser
                 await client.fetch("POST", "/v1/chat/completions", json=call)
                 await part.get_by_label("What to invalidate").select_option("All answers")
                 await expect(part.get_by_label("Name of the model or tag")).to_be_hidden()
+                # The toasts before stay for 4 s, which a busy machine may need from one to the next.
+                await page.evaluate("document.getElementById('toasts').replaceChildren()")
                 await part.get_by_role("button", name="Invalidate").click()
                 await page.get_by_role("button", name="Invalidate them").click()
-                await expect(page.get_by_text("Answers removed: 1").nth(1)).to_be_visible()
+                await expect(page.get_by_text("Answers removed: 1")).to_be_visible()
                 await go(page, "requests")
                 await expect(page.get_by_text("cache hit")).to_have_count(3)
                 await page.locator("tbody a").nth(1).click()
