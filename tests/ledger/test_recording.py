@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from proxy.ledger.recorder.folders import has_segments, is_recorded
 from tests.ledger.recorder.databases import make_file
 from tests.support import Chunk, Headers, Upstream, Wait, chat_events, completion, json_answer
 from tests.support.answers import SSE_HEADERS
 from tests.support.gateway import GatewayProcess, one_provider
 from tests.support.patience import until
+from tests.support.recorder import recorder_ended, recorder_works
 
 CHAT = "/v1/chat/completions"
 CALL = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
@@ -39,20 +39,16 @@ def rows(folder: Path) -> list[tuple[str, int]]:
         return connection.execute('SELECT "end", status FROM ledger ORDER BY at, id').fetchall()
 
 
-def recorded(spool: Path) -> bool:
-    """Whether everything is written. The recorder may still be about to start."""
-    return not has_segments(spool) and not is_recorded(spool)
-
-
 async def test_a_gateway_that_is_stopped_by_ctrl_c_leaves_rows_and_no_process(folder: Path) -> None:
     async with Upstream() as up, GatewayProcess(config(up, folder)) as gw:
         client = await gw.client()
         for _ in range(2):
             up.queue(json_answer(completion()))
             await client.fetch("POST", CHAT, json=CALL)
+        await recorder_works(folder / "spool")
         gw.signal(signal.SIGINT)
         assert await gw.wait() == 0
-    await until(lambda: recorded(folder / "spool"), "the recorder to write all, and end")
+    await recorder_ended(folder / "spool")
     assert rows(folder) == [("ok", 200), ("ok", 200)]
 
 
@@ -69,12 +65,13 @@ async def test_a_second_ctrl_c_leaves_rows_of_what_was_known(folder: Path) -> No
         up.queue([Wait(go)])
         await waiting.request("POST", CHAT, json=CALL)
         await until(lambda: len(up.requests) == 2, "the call")
+        await recorder_works(folder / "spool")
         gw.signal(signal.SIGINT)
         while (await health.fetch("GET", "/ready")).status != 503:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         gw.signal(signal.SIGINT)
         assert await gw.wait() == 130
-        await until(lambda: recorded(folder / "spool"), "the recorder to write all, and end")
+        await recorder_ended(folder / "spool")
     assert rows(folder) == [("broken", 200), ("ours", 0)]
     with closing(sqlite3.connect(folder / "sluice.db")) as connection:
         found = connection.execute("SELECT usage_source, output FROM ledger ORDER BY at").fetchall()
@@ -93,5 +90,5 @@ async def test_kill_9_of_a_gateway_leaves_each_attempt_its_row(folder: Path) -> 
         await client.request("POST", CHAT, json=CALL | {"stream": True})
         await until(lambda: len(up.requests) == 2, "the stream")
         await gw.kill()
-        await until(lambda: recorded(folder / "spool"), "the recorder to write all, and end")
+        await recorder_ended(folder / "spool")
         assert rows(folder) == [("ok", 200), ("lost", 0)]
