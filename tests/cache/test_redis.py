@@ -29,12 +29,13 @@ MEGABYTE = 1024 * 1024
 
 
 class Walls:
-    """The time of the gateway. That of Redis goes on as it does."""
+    """The time of the gateway: a whole second, until ``advance``. That of Redis goes on as it does."""
 
-    ahead = 0.0
+    def __init__(self) -> None:
+        self.now = float(int(time.time()))
 
     def __call__(self) -> float:
-        return time.time() + self.ahead
+        return self.now
 
 
 @pytest.fixture
@@ -63,15 +64,15 @@ def store(client: RedisClient, wall: Walls) -> RedisAnswers:
 @pytest.fixture
 def advance(wall: Walls) -> Advance:
     def pass_(seconds: float) -> None:
-        wall.ahead += seconds
+        wall.now += seconds
 
     return pass_
 
 
 class TestContract(AnswerContract):
-    @property
-    def noon(self) -> float:  # type: ignore[override]
-        return float(int(time.time()))
+    @pytest.fixture(autouse=True)
+    def present(self, wall: Walls) -> None:
+        self.noon = wall.now
 
 
 def another(client: RedisClient) -> RedisAnswers:
