@@ -76,16 +76,16 @@ async def test_an_event_that_is_too_large_is_said() -> None:
 
 
 async def test_a_server_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxy.events.broker.nats_connection.WAIT_SECS", 0.2)
     async with OwnNats() as nats:
         publisher = open_publisher(settings(nats.url), Said(), Said())
         await publisher.publish([event("a")])
         nats.hold()
-        with pytest.raises(BrokerUnavailable, match=r"no answer within 0\.2 s"):
-            await publisher.publish([event("b")])
-        with pytest.raises(BrokerUnavailable, match=r"no answer within 0\.2 s"):
-            await publisher.publish([event("b")])
-        assert await publisher.dead() == -1
+        with monkeypatch.context() as patch:  # not for the streams that are made: a busy disk takes longer
+            patch.setattr("proxy.events.broker.nats_connection.WAIT_SECS", 0.2)
+            for _ in range(2):
+                with pytest.raises(BrokerUnavailable, match=r"no answer within 0\.2 s"):
+                    await publisher.publish([event("b")])
+            assert await publisher.dead() == -1
         nats.resume()
         await within(published(publisher, event("b")), "the event to be published")
         await publisher.close()
