@@ -277,6 +277,12 @@ async def test_a_rejected_event_is_in_the_dead_letters(exchange: RabbitExchange,
     assert message.delivery_tag is not None
     await channel.basic_reject(message.delivery_tag, requeue=False)
     await channel.close()
+
+    async def dead() -> None:
+        while not await exchange.count(exchange.names.dead):  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+    await within(dead(), "the queue to pass it on")
     assert await exchange.ids(exchange.names.dead) == ["evt_1"]
 
 
