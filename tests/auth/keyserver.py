@@ -9,6 +9,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.support.ports import free_port
+
 
 class KeyServer:
     """Answers every GET with ``document``, ``status`` and ``headers``; ``fetches`` counts. ``gate`` closed: it waits."""
@@ -20,7 +22,7 @@ class KeyServer:
         self.fetches = 0
         self.gate = asyncio.Event()
         self.gate.set()
-        self.port = 0
+        self.port = free_port()  # one that nobody else gets between ``stop`` and ``start``
         self._runner: web.ServerRunner | None = None
 
     @property
@@ -31,12 +33,10 @@ class KeyServer:
         self.document = json.dumps({"keys": keys}).encode()
 
     async def start(self) -> None:
-        """Start, on the previous port if any."""
+        """Start, on the same port each time."""
         self._runner = web.ServerRunner(web.Server(self._answer), shutdown_timeout=0)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
-        await site.start()
-        self.port = self._runner.addresses[0][1]
+        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
 
     async def stop(self) -> None:
         if self._runner is not None:

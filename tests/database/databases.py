@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from proxy.config.schema import Database
 from proxy.database.address import Address, address_of
 from proxy.database.migrate import FOLDER
+from tests.support.ports import free_port
 from tests.support.services import postgres_database
 
 KINDS = ("sqlite", "postgresql")
@@ -45,7 +46,7 @@ class Forwarder:
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self.port = 0
+        self.port = free_port()  # one that nobody else gets while the way is cut
 
     @property
     def url(self) -> str:
@@ -56,7 +57,6 @@ class Forwarder:
         self._flows.set()
         if self._server is None:
             self._server = await asyncio.start_server(self._carry, "127.0.0.1", self.port, reuse_address=True)
-            self.port = self._server.sockets[0].getsockname()[1]
 
     async def cut(self) -> None:
         """Connections break, and new ones are refused."""

@@ -138,7 +138,6 @@ async def test_an_error_of_the_gateway_has_the_shape_of_the_api_and_the_id_of_th
         assert (exchange.status, exchange.outcome, exchange.error) == (502, "error", "upstream_unreachable")
         assert str(up.port) in exchange.error_detail
         assert str(up.port) not in answer.body.decode()
-        await up.start()
 
 
 async def test_an_exchange_has_the_facts_of_the_request() -> None:

@@ -165,7 +165,6 @@ async def test_a_listed_origin_can_read_errors_of_the_gateway(origin: str, reada
         await up.stop()
         failed = await fetch(gw, "localhost", CREDENTIAL, ("Origin", origin))
         assert (failed.status, cors_of(failed)) == (502, expected)
-        await up.start()
 
 
 async def test_a_page_uses_no_services_of_the_own_machine_without_a_credential(up: Upstream) -> None:
