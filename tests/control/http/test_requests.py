@@ -20,6 +20,7 @@ from proxy.errors import ClientFault
 from proxy.server.request import Request
 from tests.control.server import ControlServer
 from tests.support import Answer
+from tests.support.patience import PATIENCE
 
 
 class Body(Struct, forbid_unknown_fields=True):
@@ -52,7 +53,7 @@ def routes(plane: ControlServer) -> list[ControlRoute]:
 
 @pytest.fixture
 async def plane() -> AsyncIterator[ControlServer]:
-    async with ControlServer(routes, body_timeout=0.1) as plane:
+    async with ControlServer(routes, body_timeout=PATIENCE) as plane:
         yield plane
 
 
@@ -105,10 +106,11 @@ async def test_more_than_a_megabyte_is_a_413(path: str, plane: ControlServer) ->
     assert fault(answer) == (413, "request_too_large")
 
 
-async def test_a_body_that_does_not_arrive_in_time_is_a_408(plane: ControlServer) -> None:
-    client = await plane.client()
-    await client.request("POST", "/admin/members", headers=[("Content-Length", "10")])
-    answer = await client.read_answer()
+async def test_a_body_that_does_not_arrive_in_time_is_a_408() -> None:
+    async with ControlServer(routes, body_timeout=0.1) as plane:
+        client = await plane.client()
+        await client.request("POST", "/admin/members", headers=[("Content-Length", "10")])
+        answer = await client.read_answer()
     assert (fault(answer), answer.header("connection")) == ((408, "body_timeout"), "close")
 
 
