@@ -109,7 +109,7 @@ async def test_slots_are_shared_and_released_after_a_replica_is_killed() -> None
     async with (
         OwnRedis() as own,
         Upstream() as up,
-        replicas(up, rateLimiting=limits, redis={"url": own.url}) as (first, second),
+        replicas(up, rateLimiting=limits, redis={"url": own.url, "timeoutSecs": 30}) as (first, second),
     ):
         key = (await make_key(first))["key"]
         up.on(lambda request: [Headers(200, SSE_HEADERS), *map(Chunk, chat_events("Hi")[:2]), Stall()])

@@ -142,7 +142,7 @@ async def test_two_gateways_know_the_same_line(pair: Pair) -> None:
     sections: dict[str, Any] = {
         "budgets": [{"name": "runs", "per": "run", "usd": 1}],
         "rateLimiting": {"store": "redis"},
-        "redis": {"url": pair.url, "prefix": pair.prefix},
+        "redis": {"url": pair.url, "prefix": pair.prefix, "timeoutSecs": 30},
     }
     call = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
     async with Upstream() as up:
