@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -23,6 +24,7 @@ from proxy.auth.apikey import new_key
 from tests.budgets.audit import Books, books
 from tests.support import Wait, completion, json_answer, until
 from tests.support.gateway import Gateway, one_provider
+from tests.support.patience import PATIENCE
 from tests.support.services import OwnRedis, drop_databases, postgres_database
 from tests.support.upstream import Upstream
 
@@ -167,16 +169,16 @@ async def _held(site: Site) -> int:
 async def _held_in_redis(url: str) -> int:
     from redis.asyncio import Redis
 
+    end = time.monotonic() + PATIENCE
     async with Redis.from_url(url) as client:
-        for _ in range(100):
+        while True:
             held = 0
             async for key in client.scan_iter(match="*:budget:*"):
                 fields = await client.hgetall(key)
                 held += sum(int(value) for name, value in fields.items() if name.startswith(b"r:"))
-            if not held:
-                break
+            if not held or time.monotonic() > end:
+                return held
             await asyncio.sleep(0.02)  # settlements are sent after so long
-    return held
 
 
 def _known(site: Site) -> list[int]:
@@ -185,12 +187,9 @@ def _known(site: Site) -> list[int]:
 
 
 async def _recorded(url: str, attempts: int) -> Books:
-    found = await books(url)
-    for _ in range(500):
-        if found.attempts >= attempts:
-            break
+    end = time.monotonic() + PATIENCE
+    while (found := await books(url)).attempts < attempts and time.monotonic() < end:  # noqa: ASYNC110
         await asyncio.sleep(0.02)
-        found = await books(url)
     return found
 
 
