@@ -22,6 +22,7 @@ from proxy.ledger.recorder.bound import OutboxBound
 from proxy.ledger.recorder.databases import open_ledger
 from proxy.ledger.recorder.retention import Retention
 from proxy.ledger.recorder.upgrade import run_upgrade
+from proxy.runtime.cancelling import cancel_until_done
 
 if TYPE_CHECKING:
     from proxy.events.sending.deliveries import Deliveries
@@ -85,7 +86,7 @@ class _Consuming:
         consuming = asyncio.create_task(self._consumer.run())
         for number in (signal.SIGTERM, signal.SIGINT):
             # What it was writing is undone, or its messages come again: nothing needs to end in good order.
-            loop.add_signal_handler(number, consuming.cancel)
+            loop.add_signal_handler(number, cancel_until_done, consuming)
         looking = asyncio.create_task(self._look())
         if self._deliveries is not None:
             self._deliveries.start()

@@ -24,6 +24,7 @@ from proxy.ledger.recorder.sending import sending_of
 from proxy.ledger.recorder.settings import RecorderSettings
 from proxy.ledger.recorder.status import BEAT_SECS, RecorderStatus, write_status
 from proxy.ledger.recorder.upgrade import run_upgrade
+from proxy.runtime.cancelling import cancel_until_done
 
 DONE: Final = 0
 LEFT: Final = 1  # segments are left to the next start
@@ -97,8 +98,8 @@ class _Process:
             if not following.cancelled():
                 following.result()
         finally:
-            syncing.cancel()
-            looking.cancel()
+            for task in (syncing, looking):
+                cancel_until_done(task)
             await asyncio.wait((syncing, looking))  # a publisher in use would leave its exchanges at the broker
             if self._sending is not None:
                 await self._sending.close()
@@ -142,7 +143,7 @@ class _Process:
     def _end(self, following: asyncio.Task[None]) -> None:
         """Let it finish its batch; a database that does not answer is not waited for."""
         self._stop.set()
-        asyncio.get_running_loop().call_later(END_SECS, following.cancel)
+        asyncio.get_running_loop().call_later(END_SECS, cancel_until_done, following)
 
     async def _step(self) -> float:
         """Returns the seconds to wait before the next step."""

@@ -11,6 +11,8 @@ from typing import Any, Self
 import aiormq
 from aiormq.abc import DeliveredMessage
 
+from proxy.runtime.cancelling import cancel_until_done
+
 AGAIN_SECS = 0.2  # after a lost connection
 
 
@@ -35,9 +37,10 @@ class Listener:
 
     async def close(self) -> None:
         self._closed = True  # an error of the library may take the place of the cancellation
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
+        cancel_until_done(self._task)
+        await asyncio.wait((self._task,))
+        if not self._task.cancelled():
+            self._task.result()
 
     async def _run(self) -> None:
         while not self._closed:
@@ -54,7 +57,7 @@ class Listener:
             await channel.basic_qos(prefetch_count=200)
             await channel.basic_consume(self.queue, self._take)
             # A queue that is deleted ends the consumption without a word to basic_consume.
-            while not channel.is_closed and await self._exists(connection):  # noqa: ASYNC110
+            while not (self._closed or channel.is_closed) and await self._exists(connection):  # noqa: ASYNC110
                 await asyncio.sleep(AGAIN_SECS)
         finally:
             with suppress(Exception):

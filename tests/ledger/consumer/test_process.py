@@ -59,6 +59,28 @@ async def test_once_makes_the_tables_writes_the_rows_and_ends(place: Place) -> N
     ]
 
 
+async def test_a_signal_counts_where_a_library_loses_the_cancellation(place: Place) -> None:
+    working = _Consuming(ConsumerSettings(place.where, EventSettings()), place.subscription, place.log)
+    begun, canceled = asyncio.Event(), 0
+
+    async def careless() -> None:
+        nonlocal canceled
+        while True:
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                canceled += 1
+                if canceled == 2:
+                    raise
+
+    working._consumer.run = careless  # type: ignore[method-assign]
+    running = asyncio.create_task(working.run())
+    await within(begun.wait(), "the consumer")
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert await within(running, "its end") == DONE
+
+
 async def test_once_that_gives_up_has_another_status(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consumers, "GIVE_UP_SECS", 0.0)
     place.broker.mode = "down"

@@ -135,6 +135,32 @@ async def test_the_broker_is_closed_after_the_last_look_at_its_dead_letters(
     gateway.end()
 
 
+async def test_a_look_that_loses_its_cancellation_does_not_keep_the_recorder(
+    tmp_path: Path, where: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = WritingGateway(tmp_path / "spool")
+    working = _Process(settings_in(tmp_path, where), tmp_path / "spool", ListLog())
+    begun, lost = asyncio.Event(), False
+
+    async def look() -> int:
+        nonlocal lost
+        begun.set()
+        try:
+            return await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if lost:
+                raise
+            lost = True
+            return 0
+
+    monkeypatch.setattr(working, "_dead", look)
+    running = asyncio.create_task(working.run())
+    await within(begun.wait(), "a look")
+    working._stop.set()
+    assert await within(running, "the end") == DONE
+    gateway.end()
+
+
 def test_only_one_recorder_works_in_a_folder(tmp_path: Path, where: Address) -> None:
     settings = settings_in(tmp_path, where)
     (tmp_path / "spool").mkdir()
